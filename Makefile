@@ -1,0 +1,33 @@
+# make demo: environment, then the pipeline on the toy city, ending in its table of results
+# make test: environment, then lint, types and tests
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+ENV := .venv/installed
+export PATH := $(BIN):$(PATH)
+
+.PHONY: demo test lint env clean
+.DEFAULT_GOAL := demo
+
+env: $(ENV)
+
+$(ENV): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else f"$(PYTHON) is Python {v[0]}.{v[1]}; allowed: 3.11 to 3.13; do next: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,efficientnet]'
+	@touch $@
+
+demo: env
+	snakemake --cores all --resources gpu=1
+	@echo; cat results/report/table.md; echo
+	@echo "figures: $(CURDIR)/results/report/figures    page: $(CURDIR)/results/report/index.html"
+
+lint: env
+	ruff format --check .
+	ruff check .
+	mypy
+
+test: lint
+	python -m pytest
+
+clean:
+	rm -rf results data/preprocess data/raw/toycity runs logs .snakemake

@@ -1,0 +1,34 @@
+# snakemake --cores all --resources gpu=1
+# dvc.yaml defines the stages and dvc.lock remembers them; Snakemake adds parallel jobs, cores, GPU
+# slots, clusters and logs (see workflow/bridge.py).
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT))
+
+from intrada.commands import validate
+from intrada.errors import UserError
+from workflow import bridge
+
+MAIN = workflow.is_main_process
+try:
+    validate.load(ROOT / "params.yaml")  # a wrong params file stops here, before anything runs
+    CHECKOUT = bridge.hold_lock() if MAIN and not workflow.dryrun else None
+    STAGES = bridge.stages(ROOT, fresh=MAIN)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+# GPU jobs take turns unless --resources gpu=N says otherwise.
+workflow.global_resources.setdefault("gpu", 1)
+
+
+rule all:
+    input:
+        [path for stage in STAGES for path in stage.outputs],
+    default_target: True
+
+
+include: "workflow/rules/stages.smk"

@@ -1,0 +1,1 @@
+"""IntraDA: unsupervised intra-domain adaptation for semantic segmentation (CVPR 2020)."""

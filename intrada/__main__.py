@@ -1,0 +1,77 @@
+"""`python -m intrada STAGE --help`: the command line, made from the signatures of the stages."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import get_type_hints
+
+from intrada import running
+from intrada.commands import COMMANDS
+from intrada.errors import UserError
+from intrada.stage import Choice, In, Out
+from intrada.stages import STAGES
+
+WORDS = STAGES | COMMANDS
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; 0 when it went well, 1 with a message on stderr when it did not."""
+    arguments = sys.argv[1:] if argv is None else argv
+    name = arguments[0] if arguments and arguments[0] in WORDS else None
+    try:
+        options = vars(_parser(name).parse_args(arguments))
+        word = options.pop("word")
+        if word in STAGES:
+            running.execute(word, options.pop("params"), options)
+        else:
+            _module(word).run(**options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; start the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser(chosen: str | None) -> argparse.ArgumentParser:
+    """Every word of the command line; the options of the chosen one alone, since they need its imports."""
+    parser = argparse.ArgumentParser("intrada", description=import_module("intrada").__doc__)
+    commands = parser.add_subparsers(dest="word", required=True, metavar="STAGE")
+    for name, summary in WORDS.items():
+        command = commands.add_parser(name, help=summary)
+        if name == chosen:
+            _add_options(command, name)
+    return parser
+
+
+def _add_options(command: argparse.ArgumentParser, name: str) -> None:
+    module = _module(name)
+    command.description = module.__doc__
+    for option, hint in get_type_hints(module.run, include_extras=True).items():
+        for mark in getattr(hint, "__metadata__", ()):
+            flag = f"--{option.replace('_', '-')}"
+            if isinstance(mark, Choice):
+                command.add_argument(flag, required=True, choices=mark.choices or None, help=mark.help)
+            elif isinstance(mark, (In, Out)):
+                way = "reads" if isinstance(mark, In) else "writes"
+                command.add_argument(
+                    flag, required=True, type=Path, metavar="PATH", help=f"{way}: {mark.help}"
+                )
+    if name in STAGES:
+        default = Path("params.yaml")
+        command.add_argument(
+            "--params", type=Path, default=default, metavar="PATH", help="reads: the parameters"
+        )
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"intrada.{'stages' if name in STAGES else 'commands'}.{name}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

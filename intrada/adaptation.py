@@ -1,0 +1,34 @@
+"""One training stage from files to files; the three of them differ in their indexes and params only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from intrada import files, labels, randomness, tables, training, weights
+from intrada.device import prepare
+from intrada.params import Params, Training
+from intrada.stage import Context
+
+NOBODY = pd.DataFrame(columns=tables.INDEX_COLUMNS)
+
+
+def adapt(
+    params: Params,
+    block: Training,
+    domains: training.Domains,
+    init: Path,
+    model: Path,
+    losses: Path,
+    context: Context,
+) -> None:
+    """Train from the weights named by `init` and write `model` (safetensors) and `losses` (CSV)."""
+    device = prepare(params.compute)
+    classes = labels.class_set(params.classes)
+    seed = randomness.derive(params.seed, context.name)
+    game = training.Game(params, block, classes, init, seed)
+    curves = training.train(game, domains, seed, classes, device, context)
+    about = {"model": params.model.name, "classes": ",".join(classes.names), "method": block.method}
+    weights.save_model(model, game.nets.segmenter, about)
+    files.write_csv(losses, curves.frame())

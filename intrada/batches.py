@@ -1,0 +1,148 @@
+"""From index.csv to tensors: an endless, seeded stream for training, one pass for inference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from intrada import files, randomness
+from intrada.errors import UserError
+from intrada.labels import IGNORE
+from intrada.params import Augment
+
+
+class Batch(NamedTuple):
+    """ids (N); image (N, 3, H, W) uint8 BGR; label (N, H, W) int64, 0..C-1 or 255, which means ignore."""
+
+    ids: list[str]
+    image: Tensor
+    label: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(self.ids, self.image.to(device), self.label.to(device))
+
+
+class Sample(NamedTuple):
+    """One image (3, H, W) uint8 BGR with its label (H, W) int64; all 255 where there is none."""
+
+    id: str
+    image: Tensor
+    label: Tensor
+
+
+class Endless(Dataset[Sample]):
+    """Sample number p of a shuffled, augmented stream over an index, for any p >= 0.
+
+    Every pass over the index has an order of its own. Sample p depends on (seed, name, p) alone, so
+    that workers and resumed runs see what an uninterrupted run sees.
+    """
+
+    def __init__(self, index: pd.DataFrame, seed: int, name: str, augment: Augment, length: int) -> None:
+        self.index, self.seed, self.name, self.augment, self.length = index, seed, name, augment, length
+        self._pass, self._order = -1, np.empty(0, np.int64)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, position: int) -> Sample:
+        epoch, place = divmod(position, len(self.index))
+        if epoch != self._pass:
+            self._order = randomness.permutation(self.seed, len(self.index), self.name, "order", epoch)
+            self._pass = epoch
+        row = self.index.iloc[int(self._order[place])]
+        image, label = read_pair(row)
+        image, label = augmented(
+            image, label, self.augment, randomness.stream(self.seed, self.name, position)
+        )
+        return _sample(str(row.id), image, label)
+
+
+class Once(Dataset[Sample]):
+    """The images of an index in its order; labels are not read."""
+
+    def __init__(self, index: pd.DataFrame) -> None:
+        self.index = index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, position: int) -> Sample:
+        row = self.index.iloc[position]
+        image = files.read_image(Path(row.image))
+        return _sample(str(row.id), image, np.full(image.shape[:2], IGNORE, np.uint8))
+
+
+def training_stream(
+    index: pd.DataFrame, seed: int, name: str, augment: Augment, batch_size: int, start: int, stop: int
+) -> Iterator[Batch]:
+    """Batches number start..stop-1 of the stream called `name`; UserError for an empty index."""
+    if index.empty:
+        raise UserError(
+            f"index of the {name} images", "no image", "at least one", "see the stage that wrote it"
+        )
+    data = Endless(index, seed, name, augment, stop * batch_size)
+    positions = range(start * batch_size, stop * batch_size)
+    return iter(DataLoader(data, batch_size, sampler=positions, collate_fn=_collate))
+
+
+def inference_batches(index: pd.DataFrame, batch_size: int) -> Iterator[Batch]:
+    """Every image once, in the order of the index; images of one batch share their size."""
+    sizes = index.groupby(["width", "height"], sort=False).indices.values()
+    batches = [list(rows[i : i + batch_size]) for rows in sizes for i in range(0, len(rows), batch_size)]
+    return iter(DataLoader(Once(index), batch_sampler=batches, collate_fn=_collate))
+
+
+def read_pair(row: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Image (H, W, 3) uint8 BGR and label (H, W) uint8 of one row; all 255 where the row has no label."""
+    image = files.read_image(Path(row.image))
+    if not row.label:
+        return image, np.full(image.shape[:2], IGNORE, np.uint8)
+    label = files.read_label(Path(row.label))
+    if label.shape != image.shape[:2]:
+        raise UserError(
+            row.label,
+            f"{label.shape[1]}x{label.shape[0]} pixels, its image has {image.shape[1]}x{image.shape[0]}",
+            "a label of its image's size",
+            "run the stage that wrote it again",
+        )
+    return image, label
+
+
+def augmented(
+    image: np.ndarray, label: np.ndarray, augment: Augment, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mirror both with probability 1/2 and jitter contrast and brightness of the image, as asked."""
+    if augment.flip and random.random() < 0.5:
+        image, label = image[:, ::-1], label[:, ::-1]
+    if augment.jitter:
+        contrast, brightness = random.uniform(1 - augment.jitter, 1 + augment.jitter, 2)
+        mean = image.mean(dtype=np.float32)
+        image = (image - mean) * np.float32(contrast) + mean * np.float32(brightness)
+        image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    return image, label
+
+
+def _sample(name: str, image: np.ndarray, label: np.ndarray) -> Sample:
+    pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    return Sample(name, pixels, torch.from_numpy(label.astype(np.int64)))
+
+
+def _collate(samples: list[Sample]) -> Batch:
+    """Stack samples; UserError where images of one batch differ in size."""
+    sizes = {tuple(sample.image.shape[1:]) for sample in samples}
+    if len(sizes) > 1:
+        raise UserError(
+            f"images {', '.join(sample.id for sample in samples)}",
+            f"sizes {sorted(sizes)} in one batch",
+            "one size for all images of a training batch",
+            "run preprocess, which resizes them, or set batch_size: 1",
+        )
+    images = torch.stack([sample.image for sample in samples])
+    return Batch([sample.id for sample in samples], images, torch.stack([sample.label for sample in samples]))

@@ -1,0 +1,55 @@
+"""Read a params file whole and say what is wrong with it, before any stage runs or any output is removed.
+
+DVC runs this first whenever the file changes, Snakemake while it reads the Snakefile. The stamp is the
+same for every valid file, so that a change of a parameter goes no further than the stages that read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+from intrada import files, labels, params
+from intrada.datasets import DATASETS
+from intrada.errors import UserError
+from intrada.methods import METHODS
+from intrada.models import MODELS
+from intrada.params import Params
+from intrada.stage import In, Out
+
+
+def run(
+    params_file: Annotated[Path, In("the params file")],
+    out: Annotated[Path, Out("a stamp: the file was valid")],
+) -> None:
+    """Write the stamp, or raise UserError."""
+    load(params_file)
+    files.write_json(out, {"params": "valid"})
+
+
+def load(path: Path) -> Params:
+    """The params file, if each key is right by itself and together with the others."""
+    chosen = params.load(path)
+    for where, name, known in _names(chosen):
+        if name not in known:
+            raise UserError(f"{path}, {where}", repr(name), ", ".join(known), "choose one of these")
+    if chosen.train_source.method != "source_only":
+        found = f"method {chosen.train_source.method}"
+        raise UserError(f"{path}, train_source", found, "source_only", "adapt in train_inter and train_intra")
+    return chosen
+
+
+def _names(chosen: Params) -> Iterable[tuple[str, str, Iterable[str]]]:
+    """(where, the name there, the names allowed) for every name that a registry or the classes define."""
+    classes = labels.class_set(chosen.classes).names
+    for domain in ("source", "target", "val"):
+        block = getattr(chosen.preprocess, domain)
+        yield f"preprocess.{domain}.dataset", block.dataset, DATASETS
+        for name in block.allow_absent:
+            yield f"preprocess.{domain}.allow_absent", name, classes
+    yield "model.name", chosen.model.name, MODELS
+    for stage in ("train_source", "train_inter", "train_intra"):
+        yield f"{stage}.method", getattr(chosen, stage).method, METHODS
+    for name in chosen.rank.rare_classes:
+        yield "rank.rare_classes", name, classes

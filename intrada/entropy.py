@@ -1,0 +1,54 @@
+"""How unsure a prediction is: what the discriminators look at and what the ranking sorts by.
+
+Source: weighted self-information and MinEnt's entropy, AdvEnt (CVPR 2019), sections 3.1 and 3.2; the
+image score, IntraDA (CVPR 2020), section 3.2. The constants are those of the published code.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+# Keeps log2 finite at p = 0. Below the smallest float16, which is why half precision is widened first.
+TINY = 1e-30
+
+
+def self_information(probabilities: Tensor) -> Tensor:
+    """Weighted self-information `-p * log2(p + 1e-30) / log2(C)` of every class at every pixel.
+
+    probabilities (N, C, H, W), in 0..1, summing to 1 over C >= 2 classes. Returns the same shape, in
+    0..1/(e * ln C), which over C sums to 0..1; float32, or float64 if the input is. ValueError for
+    fewer than two classes, whose entropy is always 0.
+    """
+    classes = probabilities.shape[1]
+    if classes < 2:
+        raise ValueError(f"self-information needs at least 2 classes, got shape {tuple(probabilities.shape)}")
+    if probabilities.dtype in (torch.float16, torch.bfloat16):
+        probabilities = probabilities.float()
+    return -probabilities * torch.log2(probabilities + TINY) / math.log2(classes)
+
+
+def information_map(logits: Tensor) -> Tensor:
+    """Self-information of raw logits (N, C, H, W): the map that a discriminator sees. Same shape."""
+    if logits.dtype in (torch.float16, torch.bfloat16):
+        logits = logits.float()
+    return self_information(logits.softmax(1))
+
+
+def pixel_entropy(information: Tensor) -> Tensor:
+    """Normalised entropy of each pixel: the map (N, C, H, W) summed over its classes.
+
+    Returns (N, H, W) in 0..1 (the sum's rounding error is cut off at both ends).
+    """
+    return information.sum(1).clamp(0.0, 1.0)
+
+
+def image_entropy(information: Tensor) -> Tensor:
+    """Mean pixel entropy of each image, in 0..1: map (N, C, H, W) -> (N,).
+
+    The published code takes the mean over classes as well, so its score is this one divided by C; the
+    order of images is the same.
+    """
+    return pixel_entropy(information).mean((1, 2))

@@ -1,0 +1,277 @@
+"""Files in and out: atomic writes, tables, images, label maps, fingerprints.
+
+A write is atomic: a reader, or a run after a crash, sees the old file or the new one, never half of
+one. A read turns every missing or broken file into a UserError that names it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from intrada.errors import UserError
+
+# Names, never numbers: "00001" must not come back as 1, nor an image called "NA" as missing.
+TEXT_COLUMNS = ("id", "image", "label", "part")
+_UNWRITABLE = (EACCES, EDQUOT, ENOSPC, EPERM, EROFS)
+_EXIF_ORIENTATION = 0x0112
+_PNG_GREY = 0  # colour type in the PNG header
+_IMAGE = "a PNG or JPEG image, 8 bits a channel, pixels upright"
+_IDS = "a PNG whose pixels are ids 0..255 (palette or grey)"
+
+
+def _sibling(path: Path) -> Path:
+    """A free hidden name beside `path`, with its suffix (some writers choose the format by it)."""
+    return path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """A sibling of `path`, gone afterwards whatever happens; a full or closed disk is a UserError."""
+    temporary = _sibling(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        raise UserError(
+            path,
+            f"cannot be written ({error.strerror})",
+            "a folder that this user may write to, on a disk with room left",
+            "free space or mend the folder's permissions, then run the same command again",
+        ) from error
+    finally:
+        _remove(temporary)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path; the file written there replaces `path` if the block succeeds.
+
+    Missing parent folders are made. The bytes reach the disk before the name does, so a power cut
+    leaves the old file or the new one. If the block raises, `path` is untouched.
+    """
+    with _temporary(path) as temporary:
+        yield temporary
+        with temporary.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary, empty folder that replaces `path`, old content and all, on success.
+
+    The swap takes two renames: a kill between them leaves no `path`, and the old content in a hidden
+    sibling. Files are not forced to the disk one by one (25,000 of them would take minutes).
+    """
+    with _temporary(path) as temporary:
+        temporary.mkdir()
+        yield temporary
+        retired = _sibling(path)
+        if path.exists():
+            path.rename(retired)
+        temporary.rename(path)
+        _remove(retired)
+
+
+def unreadable(path: Path, why: Exception | str, allowed: str) -> UserError:
+    """The UserError for a file or folder that is missing, closed to this user, empty or broken."""
+    if isinstance(why, PermissionError):
+        found = "this user may not read it"
+    elif not path.exists():
+        found = "no such file or folder"
+    elif isinstance(why, IsADirectoryError):
+        found = "a folder stands where a file is due"
+    elif path.is_file() and path.stat().st_size == 0:
+        found = "an empty file (0 bytes)"
+    else:
+        found = " ".join(str(why).split()) or type(why).__name__
+    return UserError(path, found, allowed, "mend or replace it; if a stage made it, run that stage again")
+
+
+def read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """The table at `path`; a header without rows gives an empty frame.
+
+    Columns named in TEXT_COLUMNS come back as strings ("" where empty), the rest as pandas sees
+    them, floats to the last digit. UserError if the file is missing, empty or no CSV, or if one of
+    `columns` is not there.
+    """
+    allowed = "a CSV file with a header line" + (f" that holds {', '.join(columns)}" if columns else "")
+    try:
+        with warnings.catch_warnings():
+            # Pandas only warns where rows are longer than the header, and drops what sticks out.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            numbers = [name for name in pd.read_csv(path, nrows=0).columns if name not in TEXT_COLUMNS]
+            frame = pd.read_csv(
+                path,
+                dtype=dict.fromkeys(TEXT_COLUMNS, str),
+                keep_default_na=False,
+                na_values={name: ["", "nan"] for name in numbers},
+                index_col=False,
+            )
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
+        raise unreadable(path, error, allowed) from error
+    if missing := [name for name in columns if name not in frame.columns]:
+        raise unreadable(path, f"no column {', '.join(missing)}", allowed)
+    return frame
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write `frame` without its index, atomically; the same frame gives the same bytes everywhere."""
+    with atomic_file(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write `values` as indented JSON, atomically; ValueError for nan, which JSON cannot hold."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _png_header(path: Path) -> tuple[int, int]:
+    """(bits a channel, colour type) of a PNG, both hidden by Pillow; (8, -1) for other formats."""
+    with path.open("rb") as handle:
+        head = handle.read(26)
+    return (head[24], head[25]) if head.startswith(b"\x89PNG") and len(head) == 26 else (8, -1)
+
+
+@contextmanager
+def open_image(path: Path, allowed: str, sixteen_bits: bool = False) -> Iterator[Image.Image]:
+    """A PNG or JPEG opened by Pillow (header only); what fails in the block is the file's fault.
+
+    UserError if it is no such image, is to be turned (EXIF: some readers turn the pixels and some do
+    not, and a label could fit either), or has 16 bits a channel where 8 are due, or the reverse.
+    """
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as image:
+            if image.format != "PNG" and image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
+                raise unreadable(path, "an EXIF orientation: the image is to be shown turned", allowed)
+            depth, _ = _png_header(path)
+            if (depth == 16) != sixteen_bits:
+                raise unreadable(path, f"{depth} bits a channel ({image.mode})", allowed)
+            yield image
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise unreadable(path, error, allowed) from error
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(width, height) in pixels, from the header alone. UserErrors as from `open_image`."""
+    with open_image(path, _IMAGE) as image:
+        return image.size
+
+
+def read_image(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8, blue green red. Grey becomes three equal channels, transparency is dropped.
+
+    UserErrors as from `open_image` (16 bits are refused: how they scale to 8 depends on the sensor),
+    and where the pixels are broken or cut short.
+    """
+    with open_image(path, _IMAGE) as image:
+        return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+
+
+def write_image(path: Path, bgr: np.ndarray) -> None:
+    """Write (H, W, 3) uint8, blue green red, as a PNG, atomically and with deterministic bytes."""
+    if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3:
+        raise ValueError(f"an image is (H, W, 3) uint8, not {bgr.shape} {bgr.dtype}")
+    _, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(data.tobytes())
+
+
+def read_label(path: Path) -> np.ndarray:
+    """(H, W) uint8: the palette indices or grey values of a PNG with at most 8 bits a pixel."""
+    with open_image(path, _IDS) as image:
+        depth, kind = _png_header(path)
+        if image.mode == "P":
+            return np.array(image)
+        if kind == _PNG_GREY:
+            # Pillow stretches grey of 1, 2 or 4 bits to 0..255; an id is the number in the file.
+            return np.array(image.convert("L")) // np.uint8(255 // (2**depth - 1))
+        found = f"colours ({image.mode})" if image.format == "PNG" else "a JPEG, whose pixels are not exact"
+        fix = "give the id image, or describe its colours with `encoding: rgb` of a `folders` dataset"
+        raise UserError(path, f"{found} where ids are due", _IDS, fix)
+
+
+def write_label(path: Path, label: np.ndarray, palette: Sequence[int]) -> None:
+    """Write (H, W) uint8 as a palette PNG, atomically; `palette` is r g b r g b ..., up to 768 ints."""
+    if label.dtype != np.uint8 or label.ndim != 2:
+        raise ValueError(f"a label map is (H, W) uint8, not {label.shape} {label.dtype}")
+    image = Image.fromarray(label).convert("L")
+    # All 256 colours: from a shorter palette Pillow would choose fewer bits and lose high ids.
+    image.putpalette([*palette, *[0] * (768 - len(palette))])
+    with atomic_file(path) as temporary:
+        image.save(temporary, format="PNG", compress_level=6, optimize=False)
+
+
+def list_files(folder: Path) -> list[Path]:
+    """Every file below `folder`, sorted by relative name, links followed; UserError on a link loop."""
+    found, pending = list[Path](), [(folder, frozenset[Path]())]
+    while pending:
+        current, above = pending.pop()
+        try:
+            real = current.resolve(strict=True)
+            with os.scandir(current) as scan:
+                entries = [(Path(entry), entry.is_dir()) for entry in scan]
+        except (OSError, RuntimeError) as error:
+            raise unreadable(current, error, "a readable folder") from error
+        if real in above:
+            raise unreadable(current, f"a link back to {real}", "a folder tree without loops")
+        pending += [(entry, above | {real}) for entry, is_folder in entries if is_folder]
+        found += [entry for entry, is_folder in entries if not is_folder]
+    return sorted(found, key=Path.as_posix)
+
+
+def _digest(path: Path, of_file: Callable[[Path], str]) -> str:
+    """`of_file` of a file; of a folder, the hash over every file's relative name and `of_file`."""
+    try:
+        if not path.is_dir():
+            return of_file(path)
+        lines = [f"{file.relative_to(path).as_posix()}\0{of_file(file)}\n" for file in list_files(path)]
+    except OSError as error:
+        raise unreadable(path, error, "a readable file or folder") from error
+    return hashlib.blake2b("".join(lines).encode(errors="surrogateescape"), digest_size=16).hexdigest()
+
+
+def fingerprint(path: Path) -> str:
+    """32 hex digits (blake2b) that change with a file's bytes, or with a folder's names and bytes."""
+
+    def content(file: Path) -> str:
+        with file.open("rb") as handle:
+            return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+    return _digest(path, content)
+
+
+def stat_fingerprint(path: Path) -> str:
+    """The same over names, sizes and modification times: quick, for raw data nobody rewrites."""
+
+    def stat(file: Path) -> str:
+        status = file.stat()
+        line = f"{file.name}\0{status.st_size}\0{status.st_mtime_ns}"
+        return hashlib.blake2b(line.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+
+    return _digest(path, stat)

@@ -1,0 +1,25 @@
+"""The control for batch normalisation: target batches pass through the network, nothing is asked of them.
+
+In train mode each pass moves the running statistics towards the target's. What this alone gains is no
+merit of an adversary, so it stands beside AdvEnt in every table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from intrada.batches import Batch
+from intrada.methods.base import Losses, Nets, supervised
+from intrada.params import LossWeights
+
+NEEDS_TARGET = True
+ADVERSARIAL = False
+
+
+def losses(nets: Nets, source: Batch, target: Batch, weights: LossWeights) -> Iterator[Losses]:
+    """Cross entropy on `source`, then one forward pass of `target` without gradient."""
+    yield supervised(nets.predict(source), source.label, weights.seg)
+    with torch.no_grad():
+        nets.predict(target)

@@ -1,0 +1,17 @@
+"""Supervised training on the labelled images alone: the baseline, and self-training where lambda is 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from intrada.batches import Batch
+from intrada.methods.base import Losses, Nets, supervised
+from intrada.params import LossWeights
+
+NEEDS_TARGET = False
+ADVERSARIAL = False
+
+
+def losses(nets: Nets, source: Batch, target: Batch | None, weights: LossWeights) -> Iterator[Losses]:
+    """Cross entropy on `source`; `target` is not looked at."""
+    yield supervised(nets.predict(source), source.label, weights.seg)

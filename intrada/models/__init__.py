@@ -1,0 +1,41 @@
+"""The networks, by name. A new one is a module with a `build` function and a line in MODELS."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+from intrada.errors import UserError
+
+if TYPE_CHECKING:  # the registry itself must stay importable without torch
+    from intrada.models.base import Segmenter
+
+MODELS = {
+    "small": "intrada.models.small",
+    "deeplabv2": "intrada.models.deeplabv2",
+    "efficientnet_lite0": "intrada.models.efficientnet_lite0",
+}
+
+
+def build_model(name: str, num_classes: int, options: Mapping[str, Any]) -> Segmenter:
+    """A freshly initialised network (it draws from torch's global random generator).
+
+    name: a key of MODELS; num_classes: C >= 2; options: keyword arguments of that module's `build`.
+    Raises UserError for a name or an option that does not exist.
+    """
+    _known("model name", name, list(MODELS))
+    build = import_module(MODELS[name]).build
+    allowed = [key for key in inspect.signature(build).parameters if key != "num_classes"]
+    for key in options:
+        _known(f"options of model {name}", key, allowed)
+    return cast("Segmenter", build(num_classes, **options))
+
+
+def _known(where: str, key: str, allowed: list[str]) -> None:
+    if key not in allowed:
+        near = difflib.get_close_matches(key, allowed, n=1)
+        fix = f"write {near[0]!r}" if near else "take one of the allowed names"
+        raise UserError(where, f"unknown: {key!r}", ", ".join(allowed) or "none at all", fix)

@@ -1,0 +1,69 @@
+"""What every segmentation network of this project promises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Segmenter(nn.Module, ABC):
+    """A network with two classifier heads: `aux` on an inner feature map, `main` on the last one.
+
+    A subclass names the child modules that are its heads in `head_names`; all other parameters are
+    the backbone's. The paper trains the heads ten times as fast (IntraDA, section 4).
+    """
+
+    head_names: tuple[str, ...] = ("main", "aux")
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """images (N, 3, H, W) float32 from `normalise` -> {"main", "aux"}: raw logits (N, C, h, w).
+
+        The logits are at the network's own resolution; `upsample` brings them to the image's size.
+        """
+
+    @abstractmethod
+    def normalise(self, images: Tensor) -> Tensor:
+        """images (N, 3, H, W) BGR in 0..255, uint8 or float -> float32, what `forward` expects."""
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Trainable parameters by learning rate: "backbone" and "heads", each tensor exactly once."""
+        groups: dict[str, list[nn.Parameter]] = {"backbone": [], "heads": []}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                is_head = name.split(".", 1)[0] in self.head_names
+                groups["heads" if is_head else "backbone"].append(parameter)
+        return groups
+
+
+class SummedConvolutions(nn.Module):
+    """The DeepLab-v2 classifier: parallel dilated 3x3 convolutions whose outputs are added.
+
+    (N, channels, h, w) -> (N, num_classes, h, w). Weights start at N(0, 0.01), biases at 0.
+    Source: DeepLab (TPAMI 2017), figure 7, ASPP-L; `conv2d_list` is the published checkpoints' name.
+    """
+
+    def __init__(self, channels: int, num_classes: int, dilations: Sequence[int]) -> None:
+        super().__init__()
+        self.conv2d_list = nn.ModuleList(
+            nn.Conv2d(channels, num_classes, 3, padding=dilation, dilation=dilation) for dilation in dilations
+        )
+        for name, parameter in self.named_parameters():
+            nn.init.normal_(parameter, std=0.01) if name.endswith("weight") else nn.init.zeros_(parameter)
+
+    def forward(self, features: Tensor) -> Tensor:
+        outputs = [convolution(features) for convolution in self.conv2d_list]
+        total: Tensor = sum(outputs[1:], start=outputs[0])
+        return total
+
+
+def upsample(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Logits (N, C, h, w) -> (N, C, H, W), size = (H, W).
+
+    Bilinear with align_corners=True, as the published numbers were made (AdaptSegNet, AdvEnt): a
+    corner of the logits lies exactly on a corner of the image.
+    """
+    return F.interpolate(logits, size=size, mode="bilinear", align_corners=True)

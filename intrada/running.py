@@ -1,0 +1,112 @@
+"""Runs one stage: params read once, inputs watched, one line in the execution log."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import get_type_hints
+
+from intrada import files, params, tables
+from intrada.errors import UserError
+from intrada.stage import Choice, Context, In
+
+LOG = Path("logs/execution.jsonl")
+RUNS = Path("runs")
+WAY_BACK = "then start again; if a driver has removed earlier outputs, `dvc checkout` brings them back"
+
+
+def execute(stage: str, params_file: Path, options: Mapping[str, Path | str]) -> None:
+    """Run `stage` with the command line's `options` (its paths and choices, by name).
+
+    The module's READS says which keys of the params file it may see. Raises UserError when params or
+    inputs are wrong, or when they change while the stage runs: DVC hashes them after the command and
+    would record values that made nothing.
+    """
+    module = import_module(f"intrada.stages.{stage}")
+    marks = _marks(module)
+    name = job_name(stage, marks, options)
+    keys = [key.format(**options) for key in module.READS]
+    chosen = params.load(params_file)
+    sources = {key: Path(options[key]) for key, mark in marks.items() if isinstance(mark, In)}
+    before = _state(sources)
+    fingerprint = _fingerprint(name, params.digest(chosen, keys), sources, marks)
+    with _logged(name, fingerprint):
+        extra = {"context": Context(name, fingerprint, RUNS / name)} if "context" in marks else {}
+        module.run(params.select(chosen, keys), **options, **extra)
+        if params.digest(params.load(params_file), keys) != params.digest(chosen, keys):
+            raise _changed(params_file)
+        for key, state in _state(sources).items():
+            if state != before[key]:
+                raise _changed(sources[key])
+
+
+def job_name(stage: str, marks: Mapping[str, object], options: Mapping[str, Path | str]) -> str:
+    """The name that dvc.yaml gives to this job: `rank`, or `preprocess@source` for one of several."""
+    words = [str(options[key]) for key, mark in marks.items() if isinstance(mark, Choice)]
+    return "@".join([stage, *words])
+
+
+def _marks(module: ModuleType) -> dict[str, object]:
+    """The stage's options with what each is: In, Out, Choice or Context."""
+    hints = get_type_hints(module.run, include_extras=True)
+    return {
+        key: hint.__metadata__[0] if hasattr(hint, "__metadata__") else hint
+        for key, hint in hints.items()
+        if key not in ("params", "return")
+    }
+
+
+def _state(sources: Mapping[str, Path]) -> dict[str, str]:
+    for path in sources.values():
+        if not path.exists():
+            raise UserError(
+                path, "no such file or folder", "an output of an earlier stage or raw data", WAY_BACK
+            )
+    return {key: files.stat_fingerprint(path) for key, path in sources.items()}
+
+
+def _fingerprint(name: str, values: str, sources: Mapping[str, Path], marks: Mapping[str, object]) -> str:
+    parts = [name, values]
+    for key, path in sorted(sources.items()):
+        mark = marks[key]
+        raw = isinstance(mark, In) and mark.raw
+        parts.append(files.stat_fingerprint(path) if raw else files.fingerprint(path))
+        if isinstance(mark, In) and mark.index:
+            parts.extend(files.fingerprint(named) for named in tables.files_of(path))
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _changed(path: Path) -> UserError:
+    return UserError(
+        path,
+        "changed while the stage ran, so its result belongs to neither state",
+        "params and inputs that stand still during a run",
+        "start again: the stage will run with what stands there now",
+    )
+
+
+@contextmanager
+def _logged(name: str, fingerprint: str) -> Iterator[None]:
+    """Append one line to the execution log, however the stage ends."""
+    line = {"stage": name, "start": _now(), "fingerprint": fingerprint, "outcome": "failed"}
+    try:
+        yield
+        line["outcome"] = "done"
+    finally:
+        line["end"] = _now()
+        LOG.parent.mkdir(parents=True, exist_ok=True)
+        # one write to a file opened for appending: lines of parallel jobs do not mix
+        handle = os.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        os.write(handle, (json.dumps(line) + "\n").encode())
+        os.close(handle)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,70 @@
+"""How a stage says what it is: typed paths in and out, and what the runner hands to it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class In:
+    """A path that the stage reads.
+
+    raw: the user's own data, watched by size and time only. index: an index.csv, so that the files
+    it names are inputs as well.
+    """
+
+    help: str
+    raw: bool = False
+    index: bool = False
+
+
+@dataclass(frozen=True)
+class Out:
+    """A path that the stage writes, whole or not at all."""
+
+    help: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A word that tells the jobs of one stage apart, such as the domain of preprocess.
+
+    choices: the words allowed; empty where any name will do.
+    """
+
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every stage may use beside its files and params.
+
+    name: the job as DVC calls it (`preprocess@source`); fingerprint: of its params and inputs;
+    runs: the folder for checkpoints and TensorBoard files, outside all outs.
+    """
+
+    name: str
+    fingerprint: str
+    runs: Path
+
+    @property
+    def workers(self) -> int:
+        """Threads for decoding and encoding images; they never change a result."""
+        return int(os.environ.get("INTRADA_WORKERS", os.cpu_count() or 1))
+
+    def progress(self, items: Iterable[Item], total: int, unit: str, start: int = 0) -> Iterator[Item]:
+        """`items` behind a bar with rate and time left; silent when stderr is not a terminal."""
+        bar = tqdm(
+            items, desc=self.name, total=total, initial=start, unit=unit, disable=not sys.stderr.isatty()
+        )
+        yield from bar

@@ -1,0 +1,64 @@
+"""How good one model is on the evaluation images, and what it says of the easiest and hardest of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+
+from intrada import evaluation, files, labels, tables
+from intrada.device import prepare
+from intrada.inference import load_for_inference
+from intrada.metrics import Confusion, iou
+from intrada.params import Params
+from intrada.stage import Choice, Context, In, Out
+
+READS = ("compute", "classes", "model", "evaluate")
+
+
+def run(
+    params: Params,
+    name: Annotated[str, Choice("what to call the model: source, inter, intra, or a name of your own")],
+    images: Annotated[
+        Path,
+        In("index.csv of the evaluation images, or the images.csv of another model's evaluation", index=True),
+    ],
+    model: Annotated[Path, In("the model to evaluate")],
+    metrics: Annotated[Path, Out("mIoU, mIoU_easy, mIoU_hard, pixel_accuracy in percent (JSON)")],
+    class_iou: Annotated[Path, Out("IoU per class in percent (CSV)")],
+    confusion: Annotated[Path, Out("confusion matrix in pixels, rows are the truth (CSV)")],
+    table: Annotated[Path, Out("images.csv: the index with entropy and part (easy or hard)")],
+    samples: Annotated[
+        Path, Out("folder with predictions and entropy maps of the easiest and hardest images")
+    ],
+    context: Context,
+) -> None:
+    """Hard is the third of the images with the highest entropy, easy the rest, whatever lambda is.
+
+    Given another model's images.csv, easy and hard are those of that model (the pipeline gives the
+    inter model's to all); given an index.csv, this model's own entropies decide.
+    """
+    device = prepare(params.compute)
+    classes = labels.class_set(params.classes)
+    nets = load_for_inference(params, classes, model, device)
+    index = tables.read_images(images)
+    results = evaluation.measure(nets, index, params.evaluate.batch_size, device, context)
+    if "part" not in index:
+        index = evaluation.with_difficulty(index, results.entropy)
+    files.write_json(metrics, evaluation.summary(results.confusions, index["part"]))
+    write_tables(results.confusions.sum(0), classes, class_iou, confusion)
+    tables.write(table, index, tables.IMAGES)
+    chosen = evaluation.easiest_and_hardest(index, params.evaluate.samples)
+    with files.atomic_folder(samples) as folder:
+        evaluation.write_samples(nets, chosen, folder, classes.palette(), device)
+
+
+def write_tables(total: Confusion, classes: labels.ClassSet, class_iou: Path, confusion: Path) -> None:
+    """IoU and true pixels per class (an absent class has no IoU), and the matrix with its names."""
+    percent = 100 * iou(total)
+    frame = pd.DataFrame({"class": classes.names, "iou": percent, "pixels": total.sum(1)})
+    files.write_csv(class_iou, frame)
+    matrix = pd.DataFrame(total, columns=list(classes.names))
+    matrix.insert(0, "truth", list(classes.names))
+    files.write_csv(confusion, matrix)

@@ -1,0 +1,79 @@
+"""One domain from raw folders to resized images, labels as class indices, and an index.csv.
+
+After this stage no code knows which dataset it is looking at.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+
+from intrada import files, labels, tables
+from intrada.datasets import open_dataset
+from intrada.datasets.base import Dataset, Item
+from intrada.params import Domain, Params
+from intrada.resize import resize_image, resize_label
+from intrada.stage import Choice, Context, In, Out
+
+READS = ("classes", "preprocess.{domain}")
+SOURCE, TARGET, VAL = "source", "target", "val"
+
+
+def run(
+    params: Params,
+    domain: Annotated[str, Choice("which images to prepare", (SOURCE, TARGET, VAL))],
+    root: Annotated[Path, In("folder of the raw dataset", raw=True)],
+    index: Annotated[Path, Out("index.csv: id, image, label, width, height")],
+    images: Annotated[Path, Out("folder of the resized images (PNG)")],
+    label_folder: Annotated[Path, Out("folder of the label maps (PNG, class indices, 255 ignored)")],
+    context: Context,
+) -> None:
+    """Images become `size` (bicubic, antialiased); source and target labels follow (nearest).
+
+    Evaluation labels keep their own size. The index of the target names no label: what labels it has
+    stand in a table of their own, label_folder/index.csv, which nothing but the report reads.
+    """
+    block: Domain = getattr(params.preprocess, domain)
+    classes = labels.class_set(params.classes)
+    dataset = open_dataset(block.dataset, root, block.split, block.options, classes)
+    size = (block.size[0], block.size[1])
+    items = dataset.items()
+    palette = classes.palette()
+    with files.atomic_folder(images) as image_out, files.atomic_folder(label_folder) as label_out:
+
+        def prepare(item: Item) -> None:
+            files.write_image(image_out / f"{item.id}.png", resize_image(files.read_image(item.image), size))
+            if item.label is not None:
+                label = _label(dataset, item.label, None if domain == VAL else size)
+                files.write_label(label_out / f"{item.id}.png", label, palette)
+
+        with ThreadPoolExecutor(context.workers) as pool:
+            for _ in context.progress(pool.map(prepare, items), len(items), "image"):
+                pass
+        table = _index(items, images, label_folder, size)
+        if domain == TARGET:
+            tables.write(label_out / "index.csv", table[table["label"] != ""], tables.INDEX)
+            table["label"] = ""
+    tables.write(index, table, tables.INDEX)
+
+
+def _label(dataset: Dataset, path: Path, size: tuple[int, int] | None) -> np.ndarray:
+    label = dataset.read_label(path)
+    return label if size is None else resize_label(label, size)
+
+
+def _index(items: list[Item], images: Path, label_folder: Path, size: tuple[int, int]) -> pd.DataFrame:
+    rows = [
+        (
+            item.id,
+            (images / f"{item.id}.png").as_posix(),
+            (label_folder / f"{item.id}.png").as_posix() if item.label else "",
+            *size,
+        )
+        for item in items
+    ]
+    return pd.DataFrame(rows, columns=tables.INDEX_COLUMNS)

@@ -1,0 +1,58 @@
+"""Labels for the easy images from what the score stage wrote; the hard images stay without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+
+from intrada import files, labels, pseudo, tables
+from intrada.errors import UserError
+from intrada.params import Params
+from intrada.stage import Context, In, Out
+
+READS = ("classes", "pseudo_label")
+
+
+def run(
+    params: Params,
+    split: Annotated[Path, In("split.csv of the rank stage")],
+    target: Annotated[Path, In("index.csv of the target images")],
+    predictions: Annotated[Path, In("folder of predicted label maps from the score stage")],
+    confidence: Annotated[Path, In("folder of confidence maps from the score stage")],
+    easy: Annotated[Path, Out("index.csv of the easy images with their pseudo-labels")],
+    hard: Annotated[Path, Out("index.csv of the hard images")],
+    out: Annotated[
+        Path, Out("folder of pseudo-label PNGs: class indices in the classes' colours, 255 ignored")
+    ],
+    context: Context,
+) -> None:
+    """Keep the argmax where the model is at least `pseudo_label.min_confidence` sure (0: everywhere)."""
+    ranked = tables.read(split, tables.SPLIT)
+    index = _in_rank_order(tables.read(target, tables.INDEX), ranked, split)
+    is_easy = (ranked["part"] == tables.EASY).to_numpy()
+    chosen = index[is_easy].copy()
+    palette = labels.class_set(params.classes).palette()
+    with files.atomic_folder(out) as folder:
+        for name in context.progress(chosen["id"], len(chosen), "image"):
+            prediction = files.read_label(predictions / f"{name}.png")
+            sure = files.read_label(confidence / f"{name}.png")
+            kept = pseudo.select(prediction, sure, params.pseudo_label.min_confidence)
+            files.write_label(folder / f"{name}.png", kept, palette)
+    chosen["label"] = [(out / f"{name}.png").as_posix() for name in chosen["id"]]
+    tables.write(easy, chosen, tables.INDEX)
+    tables.write(hard, index[~is_easy], tables.INDEX)
+
+
+def _in_rank_order(index: pd.DataFrame, ranked: pd.DataFrame, split: Path) -> pd.DataFrame:
+    """The index's rows in the order of the ranking; both must name the same images."""
+    strangers = sorted(set(index["id"]) ^ set(ranked["image"]))
+    if strangers:
+        raise UserError(
+            split,
+            f"{len(strangers)} images are in the split or in the target index only, {strangers[0]} first",
+            "the same images in both",
+            "run score and rank again: this split belongs to other target images",
+        )
+    return index.set_index("id").loc[ranked["image"]].reset_index()[tables.INDEX_COLUMNS]

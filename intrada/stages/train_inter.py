@@ -1,0 +1,28 @@
+"""Step 1 of the paper: train on the source labels while aligning target predictions with source ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from intrada import tables
+from intrada.adaptation import adapt
+from intrada.params import Params
+from intrada.stage import Context, In, Out
+from intrada.training import Domains
+
+READS = ("seed", "compute", "classes", "model", "train_inter")
+
+
+def run(
+    params: Params,
+    source: Annotated[Path, In("index.csv of the labelled source images", index=True)],
+    target: Annotated[Path, In("index.csv of the target images, whose labels are not looked at", index=True)],
+    init: Annotated[Path, In("initial weights: a weight file, weights/random or weights/pretrained")],
+    model: Annotated[Path, Out("the adapted network (safetensors)")],
+    losses: Annotated[Path, Out("losses by iteration (CSV)")],
+    context: Context,
+) -> None:
+    """Inter-domain adaptation (IntraDA, section 3.1)."""
+    domains = Domains(tables.read(source, tables.INDEX), tables.read(target, tables.INDEX))
+    adapt(params, params.train_inter, domains, init, model, losses, context)

@@ -1,0 +1,41 @@
+"""Step 3 of the paper: step 1 again, the pseudo-labelled easy images as source, the hard ones as target."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+from intrada import files, tables
+from intrada.adaptation import NOBODY, adapt
+from intrada.params import Params
+from intrada.stage import Context, In, Out
+from intrada.training import Domains
+
+READS = ("seed", "compute", "classes", "model", "train_intra")
+
+
+def run(
+    params: Params,
+    easy: Annotated[Path, In("index.csv of the easy images with their pseudo-labels", index=True)],
+    hard: Annotated[Path, In("index.csv of the hard images", index=True)],
+    inter: Annotated[Path, In("the model of step 1: the result where no image is easy (lambda = 0)")],
+    init: Annotated[Path, In("initial weights: a weight file, weights/random or weights/pretrained")],
+    model: Annotated[Path, Out("the adapted network (safetensors)")],
+    losses: Annotated[Path, Out("losses by iteration (CSV); without rows where lambda = 0")],
+    context: Context,
+) -> None:
+    """Intra-domain adaptation (IntraDA, section 3.3) and its two ends.
+
+    No easy image: the model is step 1's. No hard image: self-training without an adversary.
+    """
+    labelled, target = tables.read(easy, tables.INDEX), tables.read(hard, tables.INDEX)
+    if labelled.empty:
+        with files.atomic_file(model) as temporary:
+            shutil.copyfile(inter, temporary)
+        files.write_csv(losses, NOBODY[[]].assign(iteration=[]))
+        return
+    block = params.train_intra
+    if target.empty:
+        block = block.model_copy(update={"method": "source_only"})
+    adapt(params, block, Domains(labelled, target), init, model, losses, context)

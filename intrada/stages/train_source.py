@@ -1,0 +1,27 @@
+"""Train on the labelled source images alone (`source_only`): what adaptation is measured against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from intrada import tables
+from intrada.adaptation import NOBODY, adapt
+from intrada.params import Params
+from intrada.stage import Context, In, Out
+from intrada.training import Domains
+
+READS = ("seed", "compute", "classes", "model", "train_source")
+
+
+def run(
+    params: Params,
+    source: Annotated[Path, In("index.csv of the labelled source images", index=True)],
+    init: Annotated[Path, In("initial weights: a weight file, weights/random or weights/pretrained")],
+    model: Annotated[Path, Out("the trained network (safetensors)")],
+    losses: Annotated[Path, Out("losses by iteration (CSV)")],
+    context: Context,
+) -> None:
+    """Source-only baseline."""
+    domains = Domains(tables.read(source, tables.INDEX), NOBODY)
+    adapt(params, params.train_source, domains, init, model, losses, context)

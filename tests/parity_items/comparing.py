@@ -1,0 +1,103 @@
+"""One stored value, or array, against the one found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Values much smaller than the rest of their array carry its rounding error: an error is relative to
+# the value, or to this share of the array's largest one if that is more.
+FLOOR = 1e-3
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """where: keys that lead to the value in the stored file. allowed: largest absolute error of each element.
+
+    found, due and allowed have one shape; what is no number stands in object arrays and has to be equal.
+    """
+
+    where: tuple[str | int, ...]
+    found: NDArray[Any]
+    due: NDArray[Any]
+    allowed: NDArray[np.float64]
+    scaled: bool = False  # whether `allowed` is relative to the magnitude of `due`
+
+    @property
+    def absolute(self) -> NDArray[np.float64]:
+        """|found - due|; infinite where one is no number and they differ, or where the shapes do."""
+        if self.found.shape != self.due.shape:
+            return np.array([np.inf])
+        with np.errstate(invalid="ignore"):
+            if self.due.dtype == object:
+                return np.where(self.found == self.due, 0.0, np.inf)
+            difference = np.abs(self.found.astype(np.float64) - self.due.astype(np.float64))
+        same = (self.found == self.due) | (np.isnan(self.found) & np.isnan(self.due))
+        return np.where(same, 0.0, np.where(np.isnan(difference), np.inf, difference))
+
+    @property
+    def relative(self) -> NDArray[np.float64]:
+        """The absolute error over `magnitude(due)`."""
+        error = self.absolute
+        if self.due.dtype == object or error.shape != self.due.shape:
+            return error
+        return ratio(error, magnitude(self.due))
+
+    @property
+    def excess(self) -> float:
+        """The largest error as a share of what is allowed: above 1 fails."""
+        error = self.absolute
+        return float(
+            ratio(error, self.allowed if error.shape == self.allowed.shape else 0 * error).max(initial=0.0)
+        )
+
+    @property
+    def passed(self) -> bool:
+        return self.excess <= 1
+
+
+def ratio(error: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """error / scale, where 0 / 0 is 0."""
+    quotient: NDArray[np.float64] = np.divide(
+        error, scale, out=np.where(error > 0, np.inf, 0.0), where=scale > 0
+    )
+    return quotient
+
+
+def magnitude(due: NDArray[Any], reach: Any = None) -> NDArray[np.float64]:
+    """What errors of the array `due` are relative to; `reach`: the largest value, if it is known better."""
+    finite = np.nan_to_num(np.abs(due.astype(np.float64)))
+    largest = finite.max(initial=0.0) if reach is None else np.abs(reach)
+    return np.maximum(finite, FLOOR * largest)
+
+
+def relative(
+    where: Iterable[str | int], found: Any, due: Any, tolerance: float, reach: Any = None
+) -> Comparison:
+    """Numbers that may differ by `tolerance` times their magnitude."""
+    found, due = np.asarray(found), np.asarray(due)
+    return Comparison(tuple(where), found, due, tolerance * magnitude(due, reach), scaled=True)
+
+
+def absolute(where: Iterable[str | int], found: Any, due: Any, tolerance: Any) -> Comparison:
+    """Numbers that may differ by `tolerance`, one value or one for each element; None counts as nan."""
+    found, due = np.asarray(found, np.float64), np.asarray(due, np.float64)
+    return Comparison(tuple(where), found, due, np.broadcast_to(np.asarray(tolerance, np.float64), due.shape))
+
+
+def exact(where: Iterable[str | int], found: Any, due: Any) -> Comparison:
+    """Numbers that must be equal, or anything else that `==` can tell (a list is one value)."""
+    found, due = np.asarray(_boxed(found)), np.asarray(_boxed(due))
+    return Comparison(tuple(where), found, due, np.zeros(due.shape))
+
+
+def _boxed(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, int, float)):
+        return value
+    box = np.empty((), object)
+    box[()] = value
+    return box

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from intrada import files
+from intrada.errors import UserError
+
+# ---------------------------------------------------------------- atomic writes
+
+
+def test_atomic_file_replaces_the_old_file_and_makes_missing_folders(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b.txt"
+    for text in ("one", "two"):
+        with files.atomic_file(path) as temporary:
+            assert temporary.parent == path.parent and temporary.suffix == ".txt"
+            temporary.write_text(text)
+        assert path.read_text() == text
+    assert os.listdir(path.parent) == ["b.txt"]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "b.txt"
+    path.write_text("old")
+    with pytest.raises(KeyError), files.atomic_file(path) as temporary:
+        temporary.write_text("half")
+        raise KeyError
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["b.txt"]
+
+
+def test_a_file_reaches_the_disk_before_its_name_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[bool] = []
+    monkeypatch.setattr(os, "fsync", lambda _: named.append((tmp_path / "x").exists()))
+    with files.atomic_file(tmp_path / "x") as temporary:
+        temporary.write_text("x")
+    assert named == [False] and (tmp_path / "x").exists()
+
+
+def test_atomic_folder_replaces_a_folder_whole(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    for name in ("first", "second"):
+        with files.atomic_folder(path) as temporary:
+            (temporary / name).write_text(name)
+        assert os.listdir(path) == [name]
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.mkdir()
+    (path / "old").touch()
+    with pytest.raises(KeyError), files.atomic_folder(path) as temporary:
+        (temporary / "half").touch()
+        raise KeyError
+    assert os.listdir(path) == ["old"] and os.listdir(tmp_path) == ["out"]
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"x\.txt: cannot be written"), files.atomic_file(tmp_path / "x.txt"):
+        raise OSError(28, "No space left on device")
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_error_that_is_no_matter_of_the_disk_stays_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), files.atomic_file(tmp_path / "x"):
+        (tmp_path / "not there").read_bytes()
+
+
+# ---------------------------------------------------------------- tables
+
+
+def test_a_table_comes_back_as_it_was(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "id": ["00001", "NA", "nan"],
+            "label": ["", "a,b", 'quo"ted'],
+            "score": [0.1 + 0.2, 1e-17, 1 / 3],
+            "width": [1, 2, 3],
+        }
+    )
+    files.write_csv(tmp_path / "t.csv", frame)
+    pd.testing.assert_frame_equal(files.read_csv(tmp_path / "t.csv"), frame, check_exact=True)
+
+
+def test_a_column_without_any_text_is_still_text(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": ["1", "2"], "label": ["", ""]})
+    files.write_csv(tmp_path / "t.csv", frame)
+    assert files.read_csv(tmp_path / "t.csv")["label"].tolist() == ["", ""]
+
+
+def test_a_table_without_rows_is_a_table(tmp_path: Path) -> None:
+    files.write_csv(tmp_path / "t.csv", pd.DataFrame({"id": [], "width": []}))
+    frame = files.read_csv(tmp_path / "t.csv", ["id", "width"])
+    assert frame.empty and list(frame.columns) == ["id", "width"]
+
+
+@pytest.mark.parametrize(
+    "content, found",
+    [
+        (b"", r"an empty file"),
+        (b'id,width\n"1,2\n', "EOF inside string"),
+        (b"id,width\n1,2\n1,2,3\n", "Expected 2 fields"),
+        (b"id,width\n1,2,3\n", "loss of data"),
+        (b"\xff\xfe\x00", "codec"),
+        (b"id,height\n1,2\n", "no column width"),
+    ],
+)
+def test_a_broken_table_is_refused(tmp_path: Path, content: bytes, found: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"t\.csv: .*{found}"):
+        files.read_csv(path, ["width"])
+
+
+def test_json_holds_no_nan(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "m.json", {"miou": 46.3, "none": None})
+    assert json.loads((tmp_path / "m.json").read_text()) == {"miou": 46.3, "none": None}
+    with pytest.raises(ValueError):
+        files.write_json(tmp_path / "m.json", {"miou": float("nan")})
+    assert (tmp_path / "m.json").exists()
+
+
+# ---------------------------------------------------------------- listings and fingerprints
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    (root / "b").mkdir(parents=True)
+    (root / "b" / "1").write_text("one")
+    (root / "a").write_text("two")
+    return root
+
+
+def test_files_below_a_link_are_listed_too(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "2").touch()
+    (tree / "link").symlink_to(tmp_path / "elsewhere")
+    assert [path.relative_to(tree).as_posix() for path in files.list_files(tree)] == ["a", "b/1", "link/2"]
+
+
+def test_a_link_loop_is_refused(tree: Path) -> None:
+    (tree / "b" / "up").symlink_to(tree)
+    with pytest.raises(UserError, match="b/up: a link back to"):
+        files.list_files(tree)
+
+
+def test_two_links_to_one_folder_are_no_loop(tree: Path) -> None:
+    (tree / "c").symlink_to(tree / "b")
+    assert len(files.list_files(tree)) == 3
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    for listing in (files.list_files, files.fingerprint, files.stat_fingerprint):
+        with pytest.raises(UserError, match="nowhere: no such file or folder"):
+            listing(tmp_path / "nowhere")
+
+
+def test_a_fingerprint_changes_with_every_name_and_byte_and_with_nothing_else(tree: Path) -> None:
+    seen = [files.fingerprint(tree)]
+    os.utime(tree / "a", (0, 0))
+    assert files.fingerprint(tree) == seen[0] and len(seen[0]) == 32
+    for change in (
+        lambda: (tree / "a").write_text("Two"),
+        lambda: (tree / "a").rename(tree / "c"),
+        lambda: (tree / "c").rename(tree / "b" / "c"),
+        lambda: (tree / "new").touch(),
+    ):
+        change()
+        seen.append(files.fingerprint(tree))
+    assert len(set(seen)) == 5
+
+
+def test_a_files_fingerprint_is_its_content_wherever_it_lies(tree: Path) -> None:
+    (tree / "copy").write_text("two")
+    assert files.fingerprint(tree / "a") == files.fingerprint(tree / "copy")
+    assert files.fingerprint(tree / "a") != files.fingerprint(tree / "b" / "1")
+
+
+def test_a_stat_fingerprint_changes_with_size_and_time(tree: Path) -> None:
+    for place in (tree, tree / "a"):
+        os.utime(tree / "a", (0, 0))
+        first = files.stat_fingerprint(place)
+        assert files.stat_fingerprint(place) == first
+        os.utime(tree / "a", (1, 1))
+        assert files.stat_fingerprint(place) != first

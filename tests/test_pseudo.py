@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from intrada import pseudo
+from intrada.errors import UserError
+
+PREDICTION = np.array([[0, 1, 2, 3]], np.uint8)
+CONFIDENCE = np.array([[0.0, 0.5, 0.9, 1.0]])
+
+
+@pytest.mark.parametrize(
+    "threshold, kept",
+    [(0, [0, 1, 2, 3]), (0.5, [255, 1, 2, 3]), (0.95, [255, 255, 255, 3]), (1, [255, 255, 255, 3])],
+)
+def test_pixels_below_the_threshold_are_ignored(threshold: float, kept: list[int]) -> None:
+    found = pseudo.select(PREDICTION, CONFIDENCE, threshold)
+    assert found.tolist() == [kept] and found.dtype == np.uint8
+
+
+@pytest.mark.parametrize("threshold", [0, 0.49, 0.9, 1])
+def test_stored_bytes_never_keep_a_pixel_that_the_floats_drop(threshold: float) -> None:
+    confidence = np.linspace(0, 1, 1001)[None]
+    prediction = np.zeros(confidence.shape, np.uint8)
+    stored = pseudo.select(prediction, pseudo.confidence_bytes(confidence), threshold) == 0
+    exact = pseudo.select(prediction, confidence, threshold) == 0
+    assert not (stored & ~exact).any()
+    assert abs(int(stored.sum()) - int(exact.sum())) <= 4  # one byte is 4 of the 1001 steps
+
+
+def test_confidence_bytes_by_hand() -> None:
+    assert pseudo.confidence_bytes(np.array([0.0, 0.5, 0.9999, 1.0, 1.0000001])).tolist() == [
+        0,
+        127,
+        254,
+        255,
+        255,
+    ]
+
+
+def test_inputs_are_left_alone() -> None:
+    before = PREDICTION.copy()
+    pseudo.select(PREDICTION, CONFIDENCE, 0.7)
+    np.testing.assert_array_equal(PREDICTION, before)
+
+
+@pytest.mark.parametrize("threshold", [-0.01, 1.5, float("nan")])
+def test_threshold_outside_0_to_1_is_refused(threshold: float) -> None:
+    with pytest.raises(UserError, match="min_confidence"):
+        pseudo.select(PREDICTION, CONFIDENCE, threshold)
+
+
+def test_different_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match="differ in shape"):
+        pseudo.select(PREDICTION, CONFIDENCE[:, :2], 0.5)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from intrada import ranking
+from intrada.errors import UserError
+
+TABLE = pd.DataFrame(
+    {
+        "image": ["a", "b", "c", "d"],
+        "entropy": [0.5, 0.25, 0.75, 0.25],
+        "pixels_road": [9, 9, 9, 9],
+        "pixels_pole": [1, 0, 5, 0],
+        "pixels_rider": [0, 0, 1, 0],
+    }
+)
+RARE = ["pole", "rider"]
+
+
+# n_rare is 1, 0, 2, 0 of R = 2, so the published factors are 1, 3/2, 1/2, 3/2
+@pytest.mark.parametrize(
+    "rule, scores, order",
+    [
+        ("mean_entropy", (0.5, 0.25, 0.75, 0.25), "bdac"),
+        ("published_normalized", (0.5, 0.375, 0.375, 0.375), "bcda"),
+        ("paper_normalized", (0.5, 0.25, 0.375, 0.25), "bdca"),
+    ],
+)
+def test_rules_by_hand_with_ties_in_table_order(rule: str, scores: tuple[float, ...], order: str) -> None:
+    assert ranking.score(TABLE, rule, RARE) == pytest.approx(scores)
+    assert "".join(ranking.rank(TABLE, rule, 0.5, RARE).image) == order
+
+
+@pytest.mark.parametrize("fraction, easy", [(0, ""), (0.24, ""), (0.25, "b"), (0.67, "bd"), (1, "bdac")])
+def test_easy_part_is_the_low_entropy_prefix(fraction: float, easy: str) -> None:
+    ranked = ranking.rank(TABLE, "mean_entropy", fraction)
+    assert "".join(ranked.image[ranked.part == "easy"]) == easy
+    assert set(ranked.part) <= {"easy", "hard"}
+
+
+def test_easy_count_is_cut_off_as_the_published_int_does() -> None:
+    table = pd.DataFrame({"image": [str(i) for i in range(100)], "entropy": [0.5] * 100})
+    assert (ranking.rank(table, "mean_entropy", 0.29).part == "easy").sum() == 28
+
+
+def test_output_is_sorted_by_rank_and_has_four_columns() -> None:
+    ranked = ranking.rank(TABLE, "mean_entropy", 0.5)
+    assert list(ranked.columns) == ["image", "score", "rank", "part"]
+    assert list(ranked["rank"]) == [1, 2, 3, 4]
+    assert list(ranked.score) == sorted(ranked.score)
+
+
+def test_order_does_not_depend_on_the_scale_of_entropy() -> None:
+    published = TABLE.assign(entropy=TABLE.entropy / 19)  # the published code's mean over classes as well
+    for rule in ranking.RULES:
+        ours, theirs = (ranking.rank(table, rule, 0.5, RARE).image for table in (TABLE, published))
+        assert list(ours) == list(theirs)
+
+
+def test_no_image_gives_an_empty_table() -> None:
+    assert len(ranking.rank(TABLE.iloc[:0], "published_normalized", 0.67, RARE)) == 0
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.01, float("nan"), float("inf")])
+def test_fraction_outside_0_to_1_is_refused(fraction: float) -> None:
+    with pytest.raises(UserError, match="easy_fraction"):
+        ranking.rank(TABLE, "mean_entropy", fraction)
+
+
+@pytest.mark.parametrize(
+    "table, rule, rare, message",
+    [
+        (TABLE, "median", RARE, "unknown rule 'median'\n.*paper_normalized"),
+        (TABLE, "paper_normalized", [], "rare_classes: empty"),
+        (TABLE, "paper_normalized", ["train"], "no column pixels_train"),
+        (TABLE.drop(columns="entropy"), "mean_entropy", [], "no column entropy"),
+        (TABLE.assign(entropy=float("nan")), "mean_entropy", [], "row 0 is not a number"),
+        (pd.concat([TABLE, TABLE]), "mean_entropy", [], "image a stands in two rows"),
+    ],
+)
+def test_what_cannot_be_ranked_is_refused(
+    table: pd.DataFrame, rule: str, rare: list[str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        ranking.rank(table, rule, 0.5, rare)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.patches import Rectangle
+
+from intrada import labels, ranking
+from intrada.errors import UserError
+from intrada.params import Rank
+from intrada.reporting import diagnosis, figures, page, results
+from tests.report_tree import CLASSES, METRICS, evaluation
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_part_without_images_has_no_numbers() -> None:
+    seen = diagnosis.Seen("hard", 0.5, np.array([[3, 1], [0, 0]]), None)
+    found = diagnosis.diagnose([seen], 2)
+    assert found["easy"] == {"images": 0, "pixel_accuracy": None, "mIoU": None}
+    assert found["hard"] == {"images": 1, "pixel_accuracy": 75, "mIoU": 37.5}
+    assert found["easy_minus_hard"] == {"pixel_accuracy": None, "mIoU": None}
+    assert found["spearman_entropy_mIoU"] is None and found["pseudo_labels"]["pixels_kept"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "Expecting"),
+        ('{"mIoU": 1}', "no key 'mIoU_easy'"),
+        ("[1]", "indices"),
+        ('{"mIoU": "x"}', "convert"),
+    ],
+)
+def test_broken_metrics_are_refused(project: Path, text: str, words: str) -> None:
+    evaluation("inter")
+    Path("evaluate/inter/metrics.json").write_text(text)
+    with pytest.raises(UserError, match=words):
+        results.read("inter", Path("evaluate/inter"), labels.class_set(CLASSES))
+
+
+def test_ious_of_other_classes_are_refused(project: Path) -> None:
+    evaluation("inter")
+    with pytest.raises(UserError, match="3 rows"):
+        results.read("inter", Path("evaluate/inter"), labels.class_set(CLASSES[:2]))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "-"), (float("nan"), "-"), (-0.04, "0.0"), (8.25, "8.2"), (100, "100.0")]
+)
+def test_numbers_have_one_decimal(value: float | None, text: str) -> None:
+    assert results.decimal(value) == text
+
+
+def test_the_cut_lies_half_way_between_easy_and_hard() -> None:
+    split = pd.DataFrame({"score": [0.1, 0.2, 0.6], "part": ["easy", "easy", "hard"]})
+    assert figures.cut_between(split) == pytest.approx(0.4)
+    assert figures.cut_between(split.assign(part="hard")) is None
+
+
+def test_every_best_iou_of_a_class_is_marked_and_an_absent_class_has_none(project: Path) -> None:
+    for name in METRICS:
+        evaluation(name)
+    classes = labels.class_set(CLASSES)
+    models = [results.read(name, Path("evaluate") / name, classes) for name in METRICS]
+    road, sky, car = page.class_rows(models, classes)
+    assert road["cells"] == [("40.0", False), ("70.0", False), ("75.0", True)]
+    assert sky["cells"] == [("60.1", True), ("50.0", False), ("60.1", True)] and sky["color"] == "#4682b4"
+    assert car["cells"] == [("-", False)] * 3
+
+
+def test_curves_draw_the_losses_and_not_the_rates() -> None:
+    losses = pd.DataFrame(
+        {"iteration": [1, 2], "seg_main": [2.0, 1.0], "seg_aux": [1.0, 1.0], "lr_judge": 0.1}
+    )
+    figure = figures.training_curves({"source": losses, "intra": losses.head(0)})
+    main, aux = figure.axes[0].lines
+    assert (main.get_label(), aux.get_label()) == ("seg_main", "seg_aux")
+    assert main.get_color() == aux.get_color() and main.get_linestyle() != aux.get_linestyle()
+    assert not figure.axes[1].lines and figure.axes[1].texts[0].get_text() == "nothing logged"
+
+
+def test_no_curve_is_cut_off() -> None:
+    losses = pd.DataFrame({"iteration": [1, 2], "seg_main": [2.0, 1.0], "seg_aux": [9.0, 1.0]})
+    bottom, top = figures.training_curves({"source": losses}).axes[0].get_ylim()
+    assert bottom == 0 and top > 9
+
+
+def test_the_histogram_counts_every_image_once() -> None:
+    scores = pd.DataFrame({"image": list("abcde"), "entropy": [0.1, 0.1, 0.2, 0.5, 0.9]})
+    figure = figures.entropy_histogram(ranking.rank(scores, "mean_entropy", 0.6), "entropy")
+    bars = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
+    assert sum(bar.get_height() for bar in bars) == 5
+    assert any(bar.get_x() == pytest.approx(0.35) for bar in bars), "no bar lies across the cut"
+    legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]  # type: ignore[union-attr]
+    assert set(legend) == {"easy: 3 images", "hard: 2 images", "cut at 0.3500"}
+
+
+@pytest.mark.parametrize("rule", ranking.RULES)
+def test_every_rule_is_explained(rule: str) -> None:
+    split = pd.DataFrame({"score": [0.1, 0.2], "part": ["easy", "hard"]})
+    rank = Rank.model_validate({"rule": rule, "easy_fraction": 0.5, "rare_classes": ["car"]})
+    about = dict(page.facts(split, rank, labels.class_set(CLASSES)))
+    assert about["ranking rule"] == rule and ("rare classes" in about) == (rule != "mean_entropy")
+    assert page.QUANTITIES[rule]

@@ -1,0 +1,110 @@
+"""From dvc.yaml to Snakemake's rules: dvc.yaml defines the stages, dvc.lock is their only state.
+
+A rule runs `dvc repro -s STAGE`. Its inputs are the stage's file dependencies, the file outputs of the
+stages before it, and a token: a file that is newer than every output exactly while DVC calls the stage
+stale. Directories stay DVC's alone, since Snakemake would put a file of its own into them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from dvc.repo import Repo
+
+from intrada.errors import UserError
+
+TOKENS = Path(".snakemake/tokens")
+LOCK = Path(".snakemake/intrada.lock")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of dvc.yaml as a rule. name: as DVC says it (`preprocess@source`)."""
+
+    name: str
+    inputs: list[str]
+    outputs: list[str]
+    upstream: list[str]
+    threads: int
+    resources: dict[str, int]
+
+    @property
+    def rule(self) -> str:
+        """The name of the rule: Snakemake allows no @."""
+        return self.name.replace("@", "_")
+
+
+def stages(folder: Path, *, fresh: bool) -> list[Stage]:
+    """All stages that the dvc.yaml in `folder` needs, upstream first.
+
+    fresh: ask DVC what is stale and renew the tokens. Only the main process may, since a job that
+    parses the Snakefile again would look at a half-finished state.
+    """
+    with Repo(str(folder), _wait_for_lock=True) as repo:
+        graph = repo.index.graph
+        if fresh:
+            _renew_tokens(repo.index.stages, stale=set(repo.status()))
+        return [_stage(stage, graph, folder) for stage in repo.index.stages if not stage.frozen]
+
+
+def hold_lock() -> IO[str]:
+    """Keep a second Snakemake out of this checkout; the lock ends with the process, however it ends."""
+    LOCK.parent.mkdir(exist_ok=True)
+    handle = LOCK.open("a+")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.seek(0)
+        raise UserError(
+            LOCK,
+            f"another run holds this checkout (process {handle.read().strip() or 'unknown'})",
+            "one snakemake at a time",
+            "wait for it to end, or stop it; nothing was touched",
+        ) from None
+    handle.truncate(0)
+    handle.write(str(os.getpid()))
+    handle.flush()
+    return handle
+
+
+def _stage(stage: Any, graph: Any, folder: Path) -> Stage:
+    def relative(path: str) -> str:
+        return Path(path).relative_to(folder.resolve()).as_posix()
+
+    upstream = list(graph.successors(stage))
+    outputs = _file_outputs(stage)
+    before = [path for parent in upstream for path in _file_outputs(parent)]
+    files = [dep.fs_path for dep in stage.deps if dep.fs_path and Path(dep.fs_path).is_file()]
+    meta = stage.meta or {}
+    return Stage(
+        name=stage.addressing,
+        inputs=sorted({relative(path) for path in [*files, *before]} - {"params.yaml"})
+        + [str(_token(stage))],
+        outputs=[relative(path) for path in outputs],
+        upstream=[parent.addressing for parent in upstream],
+        threads=int(meta.get("threads", 1)),
+        resources={key: int(value) for key, value in meta.get("resources", {}).items()},
+    )
+
+
+def _file_outputs(stage: Any) -> list[str]:
+    """Outputs that are files: those whose name has a suffix (they need not exist yet)."""
+    return [out.fs_path for out in stage.outs if Path(out.fs_path).suffix]
+
+
+def _token(stage: Any) -> Path:
+    name: str = stage.addressing
+    return TOKENS / name.replace("@", "_")
+
+
+def _renew_tokens(found: list[Any], stale: set[str]) -> None:
+    TOKENS.mkdir(parents=True, exist_ok=True)
+    for stage in found:
+        token = _token(stage)
+        token.touch()
+        if stage.addressing not in stale:
+            os.utime(token, (0, 0))  # older than anything: no reason to run
