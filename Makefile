@@ -27,7 +27,7 @@ lint: env
 	mypy
 
 test: lint
-	python -m pytest
+	python -m pytest -n 2 --dist loadfile
 
 clean:
 	rm -rf results data/preprocess data/raw/toycity runs logs .snakemake

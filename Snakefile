@@ -17,7 +17,7 @@ MAIN = workflow.is_main_process
 try:
     validate.load(ROOT / "params.yaml")  # a wrong params file stops here, before anything runs
     CHECKOUT = bridge.hold_lock() if MAIN and not workflow.dryrun else None
-    STAGES = bridge.stages(ROOT, fresh=MAIN)
+    STAGES = bridge.stages(ROOT, fresh=MAIN, dry=workflow.dryrun)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

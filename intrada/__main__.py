@@ -12,7 +12,7 @@ from typing import get_type_hints
 from intrada import running
 from intrada.commands import COMMANDS
 from intrada.errors import UserError
-from intrada.stage import Choice, In, Out
+from intrada.stage import Choice, Flag, In, Out, Word
 from intrada.stages import STAGES
 
 WORDS = STAGES | COMMANDS
@@ -57,6 +57,10 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
             flag = f"--{option.replace('_', '-')}"
             if isinstance(mark, Choice):
                 command.add_argument(flag, required=True, choices=mark.choices or None, help=mark.help)
+            elif isinstance(mark, Word):
+                command.add_argument(option, nargs="?", default="", metavar=option.upper(), help=mark.help)
+            elif isinstance(mark, Flag):
+                command.add_argument(flag, action="store_true", help=mark.help)
             elif isinstance(mark, (In, Out)):
                 way = "reads" if isinstance(mark, In) else "writes"
                 command.add_argument(

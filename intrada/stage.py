@@ -46,10 +46,24 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Word:
+    """A word that stands by itself on the command line and may be left out (then it is "")."""
+
+    help: str
+
+
+@dataclass(frozen=True)
+class Flag:
+    """An option without a value: given or not."""
+
+    help: str
+
+
+@dataclass(frozen=True)
 class Context:
     """What every stage may use beside its files and params.
 
-    name: the job as DVC calls it (`preprocess@source`); fingerprint: of its params and inputs;
+    name: the job as DVC calls it (`preprocess@source`); fingerprint: of its params, inputs and code;
     runs: the folder for checkpoints and TensorBoard files, outside all outs.
     """
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +22,7 @@ from intrada.errors import UserError
 
 TOKENS = Path(".snakemake/tokens")
 LOCK = Path(".snakemake/intrada.lock")
+VALIDATE, STAMP = "validate", Path("results/validate/params.json")
 
 
 @dataclass(frozen=True)
@@ -38,17 +42,32 @@ class Stage:
         return self.name.replace("@", "_")
 
 
-def stages(folder: Path, *, fresh: bool) -> list[Stage]:
-    """All stages that the dvc.yaml in `folder` needs, upstream first.
+def stages(folder: Path, *, fresh: bool, dry: bool) -> list[Stage]:
+    """All stages of dvc.yaml in `folder`, upstream first.
 
     fresh: ask DVC what is stale and renew the tokens. Only the main process may, since a job that
-    parses the Snakefile again would look at a half-finished state.
+    parses the Snakefile again would look at a half-finished state. dry: run nothing meanwhile.
     """
     with Repo(str(folder), _wait_for_lock=True) as repo:
-        graph = repo.index.graph
+        found, graph = repo.index.stages, repo.index.graph
         if fresh:
-            _renew_tokens(repo.index.stages, stale=set(repo.status()))
-        return [_stage(stage, graph, folder) for stage in repo.index.stages if not stage.frozen]
+            stale = set(repo.status())
+            if not dry and VALIDATE in stale:
+                _validate()
+            _renew_tokens(found, stale - {VALIDATE})
+        return [_stage(stage, graph, folder) for stage in found]
+
+
+def _validate() -> None:
+    """Let DVC record that the params, which the Snakefile has just read, are valid.
+
+    Every stage follows `validate`, and as a job it would make Snakemake plan all of them anew. Its
+    stamp is the same for all valid params, so it may look older than whatever was made since.
+    """
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "-q", "-s", VALIDATE], check=True
+    )
+    os.utime(STAMP, (0, 0))
 
 
 def hold_lock() -> IO[str]:
@@ -76,15 +95,15 @@ def _stage(stage: Any, graph: Any, folder: Path) -> Stage:
         return Path(path).relative_to(folder.resolve()).as_posix()
 
     upstream = list(graph.successors(stage))
-    outputs = _file_outputs(stage)
     before = [path for parent in upstream for path in _file_outputs(parent)]
     files = [dep.fs_path for dep in stage.deps if dep.fs_path and Path(dep.fs_path).is_file()]
+    if stage.addressing == VALIDATE:  # done before the rules are made: see _validate
+        files = []
     meta = stage.meta or {}
     return Stage(
         name=stage.addressing,
-        inputs=sorted({relative(path) for path in [*files, *before]} - {"params.yaml"})
-        + [str(_token(stage))],
-        outputs=[relative(path) for path in outputs],
+        inputs=sorted({relative(path) for path in {*files, *before}}) + [str(_token(stage))],
+        outputs=[relative(path) for path in _file_outputs(stage)],
         upstream=[parent.addressing for parent in upstream],
         threads=int(meta.get("threads", 1)),
         resources={key: int(value) for key, value in meta.get("resources", {}).items()},
@@ -105,6 +124,9 @@ def _renew_tokens(found: list[Any], stale: set[str]) -> None:
     TOKENS.mkdir(parents=True, exist_ok=True)
     for stage in found:
         token = _token(stage)
-        token.touch()
-        if stage.addressing not in stale:
+        if stage.addressing in stale:
+            # new bytes as well: Snakemake takes a small file with the bytes it had for unchanged
+            token.write_text(str(time.time_ns()))
+        else:
+            token.touch()
             os.utime(token, (0, 0))  # older than anything: no reason to run

@@ -1,0 +1,60 @@
+"""Put one of the complete params files of presets/ in place of params.yaml, or list them.
+
+An edited params.yaml, one that equals no file in presets/, is not overwritten.
+"""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+from intrada import files
+from intrada.commands import validate
+from intrada.errors import UserError
+from intrada.stage import Flag, Word
+
+PRESETS = Path("presets")
+ACTIVE = Path("params.yaml")
+
+
+def run(
+    name: Annotated[str, Word("the preset to put in place of params.yaml")],
+    list: Annotated[bool, Flag("show the presets, the active one marked, and change nothing")],
+) -> None:
+    """`preset NAME` copies presets/NAME.yaml over params.yaml; `preset --list` shows what there is."""
+    known = {path.stem: path for path in sorted(PRESETS.glob("*.yaml"))}
+    if list or not name:
+        _show(known)
+        return
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        found = f"no preset {name!r}" + (f" (did you mean {near[0]}?)" if near else "")
+        raise UserError(PRESETS, found, ", ".join(known), "choose one of these")
+    if ACTIVE.exists() and _active(known) is None:
+        raise UserError(
+            ACTIVE,
+            "it was edited: no preset equals it",
+            "a params.yaml that a preset can bring back",
+            f"keep it with `cp {ACTIVE} {PRESETS}/my_experiment.yaml` (a preset of your own), then try again",
+        )
+    validate.load(known[name])
+    with files.atomic_file(ACTIVE) as temporary:
+        shutil.copyfile(known[name], temporary)
+    print(f"{ACTIVE} is now {known[name]}")
+
+
+def _active(known: dict[str, Path]) -> str | None:
+    """The preset that params.yaml equals, byte by byte."""
+    content = ACTIVE.read_bytes() if ACTIVE.exists() else None
+    return next((name for name, path in known.items() if path.read_bytes() == content), None)
+
+
+def _show(known: dict[str, Path]) -> None:
+    active = _active(known)
+    for name, path in known.items():
+        first = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+        print(f"{'*' if name == active else ' '} {name:28} {first}")
+    if active is None and ACTIVE.exists():
+        print(f"  {ACTIVE} is an edited one")

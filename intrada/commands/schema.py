@@ -1,0 +1,20 @@
+"""Write the JSON Schema of params.yaml, for editors that complete and check it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+
+from intrada import files
+from intrada.params import Params
+from intrada.stage import Out
+
+
+def run(
+    out: Annotated[Path, Out("the schema (YAML); the project's own is workflow/schemas/params.schema.yaml")],
+) -> None:
+    """The schema says types, ranges and names of the keys; `validate` also looks at how they fit together."""
+    with files.atomic_file(out) as temporary:
+        temporary.write_text(yaml.safe_dump(Params.model_json_schema(), sort_keys=False), encoding="utf-8")

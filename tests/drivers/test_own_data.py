@@ -1,0 +1,49 @@
+"""No target label is needed, a killed driver goes on by itself, and neither leaves a trace in a result."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.drivers import project as projects
+from tests.drivers.project import DVC, SNAKEMAKE, Project
+
+pytestmark = pytest.mark.drivers
+
+MADE_WITHOUT_LABELS = (
+    "data/preprocess/target/index.csv",
+    "data/preprocess/target/images",
+    "results/train_source",
+    "results/train_inter",
+    "results/train_intra",
+    "results/score",
+    "results/rank",
+    "results/pseudo_label",
+    "results/evaluate",
+)
+
+
+@pytest.mark.parametrize("command", [DVC + ("repro",), SNAKEMAKE], ids=["dvc", "snakemake"])
+def test_without_target_labels_and_killed_midway_all_bytes_are_the_same(
+    first: Project, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    project = _without_target_labels(first, tmp_path)
+    with projects.started(project, *command) as process:
+        projects.wait_for(project, "runs/train_inter/*/checkpoint_*.pt")
+        os.killpg(process.pid, signal.SIGKILL)
+    project.run(*command)
+    assert project.contents(*MADE_WITHOUT_LABELS) == first.contents(*MADE_WITHOUT_LABELS)
+    assert "no target label" in (project.folder / "results/report/index.html").read_text().lower()
+
+
+def _without_target_labels(first: Project, folder: Path) -> Project:
+    """The same raw data as data of one's own, less every label of the target's training images."""
+    project = projects.make(folder)
+    shutil.copytree(first.folder / "data/raw", folder / "data/raw")
+    shutil.rmtree(folder / "data/raw/toycity/cityscapes/gtFine/train")
+    project.set_params(toycity={})
+    return project
