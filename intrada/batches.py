@@ -26,6 +26,7 @@ class Batch(NamedTuple):
     label: Tensor
 
     def to(self, device: torch.device) -> Batch:
+        """The same batch, its tensors on `device`."""
         return Batch(self.ids, self.image.to(device), self.label.to(device))
 
 
@@ -89,7 +90,10 @@ def training_stream(
         )
     data = Endless(index, seed, name, augment, stop * batch_size)
     positions = range(start * batch_size, stop * batch_size)
-    return iter(DataLoader(data, batch_size, sampler=positions, collate_fn=_collate))
+    # A loader draws from torch's generator when it starts; from one of its own, since a resumed run starts
+    # it a second time and dropout must not notice.
+    own = torch.Generator()
+    return iter(DataLoader(data, batch_size, sampler=positions, collate_fn=_collate, generator=own))
 
 
 def inference_batches(index: pd.DataFrame, batch_size: int) -> Iterator[Batch]:

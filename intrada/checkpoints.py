@@ -6,9 +6,9 @@ inputs and code. Folders of other fingerprints are left alone.
 
 from __future__ import annotations
 
-import pickle
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,11 @@ class Checkpoints:
 
     def save(self, done: int, state: State) -> None:
         """Write the state after `done` iterations and drop what is older than the newest `kept`."""
-        with files.atomic_file(self.folder / f"checkpoint_{done:08d}.pt") as temporary:
+        newest = self.folder / f"checkpoint_{done:08d}.pt"
+        with files.atomic_file(newest) as temporary:
             torch.save({"done": done, **state}, temporary)
-        for old in self._found()[: -self.kept]:
+        # A newer file is a torn one that `load` passed over: it must not push out a sound one.
+        for old in [path for path in self._found() if path <= newest][: -self.kept]:
             old.unlink()
         self._last = time.monotonic()
 
@@ -42,8 +44,8 @@ class Checkpoints:
         """The newest state that can be read, None if there is none; a torn one is named and passed over."""
         for path in reversed(self._found()):
             try:
-                state: State = torch.load(path, weights_only=True, map_location="cpu")
-            except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+                state = _read(path)
+            except Exception as error:  # a damaged file makes torch raise almost anything
                 print(f"warning: {path} cannot be read ({error}); taking the one before", file=sys.stderr)
             else:
                 print(f"going on from {path}", file=sys.stderr)
@@ -58,3 +60,11 @@ class Checkpoints:
         others = [path for path in self.folder.parent.glob("*/checkpoint_*.pt") if path.parent != self.folder]
         for folder in sorted({path.parent for path in others}):
             print(f"{folder} holds checkpoints of other params, inputs or code: left alone", file=sys.stderr)
+
+
+def _read(path: Path) -> State:
+    with zipfile.ZipFile(path) as archive:  # torch writes checksums, and does not look at them
+        if damaged := archive.testzip():
+            raise zipfile.BadZipFile(f"{damaged} is damaged")
+    state: State = torch.load(path, weights_only=True, map_location="cpu")
+    return state

@@ -32,7 +32,7 @@ class Curves:
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs, the means under way included."""
-        return {"rows": self.rows, "sums": self._sums, "count": self._count}
+        return {"rows": list(self.rows), "sums": dict(self._sums), "count": self._count}
 
     def restore(self, state: dict[str, Any], done: int) -> None:
         """Go on behind `done` iterations; later points of an interrupted run are purged."""
@@ -78,5 +78,5 @@ class Curves:
         self.writer.add_image("entropy", pixel_entropy(information_map(logits)), iteration)
 
     def frame(self) -> pd.DataFrame:
-        """All rows: iteration, mean losses, learning rates."""
-        return pd.DataFrame(self.rows)
+        """All rows: iteration, mean losses, learning rates; the column of iterations alone without a row."""
+        return pd.DataFrame(self.rows or {"iteration": []})

@@ -13,7 +13,7 @@ import secrets
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
 from pathlib import Path
 from typing import Any
@@ -115,8 +115,8 @@ def unreadable(path: Path, why: Exception | str, allowed: str) -> UserError:
 def read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """The table at `path`; a header without rows gives an empty frame.
 
-    Columns named in TEXT_COLUMNS come back as strings ("" where empty), the rest as pandas sees
-    them, floats to the last digit. UserError if the file is missing, empty or no CSV, or if one of
+    Columns named in TEXT_COLUMNS come back as strings ("" where empty), the rest as ints, floats
+    (to the last digit) or strings. UserError if the file is missing, empty or no CSV, or if one of
     `columns` is not there.
     """
     allowed = "a CSV file with a header line" + (f" that holds {', '.join(columns)}" if columns else "")
@@ -124,19 +124,22 @@ def read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
         with warnings.catch_warnings():
             # Pandas only warns where rows are longer than the header, and drops what sticks out.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            numbers = [name for name in pd.read_csv(path, nrows=0).columns if name not in TEXT_COLUMNS]
-            frame = pd.read_csv(
-                path,
-                dtype=dict.fromkeys(TEXT_COLUMNS, str),
-                keep_default_na=False,
-                na_values={name: ["", "nan"] for name in numbers},
-                index_col=False,
-            )
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
     except (OSError, ValueError, pd.errors.ParserWarning) as error:
         raise unreadable(path, error, allowed) from error
     if missing := [name for name in columns if name not in frame.columns]:
         raise unreadable(path, f"no column {', '.join(missing)}", allowed)
+    for name in frame.columns.difference(list(TEXT_COLUMNS)):
+        frame[name] = _numbers(frame[name])
     return frame
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """A column of text as ints or floats ("" is nan) if it can be; pandas would round the last digit."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return column.map(lambda text, kind=kind: kind(text or "nan"))
+    return column
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:

@@ -116,6 +116,7 @@ class ClassSet:
 
     @property
     def names(self) -> list[str]:
+        """The classes' names in the order of their indices."""
         return [entry.name for entry in self.classes]
 
     def __len__(self) -> int:

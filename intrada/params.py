@@ -13,7 +13,7 @@ import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -34,7 +34,7 @@ def _number(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("a number is due, not a boolean")
     if isinstance(value, (int, str)):
-        value = float(value)
+        value = float(str(value))  # by way of str, a whole number too large for a float is infinite
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("a finite number is due")
     return value
@@ -245,7 +245,7 @@ def _parse(path: Path) -> object:
     except FileNotFoundError:
         fix = "start in the project's folder, or name the file with --params"
         raise UserError(path, "no such file", "a params file", fix) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, a date that is none
         raise UserError(path, " ".join(str(error).split()), "plain YAML in UTF-8", "mend the file") from None
 
 
@@ -282,7 +282,8 @@ def _line(loc: tuple[int | str, ...], message: str, kind: str, value: object) ->
         return f"{where} is not a key" + (f" (did you mean {near[0]}?)" if near else "")
     if kind == "missing":
         return f"{where} is missing"
-    return f"{where} = {value!r}: {message}"
+    shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:80]}..."
+    return f"{where} = {shown}: {message.removeprefix('Value error, ')}"
 
 
 def _names(block: type[BaseModel]) -> list[str]:
@@ -290,6 +291,7 @@ def _names(block: type[BaseModel]) -> list[str]:
     names: list[str] = []
     for name, field in block.model_fields.items():
         names.append(name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            names.extend(_names(field.annotation))
+        for kind in (field.annotation, *get_args(field.annotation)):  # a block, or a block | None
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                names.extend(_names(kind))
     return names

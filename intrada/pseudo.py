@@ -19,7 +19,7 @@ def confidence_bytes(probability: NDArray[np.floating[Any]]) -> NDArray[np.uint8
 
     Rounded down, so that a stored map never claims more than the model did.
     """
-    stored: NDArray[np.uint8] = np.floor(np.clip(probability, 0.0, 1.0) * 255.0).astype(np.uint8)
+    stored: NDArray[np.uint8] = np.floor(probability * 255.0).astype(np.uint8)
     return stored
 
 

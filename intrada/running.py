@@ -34,17 +34,17 @@ def execute(stage: str, params_file: Path, options: Mapping[str, Path | str]) ->
     name = job_name(stage, marks, options)
     keys = [key.format(**options) for key in module.READS]
     chosen = params.load(params_file)
-    sources = {key: Path(options[key]) for key, mark in marks.items() if isinstance(mark, In)}
-    before = _state(sources)
-    fingerprint = _fingerprint(name, params.digest(chosen, keys), sources, marks)
+    inputs = _inputs(marks, options)
+    before = _state(inputs)
+    fingerprint = _fingerprint([name, params.digest(chosen, keys), *_code(stage)], inputs, marks)
     with _logged(name, fingerprint):
         extra = {"context": Context(name, fingerprint, RUNS / name)} if "context" in marks else {}
         module.run(params.select(chosen, keys), **options, **extra)
         if params.digest(params.load(params_file), keys) != params.digest(chosen, keys):
             raise _changed(params_file)
-        for key, state in _state(sources).items():
-            if state != before[key]:
-                raise _changed(sources[key])
+        for path, state in _state(inputs).items():
+            if state != before[path]:
+                raise _changed(path)
 
 
 def job_name(stage: str, marks: Mapping[str, object], options: Mapping[str, Path | str]) -> str:
@@ -63,23 +63,40 @@ def _marks(module: ModuleType) -> dict[str, object]:
     }
 
 
-def _state(sources: Mapping[str, Path]) -> dict[str, str]:
-    for path in sources.values():
-        if not path.exists():
-            raise UserError(
-                path, "no such file or folder", "an output of an earlier stage or raw data", WAY_BACK
-            )
-    return {key: files.stat_fingerprint(path) for key, path in sources.items()}
+def _inputs(marks: Mapping[str, object], options: Mapping[str, Path | str]) -> dict[str, list[Path]]:
+    """The path of each input, followed by the files that it names if it is an index."""
+    inputs: dict[str, list[Path]] = {}
+    for key, mark in marks.items():
+        if isinstance(mark, In):
+            path = Path(options[key])
+            if not path.exists():
+                allowed = "an output of an earlier stage or raw data"
+                raise UserError(path, "no such file or folder", allowed, WAY_BACK)
+            inputs[key] = [path, *(tables.files_of(path) if mark.index else [])]
+    return inputs
 
 
-def _fingerprint(name: str, values: str, sources: Mapping[str, Path], marks: Mapping[str, object]) -> str:
-    parts = [name, values]
-    for key, path in sorted(sources.items()):
+def _state(inputs: Mapping[str, list[Path]]) -> dict[Path, str]:
+    return {path: files.stat_fingerprint(path) for paths in inputs.values() for path in paths}
+
+
+def _code(stage: str) -> list[str]:
+    """Fingerprints of the code that a result may come from, so that no checkpoint of other code goes on.
+
+    Left out: the other stages, and what trains nothing.
+    """
+    package = Path(__file__).parent
+    modules = sorted(package.rglob("*.py"))
+    used = [path for path in modules if path.parent.name not in ("stages", "commands", "reporting")]
+    return [files.fingerprint(path) for path in [*used, package / "stages" / f"{stage}.py"]]
+
+
+def _fingerprint(parts: list[str], inputs: Mapping[str, list[Path]], marks: Mapping[str, object]) -> str:
+    parts = list(parts)
+    for key, paths in sorted(inputs.items()):
         mark = marks[key]
         raw = isinstance(mark, In) and mark.raw
-        parts.append(files.stat_fingerprint(path) if raw else files.fingerprint(path))
-        if isinstance(mark, In) and mark.index:
-            parts.extend(files.fingerprint(named) for named in tables.files_of(path))
+        parts.extend(files.stat_fingerprint(path) if raw else files.fingerprint(path) for path in paths)
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
 

@@ -28,14 +28,21 @@ def _inside(path: str) -> bool:
     return not parts.is_absolute() and ".." not in parts.parts
 
 
+def _plain(name: str) -> bool:
+    """An id that can be the name of a file in a folder of the stage's own."""
+    return bool(name) and "/" not in name
+
+
 _PATH = pa.Check(_inside, element_wise=True, error="a relative path inside the project")
 _PART = pa.Check.isin([EASY, HARD])
-_NAME = pa.Check.str_length(min_value=1)
+_FILLED = pa.Check.str_length(min_value=1)
+
+_NAME = pa.Check(_plain, element_wise=True, error="a name without /")
 
 INDEX = pa.DataFrameSchema(
     {
         "id": pa.Column(str, _NAME, unique=True),
-        "image": pa.Column(str, [_NAME, _PATH]),
+        "image": pa.Column(str, [_FILLED, _PATH]),
         "label": pa.Column(str, _PATH),
         "width": pa.Column(int, pa.Check.ge(1)),
         "height": pa.Column(int, pa.Check.ge(1)),
@@ -96,7 +103,8 @@ def files_of(index: Path) -> list[Path]:
 def _refused(path: Path, cases: pd.DataFrame) -> UserError:
     def where(case: Any) -> str:
         row = "" if pd.isna(case["index"]) else f"line {int(case['index']) + 2}, "
-        return f"{row}column {case['column']}: {case['failure_case']!r} is not {case['check']}"
+        column = "" if pd.isna(case["column"]) else f"column {case['column']}: "
+        return f"{row}{column}{case['failure_case']!r} is not {case['check']}"
 
     rows = [where(case) for _, case in cases.head(5).iterrows()]
     more = f"; and {len(cases) - 5} more" if len(cases) > 5 else ""

@@ -43,9 +43,12 @@ class Verdict:
 
     def __str__(self) -> str:
         note = f"  not compared: {', '.join(self.unchecked)}" if self.unchecked else ""
-        errors = f"max abs {self.max_absolute:8.2e}  max rel {self.max_relative:8.2e}  of allowed {self.max_excess:8.2e}"
         where = "" if self.passed else f"  at {self.worst}"
-        return f"{self.item:28s} {'pass' if self.passed else 'FAIL'}  {errors}  {self.values:7d} values{where}{note}"
+        return (
+            f"{self.item:28s} {'pass' if self.passed else 'FAIL'}  max abs {self.max_absolute:8.2e}"
+            f"  max rel {self.max_relative:8.2e}  of allowed {self.max_excess:8.2e}"
+            f"  {self.values:7d} values{where}{note}"
+        )
 
 
 def check(reference: Reference, name: str) -> Verdict:
@@ -69,7 +72,7 @@ def judge(reference: Reference, name: str, found: Any) -> Verdict:
         passed=all(comparison.passed for comparison in comparisons),
         values=sum(comparison.due.size for comparison in comparisons),
         max_absolute=_largest(comparison.absolute for comparison in comparisons),
-        max_relative=_largest(c.relative for c in comparisons if c.scaled or not c.passed),
+        max_relative=_largest(c.relative for c in comparisons if c.scale is not None or not c.passed),
         max_excess=worst.excess,
         worst="/".join(map(str, worst.where)),
         unchecked=[key for key in reference.stored(name) if key not in compared],

@@ -68,6 +68,8 @@ def test_a_head_is_the_sum_of_its_convolutions(heads: str, used: int) -> None:
 
 def test_both_kinds_of_heads_have_the_state_dict_of_the_checkpoints() -> None:
     four, two = (deeplabv2.build(3, "resnet18", heads).state_dict() for heads in ("four", "two"))
+    layers = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "layer5", "layer6"]
+    assert list(dict.fromkeys(name.split(".")[0] for name in four)) == layers
     assert [(k, v.shape) for k, v in four.items()] == [(k, v.shape) for k, v in two.items()]
 
 

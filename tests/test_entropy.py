@@ -54,6 +54,13 @@ def test_half_precision_is_widened_since_1e30th_underflows_there(dtype: torch.dt
         assert found.dtype == torch.float32 and torch.isfinite(found).all()
 
 
+def test_information_map_widens_before_the_softmax() -> None:
+    logits = torch.tensor([0.1, 1.7, -2.3], dtype=torch.float16).view(1, 3, 1, 1)
+    torch.testing.assert_close(
+        entropy.information_map(logits), entropy.information_map(logits.float()), rtol=0, atol=0
+    )
+
+
 def test_information_map_is_the_self_information_of_the_softmax() -> None:
     logits = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(

@@ -88,10 +88,10 @@ def test_a_table_comes_back_as_it_was(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(files.read_csv(tmp_path / "t.csv"), frame, check_exact=True)
 
 
-def test_a_column_without_any_text_is_still_text(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"id": ["1", "2"], "label": ["", ""]})
+def test_ids_that_look_like_numbers_and_labels_that_are_all_missing_are_still_text(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": ["00001", "2"], "label": ["", ""]})
     files.write_csv(tmp_path / "t.csv", frame)
-    assert files.read_csv(tmp_path / "t.csv")["label"].tolist() == ["", ""]
+    assert files.read_csv(tmp_path / "t.csv").to_numpy().tolist() == [["00001", ""], ["2", ""]]
 
 
 def test_a_table_without_rows_is_a_table(tmp_path: Path) -> None:

@@ -108,9 +108,9 @@ def test_a_wrong_entry_is_named(entries: Any, found: str) -> None:
 
 def test_a_misspelt_name_is_refused_where_it_would_lose_its_pixels() -> None:
     classes = class_set(["road", {"name": "solar panel", "color": [1, 2, 3]}])
-    with pytest.raises(UserError, match="'solar pannel'[^$]*did you mean 'solar panel'"):
+    with pytest.raises(UserError, match=r"'solar pannel'[^$]*did you mean 'solar panel'"):
         classes.table({1: "solar pannel"})
-    with pytest.raises(UserError, match="'skye'[^$]*did you mean 'sky'"):
+    with pytest.raises(UserError, match=r"'skye'[^$]*did you mean 'sky'"):
         classes.table({1: "skye"})
     with pytest.raises(UserError, match="unknown class 'roda'"):
         classes.index("roda")

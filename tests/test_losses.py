@@ -65,8 +65,8 @@ def test_fooling_moves_a_verdict_towards_the_domain() -> None:
 
 
 def test_minent_is_the_mean_pixel_entropy() -> None:
-    # one undecided pixel of four classes (entropy 1), three certain ones (entropy 0)
-    logits = torch.full((1, 4, 2, 2), -1e4, dtype=torch.float64)
+    # two images of four pixels: one undecided between four classes (entropy 1), seven certain (entropy 0)
+    logits = torch.full((2, 4, 2, 2), -1e4, dtype=torch.float64)
     logits[:, 0] = 0
-    logits[:, :, 0, 0] = 0
-    assert losses.minent(information_map(logits)).item() == pytest.approx(0.25)
+    logits[0, :, 0, 0] = 0
+    assert losses.minent(information_map(logits)).item() == pytest.approx(1 / 8)

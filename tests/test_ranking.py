@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -44,6 +47,12 @@ def test_easy_count_is_cut_off_as_the_published_int_does() -> None:
     assert (ranking.rank(table, "mean_entropy", 0.29).part == "easy").sum() == 28
 
 
+def test_many_ties_keep_the_tables_order() -> None:
+    table = pd.DataFrame({"image": [str(i) for i in range(100)], "entropy": [0.5, 0.25] * 50})
+    ranked = ranking.rank(table, "mean_entropy", 0.5)
+    assert list(ranked.image) == [str(i) for i in [*range(1, 100, 2), *range(0, 100, 2)]]
+
+
 def test_output_is_sorted_by_rank_and_has_four_columns() -> None:
     ranked = ranking.rank(TABLE, "mean_entropy", 0.5)
     assert list(ranked.columns) == ["image", "score", "rank", "part"]
@@ -84,3 +93,22 @@ def test_what_cannot_be_ranked_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=message):
         ranking.rank(table, rule, 0.5, rare)
+
+
+@pytest.mark.parametrize("precision", ["f32", "f64"])
+def test_published_scores_and_splits_follow_from_the_published_entropies(precision: str) -> None:
+    stored = json.loads((Path(__file__).parent / "golden" / "e_ranking.json").read_text())
+    plain, normalized = stored[f"nonorm_{precision}"], stored[f"norm_{precision}"]
+    rare = [str(number) for number in (3, 4, 5, 6, 7, 9, 12, 14, 15, 16, 17)]
+    table = pd.DataFrame(
+        {"image": image, "entropy": 19 * entropy}  # the stored mean is over the 19 classes too
+        | {f"pixels_{name}": int(int(name) in normalized["rare_classes"][image]) for name in rare}
+        for image, entropy in plain["entropy"].items()
+    )
+    for rule, due in (("mean_entropy", plain), ("published_normalized", normalized)):
+        ranked = ranking.rank(table, rule, stored["lambda1"], rare)
+        assert (ranked.score / 19).tolist() == pytest.approx(
+            [due["entropy"][i] for i in ranked.image], rel=1e-7
+        )
+        for part in ("easy", "hard"):
+            assert ranked.image[ranked.part == part].tolist() == due[part]

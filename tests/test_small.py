@@ -114,7 +114,7 @@ def test_a_classifiers_weight_at_dilation_d_looks_d_pixels_away() -> None:
     classifier = SummedConvolutions(1, 1, (1, 3))
     for parameter in classifier.parameters():
         nn.init.zeros_(parameter)
-    nn.init.ones_(classifier.conv2d_list[1].weight)
+    list(classifier.parameters())[2].data.fill_(1.0)  # the weight of the second convolution
     point = torch.zeros(1, 1, 9, 9)
     point[0, 0, 4, 4] = 1.0
     lit = classifier(point)[0, 0].nonzero().tolist()
@@ -124,8 +124,9 @@ def test_a_classifiers_weight_at_dilation_d_looks_d_pixels_away() -> None:
 def test_a_new_classifier_is_nearly_undecided() -> None:
     torch.manual_seed(0)
     classifier = SummedConvolutions(64, 11, (6, 12))
-    assert all(not convolution.bias.any() for convolution in classifier.conv2d_list)
-    assert classifier.conv2d_list[0].weight.std().item() == pytest.approx(0.01, rel=0.05)
+    weights = dict(classifier.named_parameters())
+    assert not weights["conv2d_list.0.bias"].any()
+    assert weights["conv2d_list.1.weight"].std().item() == pytest.approx(0.01, rel=0.05)
 
 
 def test_upsample_puts_corners_on_corners() -> None:

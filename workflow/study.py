@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -112,9 +113,9 @@ def _labels() -> dict[str, float | None]:
 
 
 def _cell(mean: float, deviation: float) -> str:
-    if pd.isna(mean):
+    if math.isnan(mean):
         return "-"
-    return f"{mean:.2f}" if pd.isna(deviation) else f"{mean:.2f} ± {deviation:.2f}"
+    return f"{mean:.2f}" if math.isnan(deviation) else f"{mean:.2f} ± {deviation:.2f}"
 
 
 if __name__ == "__main__":

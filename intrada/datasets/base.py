@@ -160,7 +160,7 @@ def _selected(items: list[Item], layout: Layout, split: str) -> list[Item]:
         chosen = items
     elif kind == "list" and rest:
         chosen = _listed(items, layout, layout.root / rest)
-    elif kind == "range" and (bounds := re.fullmatch(r"(-?\d*):(-?\d*)", rest)):
+    elif kind == "range" and (bounds := re.fullmatch(r"(-?\d+)?:(-?\d+)?", rest)):
         start, stop = (int(bound) if bound else None for bound in bounds.groups())
         chosen = items[start:stop]
     else:
@@ -231,7 +231,11 @@ def _regex(pattern: str) -> re.Pattern[str]:
             return part.replace("[!", "[^", 1)
         return meaning.get(part) or re.escape(part)
 
-    return re.compile("".join(map(translated, re.split(r"(\*\*/|\*|\?|\[[^\]]+\])", pattern))))
+    try:
+        return re.compile("".join(map(translated, re.split(r"(\*\*/|\*|\?|\[[^\]]+\])", pattern))))
+    except re.error as error:
+        fix = "mend the option `images`"
+        raise UserError(f"glob {pattern}", str(error), "`**/`, `*`, `?` and [a-z]", fix) from error
 
 
 def _stem(pattern: str, relative: str) -> str:

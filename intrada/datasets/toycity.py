@@ -19,12 +19,13 @@ import numpy as np
 import pandas as pd
 
 from intrada import files, randomness
-from intrada.datasets.toycity_look import SOURCE, TARGET, Bytes, Weather
+from intrada.datasets.toycity_canvas import Bytes
+from intrada.datasets.toycity_look import SOURCE, TARGET, Weather
 from intrada.datasets.toycity_scene import draw
 from intrada.labels import CITYSCAPES_IDS
 
 MILD, SEVERE = (0.0, 0.4), (0.6, 1.0)  # the two ranges of severity, nothing between them
-MILD_SHARE, NIGHT_SHARE = 0.62, 0.6
+MILD_SHARE, NIGHT_SHARE = 0.62, 0.5
 # Cities of the official splits: a file's name tells its split, as in the original.
 CITIES = {"train": ("aachen", "bochum", "bremen", "cologne"), "val": ("frankfurt", "lindau", "munster")}
 PALETTE = [value for key in range(max(CITYSCAPES_IDS) + 1) for value in CITYSCAPES_IDS[key].color]
@@ -48,7 +49,7 @@ def write_source(
     """
 
     def write(number: int) -> Row:
-        image, label = draw(_random(seed, "source", number), SOURCE, Weather(), size)
+        image, label = draw(_random(seed, "source", number), SOURCE, Weather(), (size[0], size[1]))
         name = f"{number + 1:05d}.png"
         _write_png(root / "images" / name, image)
         files.write_label(root / "labels" / name, label, PALETTE)
@@ -79,7 +80,7 @@ def write_target(
         split, number = job
         random = _random(seed, split, number)
         weather = _weather(random)
-        image, label = draw(random, TARGET, weather, size)
+        image, label = draw(random, TARGET, weather, (size[0], size[1]))
         sequence, place = divmod(number, len(CITIES[split]))
         city = CITIES[split][place]
         stem = f"{city}_{sequence:06d}_000019"

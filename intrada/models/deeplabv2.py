@@ -81,7 +81,7 @@ class DeepLabV2(Segmenter):
 
 
 def _stride_first(layer: nn.Sequential) -> nn.Sequential:
-    """Move the stride of bottleneck blocks from the 3x3 convolution, torchvision's place, to the first 1x1."""
+    """Move the stride of bottlenecks to the first 1x1 convolution; torchvision has it at the 3x3 one."""
     for block in layer:
         if isinstance(block, resnet.Bottleneck):
             block.conv1.stride, block.conv2.stride = block.conv2.stride, (1, 1)

@@ -63,7 +63,7 @@ class EfficientNetLite0(Segmenter):
         self.main = SummedConvolutions(MAIN_CHANNELS, num_classes, DILATIONS)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        # channels last: the depthwise convolutions' backward pass makes a training step a quarter faster on a CPU
+        # channels last: a training step on a CPU is a quarter faster (depthwise convolutions, backward)
         images = images.contiguous(memory_format=torch.channels_last)
         features = self.bn1(self.conv_stem(images))
         for stage in self.blocks[: AUX_STAGE + 1]:

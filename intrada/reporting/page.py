@@ -40,6 +40,7 @@ class Picture:
 
     @property
     def address(self) -> str:
+        """The image itself as an address, so that the page needs no file beside it."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode()
 
 

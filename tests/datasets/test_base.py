@@ -69,7 +69,7 @@ def test_a_missing_or_empty_list_is_named(gta5: Path) -> None:
         opened("gta5", gta5, "list:empty.txt").items()
 
 
-@pytest.mark.parametrize("split", ["", "train", "range:1", "range:a:b", "list:", "list", "ALL"])
+@pytest.mark.parametrize("split", ["", "train", "range:1", "range:a:b", "range:-:2", "list:", "list", "ALL"])
 def test_a_split_of_another_form_is_refused(gta5: Path, split: str) -> None:
     with pytest.raises(UserError, match=r"^split: .*\n  allowed: all, list:FILE"):
         opened("gta5", gta5, split).items()
@@ -84,6 +84,12 @@ def test_folders_become_part_of_the_id(tmp_path: Path) -> None:
     for name in ("b/1.png", "a/deep/1.jpg", "a/1.JPEG"):
         image(tmp_path / "img" / name)
     assert names(opened("folders", tmp_path, images="img/**/*.*")) == ["a__1", "a__deep__1", "b__1"]
+
+
+def test_items_are_sorted_by_id_where_paths_sort_otherwise(tmp_path: Path) -> None:
+    for name in ("a/1.png", "a0/1.png"):
+        image(tmp_path / name)
+    assert names(opened("folders", tmp_path, images="**/*.png")) == ["a0__1", "a__1"]
 
 
 def test_two_images_with_one_id_are_refused(tmp_path: Path) -> None:

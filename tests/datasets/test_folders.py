@@ -86,6 +86,11 @@ def test_labels_are_not_needed(tmp_path: Path) -> None:
     assert names(dataset) == ["a"] and dataset.items()[0].label is None and dataset.orphans() == []
 
 
+def test_a_glob_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"glob \[z-a\]\.png: bad character range"):
+        opened("folders", tmp_path, images="[z-a].png").items()
+
+
 def test_a_label_pattern_that_names_the_images_is_refused(tmp_path: Path) -> None:
     image(tmp_path / "a.png")
     dataset = opened(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from intrada.models import discriminator
 from intrada.optimizers import published_multiplicity
-from tests.parity_items.comparing import Comparison, exact, relative
+from tests.parity_items.comparing import Comparison, exact, items, relative
 from tests.parity_items.reference import Reference
 
 INPUTS: frozenset[str] = frozenset()
@@ -53,14 +53,14 @@ def _sums(state: dict[str, Tensor]) -> dict[str, list[float]]:
 def compare(reference: Reference, name: str, found: dict[str, Any]) -> list[Comparison]:
     stored = reference.stored(name)
     comparisons = []
-    for key in set(found) - {"filled_checksums"}:
-        if isinstance(found[key], (list, dict)):
-            comparisons.append(exact([key, "length"], len(found[key]), len(stored[key])))
-            pairs = found[key].items() if isinstance(found[key], dict) else enumerate(found[key])
-            known = stored[key] if isinstance(stored[key], dict) else dict(enumerate(stored[key]))
-            comparisons += [exact([key, k], value, known.get(k)) for k, value in pairs]
-        else:
-            comparisons.append(exact([key], found[key], stored[key]))
+    for key, own in found.items():
+        if key == "sgd_group0_multiplicity":
+            comparisons.append(exact([key, "names"], sorted(own), sorted(stored[key])))
+            comparisons += [exact([key, weight], own.get(weight), due) for weight, due in stored[key].items()]
+        elif isinstance(own, list):
+            comparisons.append(exact([key], items(own), items(stored[key])))
+        elif key != "filled_checksums":
+            comparisons.append(exact([key], own, stored[key]))
     tolerance = reference.tolerance("forward_f64_rel")
     for net, sums in found["filled_checksums"].items():
         for key, due in stored["filled_checksums"][net].items():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,9 @@ class Comparison:
     found: NDArray[Any]
     due: NDArray[Any]
     allowed: NDArray[np.float64]
-    scaled: bool = False  # whether `allowed` is relative to the magnitude of `due`
+    scale: NDArray[np.float64] | None = None  # what a relative tolerance is relative to
 
-    @property
+    @cached_property
     def absolute(self) -> NDArray[np.float64]:
         """|found - due|; infinite where one is no number and they differ, or where the shapes do."""
         if self.found.shape != self.due.shape:
@@ -41,19 +42,16 @@ class Comparison:
 
     @property
     def relative(self) -> NDArray[np.float64]:
-        """The absolute error over `magnitude(due)`."""
+        """The absolute error over `scale`; the absolute one itself where nothing is relative."""
         error = self.absolute
-        if self.due.dtype == object or error.shape != self.due.shape:
-            return error
-        return ratio(error, magnitude(self.due))
+        return error if self.scale is None or error.shape != self.scale.shape else ratio(error, self.scale)
 
     @property
     def excess(self) -> float:
         """The largest error as a share of what is allowed: above 1 fails."""
         error = self.absolute
-        return float(
-            ratio(error, self.allowed if error.shape == self.allowed.shape else 0 * error).max(initial=0.0)
-        )
+        allowed = self.allowed if error.shape == self.allowed.shape else np.zeros(error.shape)
+        return float(ratio(error, allowed).max(initial=0.0))
 
     @property
     def passed(self) -> bool:
@@ -80,7 +78,8 @@ def relative(
 ) -> Comparison:
     """Numbers that may differ by `tolerance` times their magnitude."""
     found, due = np.asarray(found), np.asarray(due)
-    return Comparison(tuple(where), found, due, tolerance * magnitude(due, reach), scaled=True)
+    scale = magnitude(due, reach)
+    return Comparison(tuple(where), found, due, tolerance * scale, scale)
 
 
 def absolute(where: Iterable[str | int], found: Any, due: Any, tolerance: Any) -> Comparison:
@@ -90,14 +89,21 @@ def absolute(where: Iterable[str | int], found: Any, due: Any, tolerance: Any) -
 
 
 def exact(where: Iterable[str | int], found: Any, due: Any) -> Comparison:
-    """Numbers that must be equal, or anything else that `==` can tell (a list is one value)."""
-    found, due = np.asarray(_boxed(found)), np.asarray(_boxed(due))
+    """Numbers that must be equal, or anything else that `==` can tell; a list is one value, see `items`."""
+    found, due = _array(found), _array(due)
     return Comparison(tuple(where), found, due, np.zeros(due.shape))
 
 
-def _boxed(value: Any) -> Any:
+def items(values: Sequence[Any]) -> NDArray[Any]:
+    """The items of a list as an array of as many values."""
+    boxes = np.empty(len(values), object)
+    boxes[:] = values
+    return boxes
+
+
+def _array(value: Any) -> NDArray[Any]:
     if isinstance(value, (np.ndarray, int, float)):
-        return value
+        return np.asarray(value)
     box = np.empty((), object)
     box[()] = value
     return box

@@ -13,7 +13,7 @@ from tests.parity_items.reference import Reference
 
 @torch.no_grad()
 def logits_of(reference: Reference, segmenter: Segmenter, part: str, index: int, size: str) -> Tensor:
-    """Main logits (1, C, h, w), at the network's own resolution, of one image fed at the size of that name."""
+    """Main logits (1, C, h, w), at the network's resolution, of one image fed at the size of that name."""
     segmenter.eval()
     image: Tensor = segmenter(segmenter.normalise(reference.image(part, index, size)[None]))["main"]
     return image
@@ -26,7 +26,7 @@ def enlarged(logits: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def within_rounding(reference: Reference, logits: Tensor) -> NDArray[np.bool_]:
-    """(C, H, W): the classes that float32's rounding may make the argmax of logits (1, C, H, W) in float64."""
+    """(C, H, W): the classes that rounding to float32 may make the argmax of float64 logits (1, C, H, W)."""
     margin = 2 * reference.tolerance("forward_f32_abs")
     best = logits.amax(1, keepdim=True)
     near: NDArray[np.bool_] = (logits >= best - margin)[0].numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 from collections.abc import Mapping
@@ -83,19 +84,14 @@ class Reference:
         recipe.fill_deterministic(state, self.manifest["seeds"][seed], over)
 
     @cached_property
-    def _generator(self) -> dict[str, Tensor]:
-        state: dict[str, Tensor] = self.new_segmenter().state_dict()
-        self.fill(state, "generator", overlay=True)
-        return state
-
-    def new_segmenter(self) -> Segmenter:
-        return build_model("deeplabv2", self.setting["num_classes"], {})
+    def _generator(self) -> Segmenter:
+        model = build_model("deeplabv2", self.setting["num_classes"], {})
+        self.fill(model.state_dict(), "generator", overlay=True)
+        return model
 
     def segmenter(self, dtype: torch.dtype) -> Segmenter:
         """The filled generator, up-cast from float32, in eval mode."""
-        model = self.new_segmenter()
-        model.load_state_dict(self._generator)
-        return model.to(dtype).eval()
+        return copy.deepcopy(self._generator).to(dtype).eval()
 
     def discriminators(self, dtype: torch.dtype) -> nn.ModuleDict:
         """The filled discriminators, "main" and "aux"."""

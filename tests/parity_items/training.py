@@ -44,13 +44,14 @@ def compute(reference: Reference, name: str) -> list[dict[str, Any]]:
     if judges:
         judge_optimizer = discriminator_optimizer(judges, setting["learning_rate_d"], setting["adam_betas"])
         used[judge_optimizer] = setting["learning_rate_d"]
+    weights = _weights(setting, "lambda_adv" if way.ADVERSARIAL else "lambda_ent")
     history = []
     for i in range(setting["iterations"]):
         for one, base in used.items():
             set_learning_rate(one, poly(base, i, setting["max_iters"], setting["power"]))
             one.zero_grad(set_to_none=True)
         source, target = _batch(reference, "source", i), _batch(reference, "target", i)
-        losses = play(way, Nets(segmenter, judges), source, target, _weights(setting))
+        losses = play(way, Nets(segmenter, judges), source, target, weights)
         for one in used:
             one.step()
         history.append({"losses": losses, **_summaries(segmenter, judges)})
@@ -66,9 +67,10 @@ def _batch(reference: Reference, part: str, iteration: int) -> Batch:
     return Batch([names[index]], reference.image(part, index, size)[None], label[None])
 
 
-def _weights(setting: dict[str, Any]) -> LossWeights:
-    pairs = {key: dict(zip(("main", "aux"), setting[f"lambda_{key}"], strict=True)) for key in ("adv", "ent")}
-    return LossWeights(seg={"main": 1.0, "aux": setting["lambda_seg_aux"]}, fool=pairs["adv"])
+def _weights(setting: dict[str, Any], of_target: str) -> LossWeights:
+    main, aux = setting[of_target]
+    seg = {"main": 1.0, "aux": setting["lambda_seg_aux"]}
+    return LossWeights.model_validate({"seg": seg, "fool": {"main": main, "aux": aux}})
 
 
 def _summaries(segmenter: nn.Module, judges: nn.ModuleDict) -> dict[str, dict[str, list[float]]]:
@@ -90,7 +92,8 @@ def _summary(value: Tensor) -> list[float]:
 
 def compare(reference: Reference, name: str, found: list[dict[str, Any]]) -> list[Comparison]:
     stored, tolerance = reference.stored(name), reference.tolerance("training_f64_rel")
-    comparisons = [exact(["losses", "length"], len(found), len(stored["losses"]))]
+    groups = ("losses", "grads", "params", "d_aux", "d_main")
+    comparisons = [exact([g, "length"], sum(g in own for own in found), len(stored[g])) for g in groups]
     for i, own in enumerate(found):
         comparisons.append(exact(["losses", i, "iter"], i, stored["losses"][i]["iter"]))
         for theirs, (ours, factor) in LOSSES.items():
@@ -101,13 +104,13 @@ def compare(reference: Reference, name: str, found: list[dict[str, Any]]) -> lis
                     comparisons.append(
                         relative(["losses", i, key], value, stored["losses"][i][key], tolerance)
                     )
-        for group in ("grads", "params", "d_aux", "d_main"):
+        for group in groups[1:]:
             for key, due in stored[group][i].items() if stored[group] else ():
                 comparisons += _four([group, i, key], own[group][key], due, tolerance)
     return comparisons
 
 
 def _four(where: list[str | int], found: list[float], due: list[float], tolerance: float) -> list[Comparison]:
-    """A summary, number by number; the plain sum, which may cancel out, against the sum of absolute values."""
+    """A summary, number by number; the plain sum may cancel out, so it is held against the absolute one."""
     reach = [due[1], 0.0, 0.0, 0.0]
     return [relative([*where, n], found[n], due[n], tolerance, reach[n]) for n in range(4)]

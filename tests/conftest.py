@@ -1,0 +1,52 @@
+"""The tiny project: once empty, once with every stage but the report run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from tests import tiny_project
+
+# A busy machine is no failure.
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")
+
+
+@pytest.fixture
+def params_tree() -> dict[str, Any]:
+    """A valid params tree of one's own."""
+    return tiny_project.tree()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: a tiny project before its first stage."""
+    monkeypatch.chdir(tmp_path)
+    tiny_project.start(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A tiny project after all stages but the report; to be read only."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        tiny_project.start(folder)
+        for name in tiny_project.ORDER:
+            assert tiny_project.run(name) == 0, name
+    yield folder
+
+
+@pytest.fixture
+def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: a copy of the finished project, without its checkpoints and log."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("runs", "logs"))
+    monkeypatch.chdir(folder)
+    return folder

@@ -1,0 +1,163 @@
+"""The rules of the house, read from the code."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from importlib import import_module
+
+import pytest
+
+from intrada.commands import COMMANDS
+from intrada.datasets import DATASETS
+from intrada.methods import METHODS
+from intrada.models import MODELS
+from intrada.stages import STAGES
+from tests.definition import ROOT
+from tests.imports import PACKAGE, closure, imports, modules, parsed
+
+# Top first. A module imports its own layer or one below; a new module or package finds its place here.
+LAYERS = (
+    "__main__",
+    "running",
+    "stages commands",
+    "adaptation evaluation reporting",
+    "training",
+    "checkpoints curves inference initial",
+    "methods",
+    "batches datasets optimizers weights",
+    "models",
+    "device entropy losses metrics pseudo ranking resize tables",
+    "files labels params randomness stage",
+    "errors",
+)
+LEVEL = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
+HEAVY = ("torch", "torchvision", "matplotlib", "timm", "tensorboard")
+REGISTRIES = {"datasets": DATASETS, "methods": METHODS, "models": MODELS}
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def room(name: str) -> str:
+    """`models` for intrada.models.small, `files` for intrada.files."""
+    return name.split(".")[1]
+
+
+def below(name: str) -> list[str]:
+    """What a module imports of intrada but the package itself."""
+    return [imported for imported in imports(name) if imported != "intrada"]
+
+
+MODULES = [name for name in modules() if name != "intrada"]
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {room(name) for name in MODULES} == set(LEVEL)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_go_down_only(name: str) -> None:
+    upwards = [imported for imported in below(name) if LEVEL[room(imported)] < LEVEL[room(name)]]
+    assert not upwards
+
+
+def test_no_import_goes_round() -> None:
+    order = list(TopologicalSorter({name: below(name) for name in MODULES}).static_order())
+    assert len(order) >= len(MODULES)
+
+
+def test_stages_never_import_stages() -> None:
+    for name in MODULES:
+        if room(name) == "stages":
+            assert not [imported for imported in below(name) if room(imported) in ("stages", "commands")], (
+                name
+            )
+
+
+def test_intrada_imports_neither_its_tests_nor_its_drivers() -> None:
+    for name in modules():
+        for node in ast.walk(parsed(name)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {part.split(".")[0] for part in names} & {"tests", "workflow", "dvc", "snakemake"}, (
+                name
+            )
+
+
+@pytest.mark.parametrize("kind, name", [(kind, name) for kind, found in REGISTRIES.items() for name in found])
+def test_a_registry_names_a_module_by_its_own_name(kind: str, name: str) -> None:
+    path = REGISTRIES[kind][name]
+    assert path == f"intrada.{kind}.{name}"
+    assert callable(getattr(import_module(path), "losses" if kind == "methods" else "build"))
+
+
+@pytest.mark.parametrize("kind, words", [("stages", STAGES), ("commands", COMMANDS)])
+def test_each_word_of_the_command_line_is_a_file(kind: str, words: dict[str, str]) -> None:
+    files = {path.stem for path in (PACKAGE / kind).glob("*.py")} - {"__init__"}
+    assert files == set(words)
+    assert all(callable(import_module(f"intrada.{kind}.{word}").run) for word in words)
+
+
+def test_every_stage_says_which_params_it_reads() -> None:
+    assert all(isinstance(import_module(f"intrada.stages.{stage}").READS, tuple) for stage in STAGES)
+
+
+def public(node: ast.Module | ast.ClassDef, where: str) -> Iterator[tuple[str, bool]]:
+    """(name, whether it has a docstring) of the public classes and functions in `node`.
+
+    A method that overrides one, such as `forward`, is explained where it is first defined. A block of
+    params (a subclass of Block) is explained key by key in params.yaml and at its fields.
+    """
+    for child in node.body:
+        if isinstance(child, Definition) and not child.name.startswith("_"):
+            bases = [base.id for base in getattr(child, "bases", []) if isinstance(base, ast.Name)]
+            explained = ast.get_docstring(child) is not None or "Block" in bases
+            yield f"{where}.{child.name}", explained or child.name in ("forward", "normalise", "step")
+            if isinstance(child, ast.ClassDef):
+                yield from public(child, f"{where}.{child.name}")
+
+
+@pytest.mark.parametrize("name", modules())
+def test_everything_public_is_explained(name: str) -> None:
+    assert ast.get_docstring(parsed(name))
+    assert not [where for where, explained in public(parsed(name), name) if not explained]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_files_and_functions_are_short(name: str) -> None:
+    assert len(modules()[name].read_text(encoding="utf-8").splitlines()) <= 300
+    for node in ast.walk(parsed(name)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 60, f"{name}.{node.name}"
+
+
+def test_light_stages_import_nothing_heavy() -> None:
+    script = f"""
+import sys
+from importlib import import_module
+from intrada.__main__ import main
+for stage in ("toycity", "check", "preprocess", "rank", "pseudo_label"):
+    import_module("intrada.stages." + stage)
+try:
+    main(["rank", "--help"])
+except SystemExit:
+    pass
+print([name for name in {HEAVY} if name in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    "name", ["labels", "files", "params", "tables", "ranking", "pseudo", "metrics", "datasets"]
+)
+def test_light_modules_name_nothing_heavy(name: str) -> None:
+    for module in closure(f"intrada.{name}"):
+        for node in ast.walk(parsed(module)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {part.split(".")[0] for part in names} & set(HEAVY), module

@@ -1,0 +1,342 @@
+"""Every stage but the report on the tiny project, by the commands of dvc.yaml."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from intrada import files, pseudo, tables, training
+from intrada.__main__ import main
+from intrada.labels import IGNORE
+from intrada.weights import read_metadata
+from tests.definition import jobs
+from tests.tiny_project import ORDER, change, run, tree, write_params
+
+CLASSES: list[str] = tree()["classes"]
+TARGET, LABELS = Path("data/preprocess/target"), Path("data/preprocess/target_labels")
+TARGET_IMAGES = 10
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def contents(paths: Sequence[str | Path]) -> dict[str, bytes]:
+    """Every file at or below `paths`."""
+    found: dict[str, bytes] = {}
+    for path in map(Path, paths):
+        for file in files.list_files(path) if path.is_dir() else [path]:
+            found[file.as_posix()] = file.read_bytes()
+    return found
+
+
+def use(**changes: Any) -> None:
+    write_params(change(tree(), **changes))
+
+
+# --- what every stage does
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_a_stage_writes_its_outputs_and_the_same_bytes_again(project: Path, name: str) -> None:
+    outs = jobs(tree())[name].outs
+    before = contents(outs)
+    assert len(before) >= len(outs)
+    for out in outs:  # DVC removes them before a run
+        shutil.rmtree(out) if Path(out).is_dir() else Path(out).unlink()
+    assert run(name) == 0
+    assert contents(outs) == before
+
+
+def test_every_job_but_the_report_is_run_here() -> None:
+    assert set(jobs(tree())) - set(ORDER) == {"validate", "report"}
+
+
+# --- toycity and check
+
+
+def test_the_toy_city_says_what_it_drew(project: Path) -> None:
+    assert len(files.read_csv(Path("data/raw/toycity/gta5.csv"))) == 12
+    assert files.read_csv(Path("data/raw/toycity/cityscapes.csv"))["split"].value_counts().to_dict() == {
+        "train": 10,
+        "val": 6,
+    }
+
+
+def test_the_toy_city_needs_its_block(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    use(toycity={})
+    assert main(["toycity", "--domain", "source", "--out", "elsewhere", "--table", "elsewhere.csv"]) == 1
+    assert "toycity.source is not in the params" in capsys.readouterr().err
+    assert not Path("elsewhere").exists() and not Path("elsewhere.csv").exists()
+
+
+def test_check_finds_what_there_is_and_stamps_alike(project: Path) -> None:
+    found = json.loads(Path("results/check/found.json").read_text())
+    assert {name: part["images"] for name, part in found.items()} == {"source": 12, "target": 10, "val": 6}
+    assert found["source"]["sizes"] == {"96x48": 12}
+    assert sum(found["source"]["pixels"].values()) + found["source"]["ignored"] == 12 * 96 * 48
+    assert found["target"]["pixels"] == {}  # target labels are never opened
+    stamp = Path("results/check/stamp.json").read_bytes()
+    use(preprocess__source__split="range:0:5")
+    assert run("check") == 0
+    assert Path("results/check/stamp.json").read_bytes() == stamp
+
+
+def test_check_refuses_a_broken_image_and_leaves_no_stamp(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = next(Path("data/raw/toycity/cityscapes/leftImg8bit/val").rglob("*.png"))
+    path.write_bytes(b"")
+    Path("results/check/stamp.json").unlink()
+    assert run("check") == 1
+    assert path.name in capsys.readouterr().err
+    assert not Path("results/check/stamp.json").exists()
+
+
+# --- preprocess
+
+
+def test_images_and_labels_of_source_get_the_networks_size(project: Path) -> None:
+    index = tables.read(Path("data/preprocess/source/index.csv"), tables.INDEX)
+    assert index["id"].tolist() == [f"{number:05d}" for number in range(1, 13)]
+    for row in index.itertuples():
+        assert files.read_image(Path(row.image)).shape == (32, 64, 3)
+        label = files.read_label(Path(row.label))
+        assert label.shape == (32, 64) and set(np.unique(label)) <= {*range(len(CLASSES)), IGNORE}
+    assert set(index["width"]) == {64} and set(index["height"]) == {32}
+
+
+def test_evaluation_labels_keep_their_own_size(project: Path) -> None:
+    index = tables.read(Path("data/preprocess/val/index.csv"), tables.INDEX)
+    assert len(index) == 6
+    assert {files.image_size(Path(path)) for path in index["image"]} == {(64, 32)}
+    assert {files.read_label(Path(path)).shape for path in index["label"]} == {(48, 96)}
+
+
+def test_the_target_index_names_no_label_and_the_truth_table_does(project: Path) -> None:
+    index = tables.read(TARGET / "index.csv", tables.INDEX)
+    truth = tables.read(LABELS / "index.csv", tables.INDEX)
+    assert len(index) == len(truth) == TARGET_IMAGES
+    assert set(index["label"]) == {""}
+    assert truth["id"].tolist() == index["id"].tolist()
+    for path in truth["label"]:
+        assert Path(path).parent == LABELS and files.read_label(Path(path)).shape == (32, 64)
+
+
+def test_a_target_without_labels_gives_the_same_index_and_images(project: Path) -> None:
+    before = contents([TARGET])
+    shutil.rmtree("data/raw/toycity/cityscapes/gtFine/train")
+    assert run("check") == 0 and run("preprocess@target") == 0
+    assert contents([TARGET]) == before
+    assert tables.read(LABELS / "index.csv", tables.INDEX).empty
+    assert [path.name for path in LABELS.iterdir()] == ["index.csv"]
+
+
+def test_some_target_labels_stand_in_the_truth_table_alone(project: Path) -> None:
+    before = contents([TARGET])
+    shutil.rmtree("data/raw/toycity/cityscapes/gtFine/train/aachen")
+    assert run("preprocess@target") == 0
+    assert contents([TARGET]) == before
+    truth = tables.read(LABELS / "index.csv", tables.INDEX)
+    assert 0 < len(truth) < TARGET_IMAGES
+    assert not truth["id"].str.startswith("aachen").any() and "" not in set(truth["label"])
+
+
+def test_the_split_and_size_are_those_of_the_params(project: Path) -> None:
+    use(preprocess__source__split="range:2:5", preprocess__source__size=[32, 16])
+    assert run("preprocess@source") == 0
+    index = tables.read(Path("data/preprocess/source/index.csv"), tables.INDEX)
+    assert index["id"].tolist() == ["00003", "00004", "00005"]
+    assert files.image_size(Path(index["image"].iloc[0])) == (32, 16)
+    assert len(list(Path("data/preprocess/source/images").iterdir())) == 3  # nothing old is left
+
+
+def test_a_broken_image_leaves_the_old_output(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(["data/preprocess/source"])
+    path = Path("data/raw/toycity/gta5/images/00007.png")
+    path.write_bytes(path.read_bytes()[:200])
+    assert run("preprocess@source") == 1
+    assert "00007.png" in capsys.readouterr().err
+    assert contents(["data/preprocess/source"]) == before
+
+
+# --- score, rank, pseudo_label
+
+
+def test_scores_are_those_of_the_written_predictions(project: Path) -> None:
+    scores = tables.read(Path("results/score/scores.csv"), tables.SCORES)
+    index = tables.read(TARGET / "index.csv", tables.INDEX)
+    assert scores["image"].tolist() == index["id"].tolist()
+    columns = [tables.PIXELS + name for name in CLASSES]
+    assert list(scores.columns) == ["image", "entropy", *columns]
+    assert scores["entropy"].between(0, 1, inclusive="neither").all()
+    for row in scores.to_dict("records"):
+        prediction = files.read_label(Path(f"results/score/predictions/{row['image']}.png"))
+        assert prediction.shape == (32, 64)
+        counts = np.bincount(prediction.ravel(), minlength=len(CLASSES))
+        assert [row[column] for column in columns] == counts.tolist()
+        sure = files.read_label(Path(f"results/score/confidence/{row['image']}.png"))
+        assert sure.shape == prediction.shape and sure.min() >= 255 // len(CLASSES)
+
+
+def test_scores_do_not_depend_on_the_size_of_a_batch(project: Path) -> None:
+    before = tables.read(Path("results/score/scores.csv"), tables.SCORES)
+    use(score__batch_size=3)
+    assert run("score") == 0
+    after = tables.read(Path("results/score/scores.csv"), tables.SCORES)
+    assert after["entropy"].tolist() == pytest.approx(before["entropy"].tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize("fraction, easy", [(0, 0), (0.34, 3), (0.67, 6), (1, 10)])
+def test_rank_calls_the_surest_share_easy(project: Path, fraction: float, easy: int) -> None:
+    use(rank__rule="mean_entropy", rank__easy_fraction=fraction)
+    assert run("rank") == 0
+    split = tables.read(Path("results/rank/split.csv"), tables.SPLIT)
+    scores = tables.read(Path("results/score/scores.csv"), tables.SCORES).set_index("image")["entropy"]
+    assert split["image"].tolist() == scores.sort_values(kind="stable").index.tolist()
+    assert split["part"].tolist() == ["easy"] * easy + ["hard"] * (TARGET_IMAGES - easy)
+    assert split["rank"].tolist() == list(range(1, TARGET_IMAGES + 1))
+
+
+def test_rank_refuses_scores_of_a_broken_table(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("results/score/scores.csv")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, lines[1]]) + "\n")
+    assert run("rank") == 1
+    assert f"{path}: line 2, column image" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("threshold", [0, 0.2, 1])
+def test_easy_images_get_the_predictions_that_are_sure_enough(project: Path, threshold: float) -> None:
+    use(pseudo_label__min_confidence=threshold)
+    assert run("pseudo_label") == 0
+    easy, hard = (tables.read(Path(f"results/pseudo_label/{p}.csv"), tables.INDEX) for p in ("easy", "hard"))
+    split = tables.read(Path("results/rank/split.csv"), tables.SPLIT)
+    assert [*easy["id"], *hard["id"]] == split["image"].tolist()
+    assert len(easy) == 6 and set(hard["label"]) == {""}
+    written = {path.stem for path in Path("results/pseudo_label/labels").iterdir()}
+    assert written == set(easy["id"])
+    for row in easy.itertuples():
+        prediction = files.read_label(Path(f"results/score/predictions/{row.id}.png"))
+        sure = files.read_label(Path(f"results/score/confidence/{row.id}.png"))
+        assert Path(row.image) == TARGET / "images" / f"{row.id}.png"
+        expected = pseudo.select(prediction, sure, threshold)
+        assert np.array_equal(files.read_label(Path(row.label)), expected)
+        assert threshold or np.array_equal(expected, prediction)
+
+
+def test_a_split_of_other_images_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("results/rank/split.csv")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:-1]) + "\n")
+    assert run("pseudo_label") == 1
+    missing = lines[-1].split(",")[0]
+    assert f"1 images are in the split or in the target index only, {missing}" in capsys.readouterr().err
+
+
+# --- the trainings
+
+
+@pytest.mark.parametrize("stage", ["train_source", "train_inter", "train_intra"])
+def test_a_training_leaves_a_model_and_its_losses(project: Path, stage: str) -> None:
+    about = read_metadata(Path(f"results/{stage}/model.safetensors"))
+    method = "source_only" if stage == "train_source" else "advent"
+    assert about == {"model": "small", "classes": ",".join(CLASSES), "method": method}
+    table = files.read_csv(Path(f"results/{stage}/losses.csv"))
+    assert table["iteration"].tolist() == [2, 4] and table.notna().all(axis=None)
+    assert ("judge_target_main" in table) == (method == "advent")
+
+
+def test_the_intra_training_plays_easy_against_hard(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, set[str]] = {}
+    original = training.training_stream
+
+    def stream(index: Any, seed: int, name: str, *rest: Any) -> Any:
+        seen[name] = set(index["id"])
+        return original(index, seed, name, *rest)
+
+    monkeypatch.setattr(training, "training_stream", stream)
+    assert run("train_intra") == 0
+    split = tables.read(Path("results/rank/split.csv"), tables.SPLIT)
+    parts = {part: set(split["image"][split["part"] == part]) for part in ("easy", "hard")}
+    assert seen == {"labelled": parts["easy"], "target": parts["hard"]}
+
+
+def test_lambda_0_skips_the_intra_training_and_copies_the_inter_model(project: Path) -> None:
+    use(rank__easy_fraction=0)
+    for name in ("rank", "pseudo_label", "train_intra"):
+        assert run(name) == 0
+    model = Path("results/train_intra/model.safetensors").read_bytes()
+    assert model == Path("results/train_inter/model.safetensors").read_bytes()
+    assert Path("results/train_intra/losses.csv").read_text() == "iteration\n"
+    assert not Path("runs/train_intra").exists()
+
+
+def test_lambda_1_is_self_training_without_an_adversary(project: Path) -> None:
+    use(rank__easy_fraction=1)
+    for name in ("rank", "pseudo_label", "train_intra"):
+        assert run(name) == 0
+    table = files.read_csv(Path("results/train_intra/losses.csv"))
+    assert list(table.columns) == ["iteration", "seg_main", "seg_aux", "lr"]
+    about = read_metadata(Path("results/train_intra/model.safetensors"))
+    assert about["method"] == "source_only"
+    model = Path("results/train_intra/model.safetensors").read_bytes()
+    assert model != Path("results/train_inter/model.safetensors").read_bytes()
+
+
+# --- evaluate
+
+
+def test_an_evaluation_is_consistent_with_its_tables(project: Path) -> None:
+    folder = Path("results/evaluate/intra")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert set(metrics) == {"mIoU", "mIoU_easy", "mIoU_hard", "pixel_accuracy"}
+    matrix = files.read_csv(folder / "confusion.csv")
+    assert matrix["truth"].tolist() == CLASSES and list(matrix.columns[1:]) == CLASSES
+    counts = matrix[CLASSES].to_numpy()
+    assert counts.sum() == 6 * 96 * 48  # at the size of the labels, every pixel of them
+    assert metrics["pixel_accuracy"] == pytest.approx(100 * np.trace(counts) / counts.sum())
+    classes = files.read_csv(folder / "classes.csv")
+    assert classes["class"].tolist() == CLASSES
+    assert classes["pixels"].tolist() == counts.sum(1).tolist()
+    assert classes["iou"].mean() == pytest.approx(metrics["mIoU"])
+    images = tables.read(folder / "images.csv", tables.IMAGES)
+    assert images["part"].tolist().count("hard") == 2
+    samples = sorted(path.relative_to(folder).as_posix() for path in (folder / "samples").rglob("*.png"))
+    order = images.sort_values("entropy", kind="stable")["id"].tolist()
+    chosen = sorted({*order[:2], *order[-2:]})
+    kinds = ("entropy", "prediction")
+    assert samples == [f"samples/{kind}/{name}.png" for kind in kinds for name in chosen]
+
+
+def test_easy_and_hard_are_the_inter_models_for_every_model(project: Path) -> None:
+    tables_of = {
+        name: tables.read(Path(f"results/evaluate/{name}/images.csv"), tables.IMAGES)
+        for name in ("inter", "source", "intra")
+    }
+    assert tables_of["source"].equals(tables_of["inter"]) and tables_of["intra"].equals(tables_of["inter"])
+
+
+def test_evaluation_without_labels_reports_nothing_instead_of_zero(project: Path) -> None:
+    shutil.rmtree("data/raw/toycity/cityscapes/gtFine/val")
+    for name in ("check", "preprocess@val", "evaluate@inter"):
+        assert run(name) == 0
+    metrics = json.loads(Path("results/evaluate/inter/metrics.json").read_text())
+    assert set(metrics.values()) == {None}
+    classes = files.read_csv(Path("results/evaluate/inter/classes.csv"))
+    assert classes["iou"].isna().all() and classes["pixels"].sum() == 0
+    assert len(list(Path("results/evaluate/inter/samples/prediction").iterdir())) == 4
+
+
+def test_a_model_of_other_classes_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    use(classes=CLASSES[:-1], rank__rare_classes=["car"])
+    assert run("evaluate@inter") == 1
+    assert "results/train_inter/model.safetensors" in capsys.readouterr().err
