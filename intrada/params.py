@@ -134,7 +134,7 @@ class Heads(Block):
 
 class LossWeights(Block):
     seg: Heads  # cross entropy of each head
-    fool: Heads  # adversarial loss of each head on the target (lambda_adv)
+    target: Heads  # what the method asks of the target: adversarial loss (lambda_adv) or entropy (lambda_ent)
 
 
 class Augment(Block):

@@ -79,7 +79,7 @@ def test_the_method_of_the_page_moves_the_network(example: Any) -> None:
     nets = Nets(models.build_model("pocket", 2, {}), nn.ModuleDict())
     image = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
     batch = Batch(["a"], image, torch.zeros(1, 32, 32, dtype=torch.int64))
-    weights = LossWeights(seg=Heads(main=1.0, aux=0.1), fool=Heads(main=0.1, aux=0.0))
+    weights = LossWeights(seg=Heads(main=1.0, aux=0.1), target=Heads(main=0.1, aux=0.0))
     record = play(methods.method("max_squares"), nets, batch, batch, weights)
     assert -0.5 <= float(record["squares_main"]) <= -0.25  # between one-hot and uniform, of two classes
     assert all(parameter.grad is not None for parameter in nets.segmenter.parameters())

@@ -11,7 +11,7 @@ from intrada.batches import Batch
 from intrada.entropy import information_map
 from intrada.errors import UserError
 from intrada.losses import SOURCE, TARGET, called, cross_entropy
-from intrada.methods import METHODS, advent, bn_only, method, source_only
+from intrada.methods import METHODS, adaptsegnet, advent, bn_only, method, minent, source_only
 from intrada.methods.base import Loss, Losses, Nets
 from intrada.models import discriminator
 from intrada.params import Heads, LossWeights
@@ -19,7 +19,7 @@ from intrada.training import play
 from tests.tiny_segmenter import build
 
 C, SIZE = 3, 32  # the discriminator needs 32 pixels
-WEIGHTS = LossWeights(seg=Heads(main=1.0, aux=0.1), fool=Heads(main=0.25, aux=0.5))
+WEIGHTS = LossWeights(seg=Heads(main=1.0, aux=0.1), target=Heads(main=0.25, aux=0.5))
 HEADS = ("main", "aux")
 
 
@@ -75,8 +75,8 @@ def test_a_method_is_a_module_of_its_name_that_says_what_it_needs(name: str) -> 
 
 
 def test_an_unknown_method_is_refused_with_the_names() -> None:
-    with pytest.raises(UserError, match="source_only, bn_only, advent"):
-        method("minent")
+    with pytest.raises(UserError, match="source_only, bn_only, minent, adaptsegnet, advent"):
+        method("minnet")
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -145,7 +145,7 @@ def test_advent_is_the_papers_objective_worked_in_one_piece() -> None:
 
 def test_weights_scale_the_gradient_and_not_what_is_logged() -> None:
     one, two = nets(), nets()
-    doubled = LossWeights(seg=Heads(main=2.0, aux=0.2), fool=Heads(main=0.5, aux=1.0))
+    doubled = LossWeights(seg=Heads(main=2.0, aux=0.2), target=Heads(main=0.5, aux=1.0))
     records = [play(advent, one, SOURCES, TARGETS, WEIGHTS), play(advent, two, SOURCES, TARGETS, doubled)]
     torch.testing.assert_close(records[0], records[1], rtol=0, atol=0)
     twice = {name: 2 * value for name, value in gradients(one.segmenter).items()}
@@ -155,7 +155,7 @@ def test_weights_scale_the_gradient_and_not_what_is_logged() -> None:
 
 def test_a_weight_of_zero_silences_its_loss() -> None:
     found = nets()
-    muted = LossWeights(seg=Heads(main=1.0, aux=0.0), fool=Heads(main=0.0, aux=0.0))
+    muted = LossWeights(seg=Heads(main=1.0, aux=0.0), target=Heads(main=0.0, aux=0.0))
     play(advent, found, SOURCES, TARGETS, muted)
     assert not found.segmenter.aux.weight.grad.any()
     alone = nets()
@@ -212,3 +212,27 @@ def test_predictions_have_the_size_of_the_images() -> None:
     assert {head: tuple(v.shape) for head, v in nets().predict(SOURCES).items()} == dict.fromkeys(
         HEADS, (2, C, SIZE, SIZE)
     )
+
+
+def test_minent_asks_for_the_mean_pixel_entropy_of_the_target() -> None:
+    first, second = nets(), nets()
+    groups = minent.losses(first, SOURCES, TARGETS, WEIGHTS)
+    next(groups)
+    group = next(groups)
+    second.predict(SOURCES)  # moves the running statistics as the first group did
+    for head, logits in second.predict(TARGETS).items():
+        entropy = information_map(logits).sum(1).mean()
+        assert group[f"entropy_{head}"].value.item() == pytest.approx(entropy.item())
+        assert group[f"entropy_{head}"].weight == getattr(WEIGHTS.target, head)
+    assert next(groups, None) is None
+
+
+def test_adaptsegnet_shows_its_discriminators_softmax_maps() -> None:
+    found, seen = nets(), list[Tensor]()
+    found.discriminators["main"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    play(adaptsegnet, found, SOURCES, TARGETS, WEIGHTS)
+    assert len(seen) == 3  # fooled by target, judging source, judging target
+    for maps in seen:
+        assert torch.allclose(maps.sum(1), torch.ones(2, SIZE, SIZE))
+    assert torch.equal(seen[0], seen[2])
+    assert not torch.equal(seen[0], seen[1])

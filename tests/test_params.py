@@ -90,7 +90,7 @@ def test_the_ends_of_a_range_belong_to_it(params_tree: Tree, value: float) -> No
         ("train_inter__batch_size", "2"),
         ("train_inter__optimizer__lr", 0),
         ("train_inter__optimizer__name", "adam"),
-        ("train_inter__weights__fool__main", -1e-9),
+        ("train_inter__weights__target__main", -1e-9),
         ("train_inter__augment__flip", 1),
         ("train_inter__augment__flip", "yes"),
         ("rank__rule", "entropy"),
@@ -218,7 +218,7 @@ CHANGES = {
     "preprocess.source": ("preprocess__source__split", "range:0:3"),
     "preprocess.target": ("preprocess__target__options", {"labels": "none"}),
     "model": ("model__name", "deeplabv2"),
-    "train_inter": ("train_inter__weights__fool__aux", 0.5),
+    "train_inter": ("train_inter__weights__target__aux", 0.5),
     "rank": ("rank__easy_fraction", 0.5),
     "report": ("report__title", "other"),
 }

@@ -16,6 +16,8 @@ from intrada.errors import UserError
 METHODS: dict[str, str] = {
     "source_only": "intrada.methods.source_only",
     "bn_only": "intrada.methods.bn_only",
+    "minent": "intrada.methods.minent",
+    "adaptsegnet": "intrada.methods.adaptsegnet",
     "advent": "intrada.methods.advent",
 }
 

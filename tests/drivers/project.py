@@ -99,7 +99,9 @@ def started(project: Project, *command: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
 
 
 def wait_for(project: Project, pattern: str, seconds: float = 120) -> Path:

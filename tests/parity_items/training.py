@@ -70,7 +70,7 @@ def _batch(reference: Reference, part: str, iteration: int) -> Batch:
 def _weights(setting: dict[str, Any], of_target: str) -> LossWeights:
     main, aux = setting[of_target]
     seg = {"main": 1.0, "aux": setting["lambda_seg_aux"]}
-    return LossWeights.model_validate({"seg": seg, "fool": {"main": main, "aux": aux}})
+    return LossWeights.model_validate({"seg": seg, "target": {"main": main, "aux": aux}})
 
 
 def _summaries(segmenter: nn.Module, judges: nn.ModuleDict) -> dict[str, dict[str, list[float]]]:

@@ -1,0 +1,23 @@
+"""MinEnt: the entropy of target predictions is minimised directly (AdvEnt, CVPR 2019, section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from intrada.batches import Batch
+from intrada.entropy import information_map
+from intrada.losses import minent
+from intrada.methods.base import Loss, Losses, Nets, supervised
+from intrada.params import LossWeights
+
+NEEDS_TARGET = True
+ADVERSARIAL = False
+
+
+def losses(nets: Nets, source: Batch, target: Batch, weights: LossWeights) -> Iterator[Losses]:
+    """Cross entropy on `source`, then the mean pixel entropy of `target`."""
+    yield supervised(nets.predict(source), source.label, weights.seg)
+    yield {
+        f"entropy_{head}": Loss(minent(information_map(values)), getattr(weights.target, head))
+        for head, values in nets.predict(target).items()
+    }
