@@ -49,7 +49,9 @@ def supervised(logits: Mapping[str, Tensor], label: Tensor, weights: Heads) -> L
 def play_game(
     nets: Nets, source: Batch, target: Batch, weights: LossWeights, view: Callable[[Tensor], Tensor]
 ) -> Iterator[Losses]:
-    """The game of AdaptSegNet and AdvEnt: supervised on `source`; G makes D call `target` source; D learns to tell them apart.
+    """The game of AdaptSegNet and AdvEnt, in groups of losses.
+
+    Supervised on `source`; G makes D call `target` source; D learns to tell the two apart.
 
     view: logits (N, C, H, W) -> the map of the same shape that D sees. G's second group must not reach
     D's weights, so D is frozen for it; D's groups see detached maps.
