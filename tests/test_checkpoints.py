@@ -68,11 +68,14 @@ def test_a_torn_newest_is_named_and_passed_over(folder: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("left", [0, 1, 4, 100, 1000, -1])
-def test_a_file_torn_anywhere_is_passed_over(folder: Path, left: int) -> None:
+def test_a_file_torn_anywhere_is_passed_over(
+    folder: Path, left: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     make(folder).save(100, {"weights": torch.zeros(1000)})
     path = folder / "checkpoint_00000100.pt"
     path.write_bytes(path.read_bytes()[:left])
     assert make(folder).load() is None
+    assert "of other params" not in capsys.readouterr().err  # its own folder is no other's
 
 
 @pytest.mark.parametrize("content", [b"\x80\x02garbage.", b"not a checkpoint", b"PK\x03\x04", b"\n"])

@@ -44,9 +44,9 @@ def test_a_restored_state_goes_on_in_the_middle_of_a_row(tmp_path: Path, stop: i
     with make(tmp_path / "first") as first:
         add(first, 1, stop)
         state = first.state()
-        second = make(tmp_path / "second")
-        second.restore(state, stop)
         add(first, stop + 1, 6)  # what the interrupted run did after its checkpoint changes no state
+    second = make(tmp_path / "second")
+    second.restore(state, stop)
     with second:
         add(second, stop + 1, 6)
     assert second.frame().equals(whole.frame())

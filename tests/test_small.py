@@ -131,8 +131,9 @@ def test_a_new_classifier_is_nearly_undecided() -> None:
 
 def test_upsample_puts_corners_on_corners() -> None:
     logits = torch.tensor([[0.0, 2.0], [4.0, 6.0]]).reshape(1, 1, 2, 2)
-    expected = torch.tensor([[0.0, 1.0, 2.0], [2.0, 3.0, 4.0], [4.0, 5.0, 6.0]])
-    torch.testing.assert_close(upsample(logits, (3, 3))[0, 0], expected)
+    row = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0])
+    expected = torch.stack([row, row + 2, row + 4])
+    torch.testing.assert_close(upsample(logits, (3, 5))[0, 0], expected)
 
 
 @pytest.mark.parametrize("name", MODELS)

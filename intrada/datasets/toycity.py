@@ -73,7 +73,6 @@ def write_target(
 
     train, val: images of each split; otherwise as `write_source`. Returns how hard each image really
     is, for diagnosis only: image (file name), split, severity 0..1, condition ("night" or "fog").
-    The same table stands in `severity.csv` below root.
     """
 
     def write(job: tuple[str, int]) -> Row:
@@ -99,9 +98,7 @@ def write_target(
         for city in cities:
             (root / "leftImg8bit" / split / city).mkdir(parents=True, exist_ok=True)
             (root / "gtFine" / split / city).mkdir(parents=True, exist_ok=True)
-    table = _table(write, jobs, workers, progress)
-    files.write_csv(root / "severity.csv", table)
-    return table
+    return _table(write, jobs, workers, progress)
 
 
 def _random(seed: int, split: str, number: int) -> np.random.Generator:

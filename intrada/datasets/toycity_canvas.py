@@ -27,7 +27,9 @@ Bytes = NDArray[np.uint8]
 
 SURFACES = (ROAD, SIDEWALK, SKY)  # large and of one piece: half the jitter, or nothing tells them apart
 TEXTURE = {ROAD: 5, SIDEWALK: 6, BUILDING: 8, FENCE: 7, VEGETATION: 18, SKY: 2}  # sigma; others 4
-DARKEST, FOG_COLOR = 0.46, 195.0
+DARKEST = 0.46  # share of the light that the darkest night takes
+FOG_COLOR = 195.0
+FOG_NEAR, FOG_FAR = 0.12, 0.74  # share of FOG_COLOR that the thickest fog lays over near and far
 NIGHT_NOISE = 2.0  # factor on the sensor's noise in the darkest night
 
 
@@ -148,7 +150,7 @@ def _night(canvas: Canvas, dark: float) -> None:
 
 
 def _fog(canvas: Canvas, thick: float) -> None:
-    """Fades to FOG_COLOR with distance: all but a trace of the farthest at full severity."""
+    """Fades to FOG_COLOR, the more so the farther away."""
     near = cv2.GaussianBlur(canvas.near, (0, 0), 2.0)
-    weight = np.float32(thick) * (np.float32(0.12) + np.float32(0.62) * (1 - near) ** 2)
+    weight = np.float32(thick) * (np.float32(FOG_NEAR) + np.float32(FOG_FAR - FOG_NEAR) * (1 - near) ** 2)
     canvas.image += weight[:, :, None] * (np.float32(FOG_COLOR) - canvas.image)
