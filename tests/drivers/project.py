@@ -104,7 +104,7 @@ def started(project: Project, *command: str) -> Iterator[subprocess.Popen[str]]:
             process.stdout.close()
 
 
-def wait_for(project: Project, pattern: str, seconds: float = 120) -> Path:
+def wait_for(project: Project, pattern: str, seconds: float = 900) -> Path:
     """The first new file that matches; files that were there when the wait began do not count."""
     known = set(project.folder.glob(pattern))
     deadline = time.monotonic() + seconds
