@@ -37,7 +37,7 @@ def test_without_target_labels_and_killed_midway_all_bytes_are_the_same(
         os.killpg(process.pid, signal.SIGKILL)
     project.run(*command)
     assert project.contents(*MADE_WITHOUT_LABELS) == first.contents(*MADE_WITHOUT_LABELS)
-    assert "no target label" in (project.folder / "results/report/index.html").read_text().lower()
+    assert "images have no labels" in (project.folder / "results/report/diagnosis.json").read_text()
 
 
 def _without_target_labels(first: Project, folder: Path) -> Project:
