@@ -12,7 +12,7 @@ from typing import get_type_hints
 from intrada import running
 from intrada.commands import COMMANDS
 from intrada.errors import UserError
-from intrada.stage import Choice, Flag, In, Out, Word
+from intrada.stage import Choice, Flag, In, Numbers, Out, Round, Word
 from intrada.stages import STAGES
 
 WORDS = STAGES | COMMANDS
@@ -59,12 +59,18 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
                 command.add_argument(flag, required=True, choices=mark.choices or None, help=mark.help)
             elif isinstance(mark, Word):
                 command.add_argument(option, nargs="?", default="", metavar=option.upper(), help=mark.help)
+            elif isinstance(mark, Round):
+                command.add_argument(flag, default="", metavar="NAME", help=mark.help)
+            elif isinstance(mark, Numbers):
+                command.add_argument(flag, nargs="*", type=float, default=[], help=mark.help)
             elif isinstance(mark, Flag):
                 command.add_argument(flag, action="store_true", help=mark.help)
             elif isinstance(mark, (In, Out)):
                 way = "reads" if isinstance(mark, In) else "writes"
+                many = "+" if isinstance(mark, In) and mark.many else None
+                needed = isinstance(mark, In) or not mark.optional
                 command.add_argument(
-                    flag, required=True, type=Path, metavar="PATH", help=f"{way}: {mark.help}"
+                    flag, required=needed, type=Path, nargs=many, metavar="PATH", help=f"{way}: {mark.help}"
                 )
     if name in STAGES:
         default = Path("params.yaml")

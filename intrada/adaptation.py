@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from intrada import files, labels, randomness, tables, training, weights
+from intrada import files, labels, randomness, tables, training
 from intrada.device import prepare
 from intrada.params import Params, Training
+from intrada.snapshots import Snapshots
 from intrada.stage import Context
 
 NOBODY = pd.DataFrame(columns=tables.INDEX_COLUMNS)
@@ -20,15 +21,18 @@ def adapt(
     domains: training.Domains,
     init: Path,
     model: Path,
+    snapshots: Path,
     losses: Path,
     context: Context,
 ) -> None:
-    """Train from the weights named by `init` and write `model` (safetensors) and `losses` (CSV)."""
+    """Train from the weights named by `init`; write `model`, `snapshots` (safetensors), `losses` (CSV)."""
     device = prepare(params.compute)
     classes = labels.class_set(params.classes)
     seed = randomness.derive(params.seed, context.name)
     game = training.Game(params, block, classes, init, seed)
-    curves = training.train(game, domains, seed, classes, device, context)
     about = {"model": params.model.name, "classes": ",".join(classes.names), "method": block.method}
-    weights.save_model(model, game.nets.segmenter, about)
+    kept = Snapshots(context.checkpoints, block.snapshot_every, about)
+    curves = training.train(game, domains, seed, classes, device, kept, context)
+    kept.gather(block.iterations, snapshots)
+    kept.save(model, game.done, game.nets.segmenter)
     files.write_csv(losses, curves.frame())

@@ -103,6 +103,12 @@ def inference_batches(index: pd.DataFrame, batch_size: int) -> Iterator[Batch]:
     return iter(DataLoader(Once(index), batch_sampler=batches, collate_fn=_collate))
 
 
+def counted_batches(index: pd.DataFrame, batch_size: int) -> tuple[Iterator[Batch], int]:
+    """`inference_batches` and how many there are."""
+    counts = index.groupby(["width", "height"]).size().tolist()
+    return inference_batches(index, batch_size), sum(-(-count // batch_size) for count in counts)
+
+
 def read_pair(row: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Image (H, W, 3) uint8 BGR and label (H, W) uint8 of one row; all 255 where the row has no label."""
     image = files.read_image(Path(row.image))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from intrada import files
-from intrada.batches import Batch, inference_batches
+from intrada.batches import counted_batches, inference_batches
 from intrada.entropy import image_entropy, information_map, pixel_entropy
-from intrada.methods.base import Nets
+from intrada.inference import Predictor
+from intrada.labels import ClassSet, reported
 from intrada.metrics import Confusion, confusion_matrix, miou, pixel_accuracy
-from intrada.models.base import upsample
 from intrada.stage import Context
 from intrada.tables import EASY, HARD
-
-GREY = [level for level in range(256) for _ in range(3)]
 
 
 @dataclass(frozen=True)
@@ -37,25 +36,31 @@ class Results:
 
 @torch.inference_mode()
 def measure(
-    nets: Nets, index: pd.DataFrame, batch_size: int, device: torch.device, context: Context
-) -> Results:
-    """Entropy at the network's input size, confusion at each label's own size.
+    predictors: Sequence[Predictor],
+    index: pd.DataFrame,
+    batch_size: int,
+    device: torch.device,
+    context: Context,
+) -> list[Results]:
+    """Entropy at the network's input size, confusion at each label's own size, of each predictor.
 
-    Logits are upsampled to the label (bilinear, align_corners) before argmax, as in the published code.
+    Every image is read once. Logits are upsampled to the label (bilinear, align_corners) before argmax,
+    as in the published code.
     """
     rows = {str(name): place for place, name in enumerate(index["id"])}
-    entropy = np.zeros(len(index))
-    confusions: list[Confusion] = [np.empty(0, np.int64)] * len(index)
-    batches = inference_batches(index, batch_size)
-    for batch in context.progress(batches, -(-len(index) // batch_size), "batch"):
-        logits = _logits(nets, batch.to(device))
-        full = upsample(logits, (batch.image.shape[2], batch.image.shape[3]))
-        scores = image_entropy(information_map(full)).tolist()
-        for name, score, each in zip(batch.ids, scores, logits, strict=True):
-            row = rows[name]
-            entropy[row] = score
-            confusions[row] = _confusion(each, str(index["label"].iloc[row]))
-    return Results(entropy, np.stack(confusions))
+    entropy = np.zeros((len(predictors), len(index)))
+    confusions = [[np.empty(0, np.int64)] * len(index) for _ in predictors]
+    for batch in context.progress(*counted_batches(index, batch_size), "batch"):
+        places = [rows[name] for name in batch.ids]
+        truths = [_truth(str(index["label"].iloc[place])) for place in places]
+        batch = batch.to(device)
+        for number, predictor in enumerate(predictors):
+            maps = predictor.maps(batch)
+            full = predictor.at(maps, (batch.image.shape[2], batch.image.shape[3]))
+            entropy[number, places] = image_entropy(information_map(full)).cpu().numpy()
+            for image, (place, truth) in enumerate(zip(places, truths, strict=True)):
+                confusions[number][place] = _confusion(predictor, maps, image, truth)
+    return [Results(each, np.stack(found)) for each, found in zip(entropy, confusions, strict=True)]
 
 
 def with_difficulty(index: pd.DataFrame, entropy: NDArray[np.float64]) -> pd.DataFrame:
@@ -66,11 +71,16 @@ def with_difficulty(index: pd.DataFrame, entropy: NDArray[np.float64]) -> pd.Dat
     return index.assign(entropy=entropy, part=part)
 
 
-def summary(confusions: Confusion, part: pd.Series) -> dict[str, float | None]:
-    """Percent, flat, for `dvc metrics show`; None where no labelled pixel says anything."""
+def summary(confusions: Confusion, part: pd.Series, classes: ClassSet) -> dict[str, float | None]:
+    """Percent, flat, for `dvc metrics show`; None where no labelled pixel says anything.
+
+    mIoU_19, mIoU_16 and mIoU_13, over the classes that papers report, stand there where `classes` has
+    them all.
+    """
     total = confusions.sum(0)
     values = {
         "mIoU": miou(total),
+        **{f"mIoU_{count}": miou(total, only) for count, only in reported(classes).items()},
         "mIoU_easy": miou(confusions[(part == EASY).to_numpy()].sum(0)),
         "mIoU_hard": miou(confusions[(part == HARD).to_numpy()].sum(0)),
         "pixel_accuracy": pixel_accuracy(total),
@@ -86,28 +96,29 @@ def easiest_and_hardest(images: pd.DataFrame, count: int) -> pd.DataFrame:
 
 @torch.inference_mode()
 def write_samples(
-    nets: Nets, chosen: pd.DataFrame, folder: Path, palette: list[int], device: torch.device
+    predictor: Predictor, chosen: pd.DataFrame, folder: Path, palette: list[int], device: torch.device
 ) -> None:
     """prediction/<id>.png (class indices, in colours) and entropy/<id>.png (grey, 255 = 1) in `folder`."""
     for batch in inference_batches(chosen, 1):
-        logits = nets.predict(batch.to(device))["main"]
+        logits = predictor.predict(batch.to(device))
         entropy = pixel_entropy(information_map(logits))[0].cpu().numpy()
         prediction = logits[0].argmax(0).to(torch.uint8).cpu().numpy()
         files.write_label(folder / "prediction" / f"{batch.ids[0]}.png", prediction, palette)
         grey = np.rint(255 * entropy).astype(np.uint8)
-        files.write_label(folder / "entropy" / f"{batch.ids[0]}.png", grey, GREY)
+        files.write_label(folder / "entropy" / f"{batch.ids[0]}.png", grey, files.GREY)
 
 
-def _logits(nets: Nets, batch: Batch) -> Tensor:
-    logits: dict[str, Tensor] = nets.segmenter(nets.segmenter.normalise(batch.image))
-    return logits["main"]
+def _truth(label: str) -> NDArray[np.uint8] | None:
+    return files.read_label(Path(label)) if label else None
 
 
-def _confusion(logits: Tensor, label: str) -> Confusion:
-    """Confusion of one image: logits (C, h, w) against the label at its own size, zero without one."""
-    classes = logits.shape[0]
-    if not label:
+def _confusion(
+    predictor: Predictor, maps: Sequence[Tensor], image: int, truth: NDArray[np.uint8] | None
+) -> Confusion:
+    """Confusion of one image of a batch against its label at its own size, zero without one."""
+    classes = maps[0].shape[1]
+    if truth is None:
         return np.zeros((classes, classes), np.int64)
-    truth = files.read_label(Path(label))
-    prediction = upsample(logits[None], (truth.shape[0], truth.shape[1]))[0].argmax(0)
+    one = [each[image : image + 1] for each in maps]
+    prediction = predictor.at(one, (truth.shape[0], truth.shape[1]))[0].argmax(0)
     return confusion_matrix(truth, prediction.cpu().numpy(), classes)

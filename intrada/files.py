@@ -27,6 +27,7 @@ from intrada.errors import UserError
 
 # Names, never numbers: "00001" must not come back as 1, nor an image called "NA" as missing.
 TEXT_COLUMNS = ("id", "image", "label", "part")
+GREY = [level for level in range(256) for _ in range(3)]  # the palette of a map that is no label
 _UNWRITABLE = (EACCES, EDQUOT, ENOSPC, EPERM, EROFS)
 _EXIF_ORIENTATION = 0x0112
 _PNG_GREY = 0  # colour type in the PNG header

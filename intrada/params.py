@@ -1,32 +1,19 @@
 """params.yaml as typed values: every key is required, none is unknown, each has its range.
 
-The file is validated whole at the start of every command, and the command is then given only the
-keys that its stage declares (`select`): a parameter that is not in the stage's `params:` of dvc.yaml
+The file is validated whole at the start of every command (params_file.py), and the command is then given
+only the keys that its stage declares (`select`): a parameter that is not in the stage's `params:` of dvc.yaml
 cannot be reached by its code.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
-
-from intrada.errors import UserError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 def _number(value: object) -> object:
@@ -47,7 +34,6 @@ def _known(entries: list[str | dict[str, Any]]) -> list[str | dict[str, Any]]:
     return entries
 
 
-T = TypeVar("T", bound="Block")
 Number = Annotated[float, BeforeValidator(_number)]
 Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
@@ -157,12 +143,19 @@ class Training(Block):
     checkpoint_every: Count  # iterations
     checkpoint_minutes: Positive
     checkpoints_kept: Count
+    snapshot_every: Count  # iterations between the models that are kept to choose from
 
     @model_validator(mode="after")
     def _schedule_is_long_enough(self) -> Training:
         if self.max_iters < self.iterations:
             raise ValueError(f"max_iters {self.max_iters} is below iterations {self.iterations}")
         return self
+
+
+class Intra(Training):
+    """What step 3 has beside a training's keys."""
+
+    supervision: Literal["pseudo", "source", "both"]  # whose labels the cross entropy looks at
 
 
 class Score(Block):
@@ -179,13 +172,30 @@ class PseudoLabel(Block):
     min_confidence: Fraction  # 0: every pixel keeps its argmax, as in the paper
 
 
+class Round(Block):
+    """One more round of score, rank, pseudo_label and train_intra."""
+
+    after: str  # the stage whose model it starts from: train_intra, or train_intra_round/<an earlier round>
+    easy_fraction: Fraction  # lambda of this round
+    init: str  # initial weights of its training
+
+
 class Evaluate(Block):
     batch_size: Count
     samples: Count  # easiest and hardest images whose predictions are written, so many of each
+    combine: Literal["probabilities", "logits"]  # what an ensemble averages
+
+
+class Snapshots(Block):
+    batch_size: Count
+    images: Count  # target images that the criterion without labels looks at, an even sample
 
 
 class Report(Block):
     title: str
+
+
+RoundName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$")]
 
 
 class Params(Block):
@@ -202,33 +212,29 @@ class Params(Block):
     score: Score
     rank: Rank
     pseudo_label: PseudoLabel
-    train_intra: Training
+    train_intra: Intra
+    rounds: dict[RoundName, Round]
+    select: Literal["last", "label_free", "oracle"]  # which snapshot of a run is its model
+    evaluate_snapshots: Snapshots
     evaluate: Evaluate
     report: Report
 
-
-def load(path: Path) -> Params:
-    """Read and validate a whole params file; UserError lists what is wrong, key by key."""
-    return validate(path, _parse(path))
-
-
-def validate(path: Path, tree: object) -> Params:
-    """Turn a parsed params file into typed values; `path` is only named in errors."""
-    if not isinstance(tree, dict):
-        raise UserError(
-            path, f"a {type(tree).__name__}", "a mapping of blocks", "start from a file in presets/"
-        )
-    try:
-        return Params.model_validate(tree)
-    except ValidationError as error:
-        raise _explain(path, error) from None
-    except UserError as error:
-        raise UserError(f"{path}, classes", error.found, error.allowed, error.fix) from None
+    @model_validator(mode="after")
+    def _rounds_follow_each_other(self) -> Params:
+        known = ["train_intra"]
+        for name, block in self.rounds.items():
+            if name in ("source", "inter", "intra"):
+                raise ValueError(f"rounds.{name} is the name of another model, allowed is r2, say")
+            if block.after not in known:
+                raise ValueError(f"rounds.{name}.after is {block.after!r}, allowed is one of {known}")
+            known.append(f"train_intra_round/{name}")
+        return self
 
 
 def select(params: Params, keys: Iterable[str]) -> Params:
     """Only the dotted `keys` of `params`: reading any other attribute raises AttributeError."""
-    return _construct(params, [key.split(".") for key in keys])
+    chosen: Params = _construct(params, [key.split(".") for key in keys])
+    return chosen
 
 
 def digest(params: Params, keys: Iterable[str]) -> str:
@@ -239,59 +245,17 @@ def digest(params: Params, keys: Iterable[str]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _parse(path: Path) -> object:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        fix = "start in the project's folder, or name the file with --params"
-        raise UserError(path, "no such file", "a params file", fix) from None
-    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, a date that is none
-        raise UserError(path, " ".join(str(error).split()), "plain YAML in UTF-8", "mend the file") from None
-
-
-def _construct(block: T, keys: list[list[str]]) -> T:
+def _construct(block: Any, keys: list[list[str]]) -> Any:
     names = {key[0] for key in keys}
     fields: dict[str, Any] = {}
     for name in names:
-        value = getattr(block, name)
+        value = block[name] if isinstance(block, dict) else getattr(block, name)
         rest = [key[1:] for key in keys if key[0] == name]
         fields[name] = value if [] in rest else _construct(value, rest)
-    return type(block).model_construct(_fields_set=names, **fields)
+    return fields if isinstance(block, dict) else type(block).model_construct(_fields_set=names, **fields)
 
 
 def _at(tree: Any, key: list[str]) -> Any:
     for name in key:
         tree = tree[name]
     return tree
-
-
-def _explain(path: Path, error: ValidationError) -> UserError:
-    found = [_line(item["loc"], item["msg"], item["type"], item["input"]) for item in error.errors()]
-    return UserError(
-        path,
-        "; ".join(found[:8]) + (f"; and {len(found) - 8} more" if len(found) > 8 else ""),
-        "exactly the keys of the files in presets/, each in its range (workflow/schemas/params.schema.yaml)",
-        "mend these keys; nothing has been run",
-    )
-
-
-def _line(loc: tuple[int | str, ...], message: str, kind: str, value: object) -> str:
-    where = ".".join(str(part) for part in loc)
-    if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(loc[-1]), _names(Params), n=1)
-        return f"{where} is not a key" + (f" (did you mean {near[0]}?)" if near else "")
-    if kind == "missing":
-        return f"{where} is missing"
-    shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:80]}..."
-    return f"{where} = {shown}: {message.removeprefix('Value error, ')}"
-
-
-def _names(block: type[BaseModel]) -> list[str]:
-    """Every key at any depth below `block`, for suggestions."""
-    names: list[str] = []
-    for name, field in block.model_fields.items():
-        names.append(name)
-        for kind in (field.annotation, *get_args(field.annotation)):  # a block, or a block | None
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                names.extend(_names(kind))
-    return names

@@ -5,24 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
+from string import Formatter
 from types import ModuleType
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 from intrada import files, params, tables
 from intrada.errors import UserError
-from intrada.stage import Choice, Context, In
+from intrada.params_file import load
+from intrada.stage import Choice, Context, In, Round
 
 LOG = Path("logs/execution.jsonl")
 RUNS = Path("runs")
 WAY_BACK = "then start again; if a driver has removed earlier outputs, `dvc checkout` brings them back"
 
 
-def execute(stage: str, params_file: Path, options: Mapping[str, Path | str]) -> None:
+def execute(stage: str, params_file: Path, options: Mapping[str, Any]) -> None:
     """Run `stage` with the command line's `options` (its paths and choices, by name).
 
     The module's READS says which keys of the params file it may see. Raises UserError when params or
@@ -32,25 +34,36 @@ def execute(stage: str, params_file: Path, options: Mapping[str, Path | str]) ->
     module = import_module(f"intrada.stages.{stage}")
     marks = _marks(module)
     name = job_name(stage, marks, options)
-    keys = [key.format(**options) for key in module.READS]
-    chosen = params.load(params_file)
+    keys = keys_of(module.READS, options)
+    chosen = load(params_file)
     inputs = _inputs(marks, options)
     before = _state(inputs)
     fingerprint = _fingerprint([name, params.digest(chosen, keys), *_code(stage)], inputs, marks)
     with _logged(name, fingerprint):
         extra = {"context": Context(name, fingerprint, RUNS / name)} if "context" in marks else {}
         module.run(params.select(chosen, keys), **options, **extra)
-        if params.digest(params.load(params_file), keys) != params.digest(chosen, keys):
+        if params.digest(load(params_file), keys) != params.digest(chosen, keys):
             raise _changed(params_file)
         for path, state in _state(inputs).items():
             if state != before[path]:
                 raise _changed(path)
 
 
-def job_name(stage: str, marks: Mapping[str, object], options: Mapping[str, Path | str]) -> str:
-    """The name that dvc.yaml gives to this job: `rank`, or `preprocess@source` for one of several."""
+def job_name(stage: str, marks: Mapping[str, object], options: Mapping[str, Any]) -> str:
+    """The name that dvc.yaml gives to this job: `rank`, `preprocess@source`, `rank_round@r2`."""
     words = [str(options[key]) for key, mark in marks.items() if isinstance(mark, Choice)]
+    for key, mark in marks.items():
+        if isinstance(mark, Round) and options.get(key):
+            stage, words = f"{stage}_round", [*words, str(options[key])]
     return "@".join([stage, *words])
+
+
+def keys_of(reads: Iterable[str], options: Mapping[str, Any]) -> list[str]:
+    """The keys of the params that a job reads; one with an option in it that was left out is none."""
+    fields = {key: [field for _, field, _, _ in Formatter().parse(key) if field] for key in reads}
+    return [
+        key.format(**options) for key, names in fields.items() if all(options.get(name) for name in names)
+    ]
 
 
 def _marks(module: ModuleType) -> dict[str, object]:
@@ -63,16 +76,17 @@ def _marks(module: ModuleType) -> dict[str, object]:
     }
 
 
-def _inputs(marks: Mapping[str, object], options: Mapping[str, Path | str]) -> dict[str, list[Path]]:
+def _inputs(marks: Mapping[str, object], options: Mapping[str, Any]) -> dict[str, list[Path]]:
     """The path of each input, followed by the files that it names if it is an index."""
     inputs: dict[str, list[Path]] = {}
     for key, mark in marks.items():
         if isinstance(mark, In):
-            path = Path(options[key])
-            if not path.exists():
-                allowed = "an output of an earlier stage or raw data"
-                raise UserError(path, "no such file or folder", allowed, WAY_BACK)
-            inputs[key] = [path, *(tables.files_of(path) if mark.index else [])]
+            inputs[key] = []
+            for path in options[key] if mark.many else [options[key]]:
+                if not path.exists():
+                    allowed = "an output of an earlier stage or raw data"
+                    raise UserError(path, "no such file or folder", allowed, WAY_BACK)
+                inputs[key] += [path, *(tables.files_of(path) if mark.index else [])]
     return inputs
 
 

@@ -19,19 +19,21 @@ class In:
     """A path that the stage reads.
 
     raw: the user's own data, watched by size and time only. index: an index.csv, so that the files
-    it names are inputs as well.
+    it names are inputs as well. many: one path or several.
     """
 
     help: str
     raw: bool = False
     index: bool = False
+    many: bool = False
 
 
 @dataclass(frozen=True)
 class Out:
-    """A path that the stage writes, whole or not at all."""
+    """A path that the stage writes, whole or not at all. optional: not written where it is not asked for."""
 
     help: str
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,20 @@ class Choice:
 @dataclass(frozen=True)
 class Word:
     """A word that stands by itself on the command line and may be left out (then it is "")."""
+
+    help: str
+
+
+@dataclass(frozen=True)
+class Round:
+    """Which round of steps 2 and 3, by its name in `rounds` of the params; left out (""): the first."""
+
+    help: str = "a round named in `rounds` of the params; left out: the first"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers behind one option, which may be left out (then there are none)."""
 
     help: str
 
@@ -70,6 +86,11 @@ class Context:
     name: str
     fingerprint: str
     runs: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where a run with this fingerprint keeps what it needs to go on, and to be looked at."""
+        return self.runs / self.fingerprint[:16]
 
     @property
     def workers(self) -> int:

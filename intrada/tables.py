@@ -4,6 +4,7 @@ index   one row an image: id, image, label (empty: none), width, height; paths f
 scores  one row a target image: image (its id), entropy (mean pixel entropy, 0..1), pixels_<class>...
 split   one row a target image: image, score (under the ranking rule), rank (1 = surest), part
 images  one row an evaluation image: the index's columns, entropy (0..1), part
+snapshots  one row a snapshot of a run: iteration, information (0..1), mIoU (percent), who chooses it
 """
 
 from __future__ import annotations
@@ -65,6 +66,19 @@ SPLIT = pa.DataFrameSchema(
         "score": pa.Column(float, pa.Check.ge(0), coerce=True),
         "rank": pa.Column(int, pa.Check.ge(1), unique=True),
         "part": pa.Column(str, _PART),
+    },
+    strict=True,
+    ordered=True,
+)
+_CHOICE = pa.Column(int, pa.Check.isin([0, 1]))
+SNAPSHOTS = pa.DataFrameSchema(
+    {
+        "iteration": pa.Column(int, pa.Check.ge(1), unique=True),
+        "information": pa.Column(float, pa.Check.in_range(0, 1), coerce=True),
+        "mIoU": pa.Column(float, pa.Check.in_range(0, 100), coerce=True, nullable=True),
+        "last": _CHOICE,
+        "label_free": _CHOICE,
+        "oracle": _CHOICE,
     },
     strict=True,
     ordered=True,

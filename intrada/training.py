@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import repeat, starmap
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -20,19 +22,46 @@ from intrada.errors import UserError
 from intrada.initial import initialise
 from intrada.labels import ClassSet
 from intrada.methods import method
-from intrada.methods.base import Nets
+from intrada.methods.base import Losses, Nets, supervised
 from intrada.models import build_model, discriminator
-from intrada.params import LossWeights, Params, Training
+from intrada.params import Heads, LossWeights, Params, Training
+from intrada.snapshots import Snapshots
 from intrada.stage import Context
 
 
 @dataclass(frozen=True)
 class Domains:
-    """Who plays: `labelled` images with (pseudo-)labels, called source by the discriminators, and
-    `target` images without. Frames with the columns of index.csv."""
+    """Who plays; frames with the columns of index.csv.
+
+    labelled: images with (pseudo-)labels, called source by the discriminators (without any label: only
+    they look at them); target: images without. extra: labelled images that no discriminator sees.
+    """
 
     labelled: pd.DataFrame
     target: pd.DataFrame
+    extra: pd.DataFrame | None = None
+
+    @property
+    def supervised(self) -> bool:
+        """Whether `labelled` has any label."""
+        return bool((self.labelled["label"] != "").any())
+
+
+class Step(NamedTuple):
+    """The batches of one iteration, by their part in the game; None for one that is not asked for."""
+
+    labelled: Batch
+    target: Batch | None
+    extra: Batch | None
+
+    def to(self, device: torch.device) -> Step:
+        """The same batches on `device`."""
+        target, extra = (batch.to(device) if batch else None for batch in (self.target, self.extra))
+        return Step(self.labelled.to(device), target, extra)
+
+    def ids(self) -> list[str]:
+        """The images of all of them."""
+        return [name for batch in (self.labelled, self.target, self.extra) if batch for name in batch.ids]
 
 
 class Game:
@@ -78,13 +107,21 @@ class Game:
             for name, base in bases.items()
         }
 
-    def step(self, source: Batch, target: Batch | None) -> dict[str, Tensor]:
-        """One iteration; returns the losses without their weights, detached."""
+    def step(self, batches: Step, supervised: bool = True) -> dict[str, Tensor]:
+        """One iteration; returns the losses without their weights, detached.
+
+        supervised: False where `batches.labelled` has no label, so that its cross entropy counts nothing.
+        """
         used = [optimizer for optimizer in (self.optimizer, self.judge_optimizer) if optimizer]
         for optimizer, rate in zip(used, self.rates().values(), strict=True):
             optimizers.set_learning_rate(optimizer, rate)
             optimizer.zero_grad(set_to_none=True)
-        record = play(self.method, self.nets, source, target, self.block.weights)
+        weights = self.block.weights
+        own = weights if supervised else weights.model_copy(update={"seg": Heads(main=0.0, aux=0.0)})
+        record = {}
+        if batches.extra:
+            record = back_propagate(extra_losses(self.nets, batches.extra, weights.seg))
+        record |= play(self.method, self.nets, batches.labelled, batches.target, own)
         for optimizer in used:
             optimizer.step()
         self.done += 1
@@ -114,25 +151,45 @@ class Game:
 def play(
     way: ModuleType, nets: Nets, source: Batch, target: Batch | None, weights: LossWeights
 ) -> dict[str, Tensor]:
-    """Back-propagate one iteration's losses, group by group; returns them unweighted, by name."""
+    """One iteration of a method: `back_propagate` its losses."""
+    return back_propagate(way.losses(nets, source, target, weights))
+
+
+def back_propagate(groups: Iterable[Losses]) -> dict[str, Tensor]:
+    """Back-propagate losses group by group; returns them unweighted, by name.
+
+    A group without any weight is recorded only.
+    """
     record: dict[str, Tensor] = {}
-    for group in way.losses(nets, source, target, weights):
-        total: Tensor = sum((loss.weight * loss.value for loss in group.values()), start=torch.zeros(()))
-        total.backward()  # type: ignore[no-untyped-call]
+    for group in groups:
+        if any(loss.weight for loss in group.values()):
+            total: Tensor = sum((loss.weight * loss.value for loss in group.values()), start=torch.zeros(()))
+            total.backward()  # type: ignore[no-untyped-call]
         record |= {name: loss.value.detach() for name, loss in group.items()}
     return record
 
 
+def extra_losses(nets: Nets, batch: Batch, weights: Heads) -> Iterator[Losses]:
+    """Cross entropy of labelled images that no discriminator sees: extra_main, extra_aux."""
+    losses = supervised(nets.predict(batch), batch.label, weights)
+    yield {name.replace("seg_", "extra_"): loss for name, loss in losses.items()}
+
+
 def train(
-    game: Game, domains: Domains, seed: int, classes: ClassSet, device: torch.device, context: Context
+    game: Game,
+    domains: Domains,
+    seed: int,
+    classes: ClassSet,
+    device: torch.device,
+    snapshots: Snapshots,
+    context: Context,
 ) -> Curves:
     """Play until `block.iterations` are done, from the newest checkpoint of this very run if there is one.
 
     Returns the curves; the model is in `game`. UserError when a loss is not finite, which keeps the
     last checkpoint.
     """
-    block = game.block
-    folder = context.runs / context.fingerprint[:16]
+    block, folder = game.block, context.checkpoints
     checkpoints = Checkpoints(
         folder, block.checkpoint_every, block.checkpoint_minutes, block.checkpoints_kept
     )
@@ -143,39 +200,46 @@ def train(
         curves.restore(state["curves"], game.done)
     with curves:
         steps = range(game.done, block.iterations)
-        for _, (source, target) in zip(
+        for _, batches in zip(
             context.progress(steps, block.iterations, "it", game.done),
-            _pairs(game, domains, seed),
+            _steps(game, domains, seed),
             strict=True,
         ):
-            source, target = source.to(device), target.to(device) if target else None
-            rates, losses = game.rates(), game.step(source, target)
-            _finite(losses, game.done, source, target)
+            batches = batches.to(device)
+            rates, losses = game.rates(), game.step(batches, domains.supervised)
+            _finite(losses, game.done, batches)
             curves.add(game.done, losses, rates)
+            if snapshots.due(game.done, block.iterations):  # before the checkpoint, which presumes it
+                snapshots.keep(game.done, game.nets.segmenter)
             if checkpoints.due(game.done) or game.done == block.iterations:
-                curves.picture(game.done, game.nets, target or source)
+                curves.picture(game.done, game.nets, batches.target or batches.labelled)
                 checkpoints.save(game.done, {**game.state(), "curves": curves.state()})
     return curves
 
 
-def _pairs(game: Game, domains: Domains, seed: int) -> Iterator[tuple[Batch, Batch | None]]:
-    """One labelled and one target batch for each iteration that is left; None for a method without."""
+def _steps(game: Game, domains: Domains, seed: int) -> Iterator[Step]:
+    """The batches of every iteration that is left: of the domains that the method asks for."""
     block = game.block
-    span = (block.batch_size, game.done, block.iterations)
-    labelled = training_stream(domains.labelled, seed, "labelled", block.augment, *span)
-    if not game.method.NEEDS_TARGET:
-        return ((batch, None) for batch in labelled)
-    return zip(labelled, training_stream(domains.target, seed, "target", block.augment, *span), strict=True)
+
+    def stream(index: pd.DataFrame | None, name: str) -> Iterator[Batch | None]:
+        if index is None:
+            return repeat(None, block.iterations - game.done)
+        return training_stream(
+            index, seed, name, block.augment, block.batch_size, game.done, block.iterations
+        )
+
+    target = domains.target if game.method.NEEDS_TARGET else None
+    streams = stream(domains.labelled, "labelled"), stream(target, "target"), stream(domains.extra, "extra")
+    return starmap(Step, zip(*streams, strict=True))
 
 
-def _finite(losses: Mapping[str, Tensor], iteration: int, source: Batch, target: Batch | None) -> None:
+def _finite(losses: Mapping[str, Tensor], iteration: int, batches: Step) -> None:
     values = {name: float(value) for name, value in losses.items()}
     if all(math.isfinite(value) for value in values.values()):
         return
-    images = source.ids + (target.ids if target else [])
     raise UserError(
         f"iteration {iteration}",
-        f"losses {values} on the images {', '.join(images)}",
+        f"losses {values} on the images {', '.join(batches.ids())}",
         "finite losses",
         "look at these images and labels, or lower optimizer.lr; the last checkpoint is kept",
     )

@@ -33,7 +33,7 @@ class Job:
 
     @property
     def options(self) -> dict[str, str]:
-        """Option of `run` -> value."""
+        """Option of `run` -> value; optional ones are there where the command gives them."""
         flags = [flag.removeprefix("--").replace("-", "_") for flag in self.argv[1::2]]
         return dict(zip(flags, self.argv[2::2], strict=True))
 

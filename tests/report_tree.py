@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from intrada import files, labels, ranking, tables
-from intrada.params import Params, Rank, Report
+from intrada import files, labels, ranking, selection, tables
+from intrada.params import Params, Rank, Report, Round
 from intrada.stage import Context
 from intrada.stages import report
 
@@ -70,6 +71,9 @@ def evaluation(name: str, labelled: bool = True) -> None:
     images["label"] = ["v_label.png", "", ""] if labelled else ""
     images = images.assign(width=8, height=4, entropy=[0.5, 0.25, 0.3], part=["hard", "easy", "easy"])
     tables.write(folder / "images.csv", images, tables.IMAGES)
+    found = pd.DataFrame({"iteration": [200, 400], "information": [0.6, 0.5]})
+    found["mIoU"] = [61.25, METRICS[name]["mIoU"]] if labelled else math.nan
+    tables.write(Path("snapshots") / name / "snapshots.csv", selection.choose(found), tables.SNAPSHOTS)
 
 
 def tree(split: float = 0.5, labelled: bool = True) -> None:
@@ -83,11 +87,14 @@ def tree(split: float = 0.5, labelled: bool = True) -> None:
         files.write_csv(Path(f"{name}.csv"), (rows.head(0) if name == "intra" else rows).assign(lr=0.1))
 
 
-def write_report(out: str = "report", split: float = 0.5) -> Path:
+def write_report(out: str = "report", split: float = 0.5, **rounds: Round) -> Path:
     """Run the stage in the working directory; its outputs are under the folder returned."""
     rank = Rank(rule="mean_entropy", easy_fraction=split, rare_classes=[])
-    params = Params.model_construct(classes=CLASSES, rank=rank, report=Report(title="<b>A & B</b>"))
-    folder, evaluate = Path(out), Path("evaluate")
+    report_block = Report(title="<b>A & B</b>")
+    params = Params.model_construct(
+        classes=CLASSES, rank=rank, rounds=rounds, select="label_free", report=report_block
+    )
+    folder = Path(out)
     report.run(
         params,
         scores=Path("scores.csv"),
@@ -98,9 +105,8 @@ def write_report(out: str = "report", split: float = 0.5) -> Path:
         losses_source=Path("source.csv"),
         losses_inter=Path("inter.csv"),
         losses_intra=Path("intra.csv"),
-        evaluate_source=evaluate / "source",
-        evaluate_inter=evaluate / "inter",
-        evaluate_intra=evaluate / "intra",
+        evaluate=Path("evaluate"),
+        snapshots=Path("snapshots"),
         page=folder / "index.html",
         figures=folder / "figures",
         table=folder / "table.md",

@@ -22,15 +22,16 @@ from tests.imports import PACKAGE, closure, imports, modules, parsed
 # Top first. A module imports its own layer or one below; a new module or package finds its place here.
 LAYERS = (
     "__main__",
+    "commands",
     "running",
-    "stages commands",
-    "adaptation evaluation reporting",
+    "stages",
+    "adaptation evaluation reporting submission",
     "training",
-    "checkpoints curves inference initial",
+    "checkpoints curves inference initial snapshots",
     "methods",
     "batches datasets optimizers weights",
     "models",
-    "device entropy losses metrics pseudo ranking resize tables",
+    "device entropy losses metrics params_file pseudo ranking resize selection tables",
     "files labels params randomness stage",
     "errors",
 )

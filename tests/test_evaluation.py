@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from intrada import evaluation, files, labels, tables
 from intrada.entropy import information_map, pixel_entropy
 from intrada.evaluation import Results, easiest_and_hardest, summary, with_difficulty
-from intrada.methods.base import Nets
+from intrada.inference import Predictor
 from intrada.models.base import Segmenter, upsample
 from intrada.stage import Context
 
@@ -40,7 +40,9 @@ class Fixed(Segmenter):
         return images.float()
 
 
-NETS = Nets(Fixed().eval(), nn.ModuleDict())
+NET = Fixed().eval()
+PREDICTOR = Predictor([NET])
+CLASSES = labels.class_set(["sky", "road"])
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +53,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def says(value: int, height: int, width: int) -> Tensor:
     """(2, height, width): the logits of the image with this value, upsampled."""
     images = torch.full((1, 3, 1, 1), value)
-    return upsample(NETS.segmenter(NETS.segmenter.normalise(images))["main"], (height, width))[0]
+    return upsample(NET(NET.normalise(images))["main"], (height, width))[0]
 
 
 def row(value: int, height: int, width: int, label: np.ndarray | None) -> tuple[object, ...]:
@@ -66,7 +68,8 @@ def frame(*rows: tuple[object, ...]) -> pd.DataFrame:
 
 
 def measure(index: pd.DataFrame, batch_size: int = 1) -> Results:
-    return evaluation.measure(NETS, index, batch_size, CPU, CONTEXT)
+    (results,) = evaluation.measure([PREDICTOR], index, batch_size, CPU, CONTEXT)
+    return results
 
 
 def test_logits_are_upsampled_to_the_size_of_the_label() -> None:
@@ -125,7 +128,7 @@ def test_the_third_with_the_highest_entropy_is_hard(entropy: list[float], hard: 
 
 def test_the_summary_is_percent_over_all_easy_and_hard_images() -> None:
     confusions = np.array([[[6, 0], [2, 0]], [[1, 1], [1, 1]], [[0, 0], [0, 0]]])
-    found = summary(confusions, pd.Series(["easy", "hard", "easy"]))
+    found = summary(confusions, pd.Series(["easy", "hard", "easy"]), CLASSES)
     # all: [[7, 1], [3, 1]]: 7/11 and 1/5; easy: 6/8 and 0/2; hard: 1/3 and 1/3
     assert found == pytest.approx(
         {
@@ -139,14 +142,14 @@ def test_the_summary_is_percent_over_all_easy_and_hard_images() -> None:
 
 def test_without_labels_the_summary_holds_nothing_and_no_zero() -> None:
     keys = ("mIoU", "mIoU_easy", "mIoU_hard", "pixel_accuracy")
-    assert summary(np.zeros((2, 3, 3), np.int64), pd.Series(["easy", "hard"])) == dict.fromkeys(keys)
+    assert summary(np.zeros((2, 3, 3), np.int64), pd.Series(["easy", "hard"]), CLASSES) == dict.fromkeys(keys)
 
 
 def test_a_part_without_images_or_labels_has_no_iou() -> None:
     confusions = np.array([[[1, 0], [0, 1]], [[0, 0], [0, 0]]])
-    assert summary(confusions, pd.Series(["easy", "hard"]))["mIoU_hard"] is None
-    assert summary(confusions[:1], pd.Series(["easy"]))["mIoU_hard"] is None
-    assert summary(confusions[:1], pd.Series(["easy"]))["mIoU_easy"] == 100
+    assert summary(confusions, pd.Series(["easy", "hard"]), CLASSES)["mIoU_hard"] is None
+    assert summary(confusions[:1], pd.Series(["easy"]), CLASSES)["mIoU_hard"] is None
+    assert summary(confusions[:1], pd.Series(["easy"]), CLASSES)["mIoU_easy"] == 100
 
 
 @pytest.mark.parametrize(
@@ -160,7 +163,7 @@ def test_the_easiest_and_the_hardest_are_chosen_each_once(count: int, names: str
 
 def test_samples_are_predictions_and_entropies_at_the_size_of_the_image(tmp_path: Path) -> None:
     index = frame(row(1, 4, 6, None), row(3, 5, 7, None))
-    evaluation.write_samples(NETS, index, tmp_path / "samples", PALETTE, CPU)
+    evaluation.write_samples(PREDICTOR, index, tmp_path / "samples", PALETTE, CPU)
     written = [
         path.relative_to(tmp_path / "samples").as_posix() for path in files.list_files(tmp_path / "samples")
     ]
@@ -172,3 +175,13 @@ def test_samples_are_predictions_and_entropies_at_the_size_of_the_image(tmp_path
         grey = files.read_label(tmp_path / f"samples/entropy/{value}.png")
         entropy = pixel_entropy(information_map(logits[None]))[0].numpy()
         assert np.abs(grey / 255 - entropy).max() <= 0.5 / 255 + 1e-6
+
+
+def test_the_means_of_published_tables_stand_beside_each_other() -> None:
+    """Ten pixels a class, all right but in wall (class 3: none right, all called road)."""
+    confusion = np.diag([10] * 19)
+    confusion[3, 3], confusion[3, 0] = 0, 10
+    found = summary(confusion[None], pd.Series(["easy"]), labels.class_set(labels.CITYSCAPES_19))
+    assert found["mIoU"] == found["mIoU_19"] == pytest.approx(100 * (17 + 0.5) / 19)
+    assert found["mIoU_16"] == pytest.approx(100 * (14 + 0.5) / 16)
+    assert found["mIoU_13"] == pytest.approx(100 * (12 + 0.5) / 13)  # wall's pixels still hurt road

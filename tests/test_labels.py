@@ -15,6 +15,7 @@ from intrada.labels import (
     IGNORE,
     MAX_CLASSES,
     class_set,
+    reported,
 )
 
 # The official label id of each train id 0..18.
@@ -114,3 +115,18 @@ def test_a_misspelt_name_is_refused_where_it_would_lose_its_pixels() -> None:
         classes.table({1: "skye"})
     with pytest.raises(UserError, match="unknown class 'roda'"):
         classes.index("roda")
+
+
+@pytest.mark.parametrize(
+    "names, counts",
+    [(CITYSCAPES_19, [19, 16, 13]), (CITYSCAPES_16, [16, 13]), (CITYSCAPES_13, [13]), (CITYSCAPES_11, [])],
+)
+def test_the_class_sets_of_published_tables_are_found_in_those_that_hold_them(
+    names: tuple[str, ...], counts: list[int]
+) -> None:
+    classes = class_set(names[::-1])
+    found = reported(classes)
+    assert list(found) == counts
+    for count, indices in found.items():
+        due = {19: CITYSCAPES_19, 16: CITYSCAPES_16, 13: CITYSCAPES_13}[count]
+        assert [classes.names[index] for index in indices] == list(due)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from intrada import params
+from intrada import params, params_file
 from intrada.errors import UserError
 from tests.definition import ROOT
 from tests.tiny_project import change
@@ -19,14 +19,14 @@ Tree = dict[str, Any]
 def found(tree: object) -> str:
     """What the UserError finds wrong with the tree."""
     with pytest.raises(UserError) as caught:
-        params.validate(FILE, tree)
+        params_file.validate(FILE, tree)
     assert caught.value.where.startswith(str(FILE))
     return caught.value.found
 
 
 @pytest.mark.parametrize("preset", sorted(path.name for path in (ROOT / "presets").glob("*.yaml")))
 def test_every_preset_is_valid(preset: str) -> None:
-    assert params.load(ROOT / "presets" / preset).seed >= 0
+    assert params_file.load(ROOT / "presets" / preset).seed >= 0
 
 
 @pytest.mark.parametrize("written", ["1", "1.0", "1e0", "'1'", "'1e0'"])
@@ -34,14 +34,14 @@ def test_a_float_may_be_written_as_a_whole_number_or_with_an_exponent(
     params_tree: Tree, written: str
 ) -> None:
     change(params_tree, train_inter__optimizer__lr=yaml.safe_load(written))
-    rate = params.validate(FILE, params_tree).train_inter.optimizer.lr
+    rate = params_file.validate(FILE, params_tree).train_inter.optimizer.lr
     assert (rate, type(rate)) == (1.0, float)
 
 
 def test_1e_4_is_a_number_though_yaml_reads_a_string(params_tree: Tree) -> None:
     assert yaml.safe_load("1e-4") == "1e-4"
     change(params_tree, train_inter__optimizer__lr=yaml.safe_load("1e-4"))
-    assert params.validate(FILE, params_tree).train_inter.optimizer.lr == 0.0001
+    assert params_file.validate(FILE, params_tree).train_inter.optimizer.lr == 0.0001
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_fraction_is_a_finite_number_from_0_to_1(params_tree: Tree, value: obj
 @pytest.mark.parametrize("value", [0, 1, 0.0, 1.0])
 def test_the_ends_of_a_range_belong_to_it(params_tree: Tree, value: float) -> None:
     change(params_tree, rank__easy_fraction=value)
-    assert params.validate(FILE, params_tree).rank.easy_fraction == value
+    assert params_file.validate(FILE, params_tree).rank.easy_fraction == value
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_all_that_is_wrong_is_said_at_once_up_to_eight_keys(params_tree: Tree) -
 
 def test_an_unknown_class_is_refused_with_the_file_named(params_tree: Tree) -> None:
     with pytest.raises(UserError, match=r"params.yaml, classes: .*'rode'") as caught:
-        params.validate(FILE, change(params_tree, classes=["rode", "sky"]))
+        params_file.validate(FILE, change(params_tree, classes=["rode", "sky"]))
     assert "road" in caught.value.fix
 
 
@@ -173,24 +173,24 @@ def test_what_is_no_plain_yaml_is_refused_and_runs_nothing(
     monkeypatch.chdir(tmp_path)
     FILE.write_bytes(text)
     with pytest.raises(UserError) as caught:
-        params.load(FILE)
+        params_file.load(FILE)
     assert (caught.value.where, caught.value.allowed) == ("params.yaml", "plain YAML in UTF-8")
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.yaml: no such file"):
-        params.load(tmp_path / "none.yaml")
+        params_file.load(tmp_path / "none.yaml")
 
 
 def test_values_cannot_be_changed(params_tree: Tree) -> None:
-    chosen = params.validate(FILE, params_tree)
+    chosen = params_file.validate(FILE, params_tree)
     with pytest.raises(ValueError, match="frozen"):
         chosen.rank.easy_fraction = 0.5
 
 
 def test_select_hides_what_is_not_asked_for(params_tree: Tree) -> None:
-    whole = params.validate(FILE, params_tree)
+    whole = params_file.validate(FILE, params_tree)
     chosen = params.select(whole, ["rank", "preprocess.source", "train_inter.optimizer.lr"])
     assert chosen.rank == whole.rank
     assert chosen.preprocess.source == whole.preprocess.source
@@ -206,7 +206,7 @@ def test_select_hides_what_is_not_asked_for(params_tree: Tree) -> None:
 
 
 def test_select_of_a_block_wins_over_one_of_its_keys(params_tree: Tree) -> None:
-    whole = params.validate(FILE, params_tree)
+    whole = params_file.validate(FILE, params_tree)
     assert params.select(whole, ["rank.rule", "rank"]).rank == whole.rank
 
 
@@ -226,9 +226,9 @@ CHANGES = {
 
 @pytest.mark.parametrize("changed", CHANGES)
 def test_the_digest_changes_with_the_chosen_keys_and_no_other(params_tree: Tree, changed: str) -> None:
-    before = params.validate(FILE, params_tree)
+    before = params_file.validate(FILE, params_tree)
     key, value = CHANGES[changed]
-    after = params.validate(FILE, change(params_tree, **{key: value}))
+    after = params_file.validate(FILE, change(params_tree, **{key: value}))
     moved = {key for key in CHANGES if params.digest(before, [key]) != params.digest(after, [key])}
     assert moved == {changed}
     assert params.digest(before, CHANGES) != params.digest(after, CHANGES)
@@ -237,8 +237,8 @@ def test_the_digest_changes_with_the_chosen_keys_and_no_other(params_tree: Tree,
 def test_the_digest_is_of_the_values_not_of_their_spelling_or_order(params_tree: Tree) -> None:
     keys = ["train_inter", "preprocess"]
     change(params_tree, train_inter__optimizer__lr=1, preprocess__source__options={"a": 1, "b": 2})
-    one = params.digest(params.validate(FILE, params_tree), keys)
+    one = params.digest(params_file.validate(FILE, params_tree), keys)
     change(params_tree, train_inter__optimizer__lr="1e0", preprocess__source__options={"b": 2, "a": 1})
     params_tree["train_inter"] = dict(reversed(params_tree["train_inter"].items()))
-    assert params.digest(params.validate(FILE, params_tree), keys) == one
+    assert params.digest(params_file.validate(FILE, params_tree), keys) == one
     assert len(one) == 32 and int(one, 16) >= 0

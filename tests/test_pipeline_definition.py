@@ -16,7 +16,8 @@ from intrada.commands import COMMANDS
 from intrada.datasets import DATASETS
 from intrada.methods import METHODS
 from intrada.models import MODELS
-from intrada.stage import Choice, In, Out
+from intrada.running import keys_of
+from intrada.stage import Choice, In, Numbers, Out, Round
 from intrada.stages import STAGES
 from tests.definition import ROOT, Job, jobs, stages
 from tests.imports import PACKAGE, closure, imports, is_package, modules
@@ -24,6 +25,13 @@ from tests.tiny_project import tree
 
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 PARAMS = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in PRESETS}
+PARAMS["rounds"] = copy.deepcopy(PARAMS["toycity"]) | {
+    "rounds": {
+        "r2": {"after": "train_intra", "easy_fraction": 0.7, "init": "results/train_intra/last.safetensors"},
+        "r3": {"after": "train_intra_round/r2", "easy_fraction": 0.8, "init": "weights/random"},
+    },
+    "select": "label_free",
+}
 REGISTRIES = {"datasets": DATASETS, "methods": METHODS, "models": MODELS}
 # self-training, where no image is hard, whatever method is chosen
 ALWAYS = {"train_intra": {"intrada.methods.source_only"}}
@@ -45,6 +53,11 @@ def name_of(job: Job) -> str:
 def marks(job: Job) -> dict[str, Any]:
     hints = get_type_hints(module(job).run, include_extras=True)
     return {name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+
+
+def left_out(mark: Any) -> bool:
+    """Whether the option may be missing on the command line."""
+    return isinstance(mark, (Round, Numbers)) or getattr(mark, "optional", False)
 
 
 def named(job: Job) -> set[str]:
@@ -82,32 +95,33 @@ def chosen(job: Job, params: dict[str, Any]) -> set[str]:
 
 def test_every_stage_is_in_dvc_yaml() -> None:
     assert set(STAGES) <= set(stages())
-    assert set(stages()) <= STAGES.keys() | COMMANDS.keys()
+    assert {name.removesuffix("_round") for name in stages()} <= STAGES.keys() | COMMANDS.keys()
 
 
 @pytest.mark.parametrize("preset, job", every_job())
 def test_a_stage_runs_the_command_of_its_name_with_every_option(preset: str, job: Job) -> None:
-    assert job.name.split("@")[0] == job.word
-    assert set(job.options) == set(marks(job))
+    assert job.name.split("@")[0].removesuffix("_round") == job.word
+    optional = {name for name, mark in marks(job).items() if left_out(mark)}
+    assert set(job.options) | optional == set(marks(job))
 
 
 @pytest.mark.parametrize("preset, job", every_job())
 def test_params_are_exactly_what_the_stage_may_read(preset: str, job: Job) -> None:
     reads = getattr(module(job), "READS", ())
-    assert sorted(job.params) == sorted(key.format(**job.options) for key in reads)
+    assert sorted(job.params) == sorted(keys_of(reads, {"round": "", **job.options}))
 
 
 @pytest.mark.parametrize("preset, job", every_job())
 def test_paths_of_the_command_are_its_deps_and_outs(preset: str, job: Job) -> None:
-    for option, mark in marks(job).items():
-        path = job.options[option]
+    given = {option: mark for option, mark in marks(job).items() if option in job.options}
+    for option, mark in given.items():
         if isinstance(mark, In):
-            assert path in job.deps, option
+            assert job.options[option] in job.deps, option
         elif isinstance(mark, Out):
-            assert path in job.outs, option
+            assert job.options[option] in job.outs, option
         else:
-            assert isinstance(mark, Choice)
-    written = {job.options[option] for option, mark in marks(job).items() if isinstance(mark, Out)}
+            assert isinstance(mark, (Choice, Round, Numbers))
+    written = {job.options[option] for option, mark in given.items() if isinstance(mark, Out)}
     assert set(job.outs) == written
 
 

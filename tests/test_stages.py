@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from intrada import files, pseudo, tables, training
+from intrada import files, labels, pseudo, tables
 from intrada.__main__ import main
 from intrada.labels import IGNORE
-from intrada.weights import read_metadata
+from intrada.models import build_model
+from intrada.weights import export_published, load_weights
 from tests.definition import jobs
 from tests.tiny_project import ORDER, change, run, tree, write_params
 
@@ -38,8 +39,10 @@ def contents(paths: Sequence[str | Path]) -> dict[str, bytes]:
     return found
 
 
-def use(**changes: Any) -> None:
-    write_params(change(tree(), **changes))
+def use(**changes: Any) -> dict[str, Any]:
+    params = change(tree(), **changes)
+    write_params(params)
+    return params
 
 
 # --- what every stage does
@@ -242,56 +245,6 @@ def test_a_split_of_other_images_is_refused(project: Path, capsys: pytest.Captur
     assert f"1 images are in the split or in the target index only, {missing}" in capsys.readouterr().err
 
 
-# --- the trainings
-
-
-@pytest.mark.parametrize("stage", ["train_source", "train_inter", "train_intra"])
-def test_a_training_leaves_a_model_and_its_losses(project: Path, stage: str) -> None:
-    about = read_metadata(Path(f"results/{stage}/model.safetensors"))
-    method = "source_only" if stage == "train_source" else "advent"
-    assert about == {"model": "small", "classes": ",".join(CLASSES), "method": method}
-    table = files.read_csv(Path(f"results/{stage}/losses.csv"))
-    assert table["iteration"].tolist() == [2, 4] and table.notna().all(axis=None)
-    assert ("judge_target_main" in table) == (method == "advent")
-
-
-def test_the_intra_training_plays_easy_against_hard(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[str, set[str]] = {}
-    original = training.training_stream
-
-    def stream(index: Any, seed: int, name: str, *rest: Any) -> Any:
-        seen[name] = set(index["id"])
-        return original(index, seed, name, *rest)
-
-    monkeypatch.setattr(training, "training_stream", stream)
-    assert run("train_intra") == 0
-    split = tables.read(Path("results/rank/split.csv"), tables.SPLIT)
-    parts = {part: set(split["image"][split["part"] == part]) for part in ("easy", "hard")}
-    assert seen == {"labelled": parts["easy"], "target": parts["hard"]}
-
-
-def test_lambda_0_skips_the_intra_training_and_copies_the_inter_model(project: Path) -> None:
-    use(rank__easy_fraction=0)
-    for name in ("rank", "pseudo_label", "train_intra"):
-        assert run(name) == 0
-    model = Path("results/train_intra/model.safetensors").read_bytes()
-    assert model == Path("results/train_inter/model.safetensors").read_bytes()
-    assert Path("results/train_intra/losses.csv").read_text() == "iteration\n"
-    assert not Path("runs/train_intra").exists()
-
-
-def test_lambda_1_is_self_training_without_an_adversary(project: Path) -> None:
-    use(rank__easy_fraction=1)
-    for name in ("rank", "pseudo_label", "train_intra"):
-        assert run(name) == 0
-    table = files.read_csv(Path("results/train_intra/losses.csv"))
-    assert list(table.columns) == ["iteration", "seg_main", "seg_aux", "lr"]
-    about = read_metadata(Path("results/train_intra/model.safetensors"))
-    assert about["method"] == "source_only"
-    model = Path("results/train_intra/model.safetensors").read_bytes()
-    assert model != Path("results/train_inter/model.safetensors").read_bytes()
-
-
 # --- evaluate
 
 
@@ -336,7 +289,64 @@ def test_evaluation_without_labels_reports_nothing_instead_of_zero(project: Path
     assert len(list(Path("results/evaluate/inter/samples/prediction").iterdir())) == 4
 
 
+def test_snapshots_are_compared_with_and_without_labels(project: Path) -> None:
+    table = tables.read(Path("results/evaluate_snapshots/intra/snapshots.csv"), tables.SNAPSHOTS)
+    assert table["iteration"].tolist() == [3, 4]
+    assert table["information"].between(0, 1, inclusive="neither").all()
+    metrics = json.loads(Path("results/evaluate/intra/metrics.json").read_text())
+    assert table["mIoU"].iloc[-1] == pytest.approx(metrics["mIoU"])
+    models = [*Path("results/train_intra/snapshots").iterdir(), Path("results/train_intra/last.safetensors")]
+    for rule in ("label_free", "oracle"):
+        chosen = models[int(table[rule].argmax())].read_bytes()
+        assert Path(f"results/train_intra/{rule}.safetensors").read_bytes() == chosen
+
+
+def test_without_labels_the_oracle_chooses_none_and_the_last_stands_for_it(project: Path) -> None:
+    shutil.rmtree("data/raw/toycity/cityscapes/gtFine/val")
+    for name in ("check", "preprocess@val", "evaluate_snapshots@inter"):
+        assert run(name) == 0
+    table = tables.read(Path("results/evaluate_snapshots/inter/snapshots.csv"), tables.SNAPSHOTS)
+    assert table["mIoU"].isna().all() and table["oracle"].sum() == 0 and table["label_free"].sum() == 1
+    models = [Path(f"results/train_inter/{rule}.safetensors").read_bytes() for rule in ("oracle", "last")]
+    assert models[0] == models[1]
+
+
+@pytest.mark.parametrize("rule", ["label_free", "oracle"])
+def test_the_selected_snapshot_is_what_goes_on_and_is_evaluated(project: Path, rule: str) -> None:
+    use(select=rule)
+    snapshot = next(Path("results/train_inter/snapshots").iterdir())
+    shutil.copyfile(snapshot, f"results/train_inter/{rule}.safetensors")
+    assert run("score") == 0
+    scores = Path("results/score/scores.csv").read_bytes()
+    assert run("score", model=str(snapshot)) == 0
+    assert Path("results/score/scores.csv").read_bytes() == scores
+    assert (
+        jobs(use(select=rule))["evaluate@inter"].options["model"] == f"results/train_inter/{rule}.safetensors"
+    )
+
+
+def test_an_ensemble_of_a_model_with_itself_is_the_model(project: Path) -> None:
+    before = json.loads(Path("results/evaluate/intra/metrics.json").read_text())
+    model = "results/train_intra/last.safetensors"
+    argv = [part for key, value in jobs(tree())["evaluate@intra"].options.items() if key != "model"
+            for part in (f"--{key.replace('_', '-')}", value)]  # fmt: skip
+    assert main(["evaluate", *argv, "--model", model, model, "--weights", "1", "3"]) == 0
+    after = json.loads(Path("results/evaluate/intra/metrics.json").read_text())
+    assert after == pytest.approx(before, abs=0.1)
+    assert main(["evaluate", *argv, "--model", model, "--weights", "1", "3"]) == 1
+
+
+def test_a_published_checkpoint_is_evaluated_by_its_path(project: Path) -> None:
+    classes = labels.class_set(CLASSES)
+    small = build_model("small", len(classes), {})
+    load_weights(Path("results/train_intra/last.safetensors"), small)
+    export_published(Path("published.pth"), small)
+    before = contents(["results/evaluate/intra"])
+    assert run("evaluate@intra", model="published.pth") == 0
+    assert contents(["results/evaluate/intra"]) == before
+
+
 def test_a_model_of_other_classes_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     use(classes=CLASSES[:-1], rank__rare_classes=["car"])
     assert run("evaluate@inter") == 1
-    assert "results/train_inter/model.safetensors" in capsys.readouterr().err
+    assert "results/train_inter/last.safetensors" in capsys.readouterr().err

@@ -26,6 +26,7 @@ OPTIONS = {
     "target": Path("target.csv"),
     "init": Path("weights/random"),
     "model": MODEL,
+    "snapshots": Path("snapshots"),
     "losses": LOSSES,
 }
 RUNS = Path("runs/train_inter")
@@ -73,6 +74,11 @@ def train() -> tuple[bytes, str]:
     return MODEL.read_bytes(), LOSSES.read_text()
 
 
+def kept() -> dict[str, bytes]:
+    """The snapshots of the stage's output."""
+    return {path.name: path.read_bytes() for path in sorted(Path("snapshots").iterdir())}
+
+
 def checkpoints() -> list[int]:
     return [int(path.stem.removeprefix("checkpoint_")) for path in sorted(RUNS.glob("*/checkpoint_*.pt"))]
 
@@ -107,8 +113,9 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, iteration: int, error: BaseExce
 def test_an_interrupted_run_goes_on_to_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch, method: str, every: int, stop: int, left: list[int]
 ) -> None:
-    setup(method=method, checkpoint_every=every)
-    expected = train()
+    setup(method=method, checkpoint_every=every, snapshot_every=2)
+    expected, snapshots = train(), kept()
+    assert len(snapshots) == 3
     shutil.rmtree("runs")
     interrupted(monkeypatch, stop, KeyboardInterrupt())
     assert checkpoints() == left
@@ -122,6 +129,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
 
     monkeypatch.setattr(training.Game, "step", step)
     assert train() == expected
+    assert kept() == snapshots
     assert steps == list(range(max([0, *left]), ITERATIONS))  # nothing was done twice
 
 
@@ -237,7 +245,22 @@ def test_a_loss_that_is_no_number_stops_with_the_images_named_and_the_checkpoint
 
 def test_the_model_says_what_it_is() -> None:
     train()
-    assert read_metadata(MODEL) == {"model": "tiny", "classes": "sky,road,car", "method": "advent"}
+    assert read_metadata(MODEL) == {
+        "model": "tiny",
+        "classes": "sky,road,car",
+        "method": "advent",
+        "iteration": "8",
+    }
+
+
+def test_a_snapshot_is_the_model_of_a_run_that_stops_there() -> None:
+    setup(max_iters=20, snapshot_every=3)
+    train()
+    assert list(kept()) == ["snapshot_00000003.safetensors", "snapshot_00000006.safetensors"]
+    third = kept()["snapshot_00000003.safetensors"]
+    setup(max_iters=20, iterations=3)
+    assert train()[0] == third
+    assert kept() == {}  # the last model is no snapshot
 
 
 def test_training_lowers_the_loss() -> None:

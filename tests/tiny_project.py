@@ -18,6 +18,7 @@ PARAMS = Path("params.yaml")
 ORDER = (
     "toycity@source", "toycity@target", "check", "preprocess@source", "preprocess@target", "preprocess@val",
     "train_source", "train_inter", "score", "rank", "pseudo_label", "train_intra",
+    "evaluate_snapshots@source", "evaluate_snapshots@inter", "evaluate_snapshots@intra",
     "evaluate@inter", "evaluate@source", "evaluate@intra",
 )  # fmt: skip
 
@@ -38,9 +39,14 @@ def tree() -> dict[str, Any]:
         domain |= {"size": [64, 32], "allow_absent": list(params["classes"])}
     for stage in ("train_source", "train_inter", "train_intra"):
         params[stage] |= {"iterations": 4, "max_iters": 4, "batch_size": 2, "log_every": 2}
-        params[stage] |= {"checkpoint_every": 2, "discriminator": {"lr": 5.0e-4, "width": 2}}
+        params[stage] |= {
+            "checkpoint_every": 2,
+            "snapshot_every": 3,
+            "discriminator": {"lr": 5.0e-4, "width": 2},
+        }
     params["score"]["batch_size"] = params["evaluate"]["batch_size"] = 4
     params["evaluate"]["samples"] = 2
+    params["evaluate_snapshots"] |= {"batch_size": 4, "images": 5}
     return params
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 COMMANDS: dict[str, str] = {
     "preset": "put a complete params file in place, or list them",
+    "published": "evaluate a published checkpoint by one command",
     "schema": "write the JSON Schema of params.yaml",
     "validate": "read params.yaml and say what is wrong with it",
 }

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
-from intrada import files, labels, params
+from intrada import files, labels, params_file
 from intrada.datasets import DATASETS
 from intrada.errors import UserError
 from intrada.methods import METHODS
@@ -30,7 +30,7 @@ def run(
 
 def load(path: Path) -> Params:
     """The params file, if each key is right by itself and together with the others."""
-    chosen = params.load(path)
+    chosen = params_file.load(path)
     for where, name, known in _names(chosen):
         if name not in known:
             raise UserError(f"{path}, {where}", repr(name), ", ".join(known), "choose one of these")

@@ -43,7 +43,7 @@ BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY, GREY = (
 )  # fmt: skip
 LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, GREY)
 PARTS = {EASY: SKY, HARD: VERMILION}
-MODELS = {"source": (GREY, "o"), "inter": (BLUE, "s"), "intra": (VERMILION, "D")}
+MODELS = ((GREY, "o"), (BLUE, "s"), (VERMILION, "D"), (GREEN, "^"), (PURPLE, "v"), (ORANGE, "P"))
 
 
 @dataclass(frozen=True)
@@ -201,8 +201,8 @@ def class_iou(results: Sequence[Result], classes: ClassSet) -> Figure:
             axis.hlines(place, known.min(), known.max(), color="#bbbbbb", linewidth=2, zorder=1)
         else:
             axis.text(1, place, "absent", color=GREY, va="center")
-    for result, row in zip(results, values, strict=True):
-        color, marker = MODELS[result.name]
+    for number, (result, row) in enumerate(zip(results, values, strict=True)):
+        color, marker = MODELS[number % len(MODELS)]
         axis.scatter(
             row,
             places,

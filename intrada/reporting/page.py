@@ -14,7 +14,7 @@ import pandas as pd
 from intrada.labels import ClassSet
 from intrada.params import Rank
 from intrada.reporting import results
-from intrada.reporting.results import Result, decimal
+from intrada.reporting.results import Result, Selected, decimal
 from intrada.tables import EASY, HARD
 
 QUANTITIES = {
@@ -26,6 +26,13 @@ ROLES = {
     "source": "trained on the source labels alone: the baseline",
     "inter": "step 1: source against target",
     "intra": "step 3: easy against hard target images",
+}
+AGAIN = "one more round of steps 2 and 3"
+RULES = {
+    "last": "the end of training",
+    "label_free": "highest mutual information of pixel and predicted class, on target images without labels",
+    "oracle": "highest mIoU on the evaluation labels: for comparison, not to report, since the labels that "
+    "its number is measured on chose it",
 }
 
 
@@ -61,7 +68,7 @@ def pictures(folder: Path, split: pd.DataFrame, rank: Rank) -> list[Picture]:
         picture(
             "class_iou",
             "IoU by class",
-            "Each class's IoU on the evaluation images under the three models, further right is better: "
+            "Each class's IoU on the evaluation images under each model, further right is better: "
             "the grey bar is how far they lie apart.",
         ),
         picture("entropy_histogram", "The cut between easy and hard", _cut_in_words(split, rank)),
@@ -127,6 +134,7 @@ def class_rows(models: list[Result], classes: ClassSet) -> list[dict[str, Any]]:
 def render(
     title: str,
     models: list[Result],
+    chosen: list[Selected],
     classes: ClassSet,
     about: list[tuple[str, str]],
     figures: list[Picture],
@@ -145,7 +153,9 @@ def render(
         title=title,
         names=[result.name for result in models],
         models=results.table(models),
-        roles=ROLES,
+        roles={result.name: ROLES.get(result.name, AGAIN) for result in models},
+        chosen=chosen,
+        rules=RULES,
         labelled=results.has_labels(models),
         classes=class_rows(models, classes),
         about=about,

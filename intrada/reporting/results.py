@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from intrada import files
 from intrada.labels import ClassSet
+from intrada.selection import RULES
 
 METRICS = ("mIoU", "mIoU_easy", "mIoU_hard", "pixel_accuracy")
 
@@ -21,7 +23,7 @@ METRICS = ("mIoU", "mIoU_easy", "mIoU_hard", "pixel_accuracy")
 class Result:
     """One model on the evaluation images.
 
-    name: source, inter or intra; metrics: METRICS in percent, nan where no label speaks;
+    name: source, inter, intra or a round; metrics: METRICS in percent, nan where no label speaks;
     class_iou: (C,) float64 in percent, nan where a class is absent.
     """
 
@@ -63,6 +65,37 @@ def markdown(results: list[Result]) -> str:
         *table(results),
     ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What each rule of selection.py chooses among a model's snapshots.
+
+    count: of snapshots; rows: (rule, in use, iteration, mIoU in percent or None); the oracle has no row
+    where there are no labels.
+    """
+
+    name: str
+    count: int
+    rows: list[tuple[str, bool, int, float | None]]
+
+
+def selection(choices: Mapping[str, pd.DataFrame], rule: str) -> list[Selected]:
+    """`choices`: the snapshots.csv of each model; `rule`: the one that the pipeline goes on with."""
+    return [Selected(name, len(table), _chosen(table, rule)) for name, table in choices.items()]
+
+
+def _chosen(table: pd.DataFrame, used: str) -> list[tuple[str, bool, int, float | None]]:
+    found = ((rule, table[table[rule] == 1]) for rule in RULES)
+    return [
+        (rule, rule == used, int(row["iteration"].iloc[0]), _or_none(float(row["mIoU"].iloc[0])))
+        for rule, row in found
+        if len(row)
+    ]
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def decimal(value: float | None, digits: int = 1) -> str:

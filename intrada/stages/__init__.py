@@ -10,6 +10,7 @@ STAGES: dict[str, str] = {
     "rank": "step 2: split the target into easy and hard by entropy",
     "pseudo_label": "turn the predictions on the easy split into labels",
     "train_intra": "step 3: adapt from easy to hard",
+    "evaluate_snapshots": "choose among a run's snapshots, with and without labels",
     "evaluate": "IoU of one model on the evaluation images",
     "report": "figures, tables and the page that shows them",
 }

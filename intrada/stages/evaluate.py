@@ -1,18 +1,19 @@
-"""How good one model is on the evaluation images, and what it says of the easiest and hardest of them."""
+"""How good a model, or an ensemble, is on the evaluation images, and what it says of the extreme ones."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 
-from intrada import evaluation, files, labels, tables
+from intrada import evaluation, files, labels, submission, tables
 from intrada.device import prepare
 from intrada.inference import load_for_inference
 from intrada.metrics import Confusion, iou
 from intrada.params import Params
-from intrada.stage import Choice, Context, In, Out
+from intrada.stage import Choice, Context, In, Numbers, Out
 
 READS = ("compute", "classes", "model", "evaluate")
 
@@ -24,7 +25,9 @@ def run(
         Path,
         In("index.csv of the evaluation images, or the images.csv of another model's evaluation", index=True),
     ],
-    model: Annotated[Path, In("the model to evaluate")],
+    model: Annotated[
+        list[Path], In("the model to evaluate, ours or published; several: an ensemble", many=True)
+    ],
     metrics: Annotated[Path, Out("mIoU, mIoU_easy, mIoU_hard, pixel_accuracy in percent (JSON)")],
     class_iou: Annotated[Path, Out("IoU per class in percent (CSV)")],
     confusion: Annotated[Path, Out("confusion matrix in pixels, rows are the truth (CSV)")],
@@ -33,25 +36,39 @@ def run(
         Path, Out("folder with predictions and entropy maps of the easiest and hardest images")
     ],
     context: Context,
+    weights: Annotated[
+        Sequence[float], Numbers("of an ensemble's models, in their order; left out: all alike")
+    ] = (),
+    label_ids: Annotated[
+        Path | None, Out("folder of all predictions as PNGs with Cityscapes' label ids", optional=True)
+    ] = None,
+    size: Annotated[
+        Sequence[float], Numbers("width and height of label_ids where an image has no label: 2048 1024, say")
+    ] = (),
 ) -> None:
     """Hard is the third of the images with the highest entropy, easy the rest, whatever lambda is.
 
     Given another model's images.csv, easy and hard are those of that model (the pipeline gives the
-    inter model's to all); given an index.csv, this model's own entropies decide.
+    inter model's to all); given an index.csv, this model's own entropies decide. An ensemble averages
+    what `evaluate.combine` says.
     """
     device = prepare(params.compute)
     classes = labels.class_set(params.classes)
-    nets = load_for_inference(params, classes, model, device)
+    block = params.evaluate
+    predictor = load_for_inference(params, classes, model, device, weights, block.combine)
     index = tables.read_images(images)
-    results = evaluation.measure(nets, index, params.evaluate.batch_size, device, context)
+    (results,) = evaluation.measure([predictor], index, block.batch_size, device, context)
     if "part" not in index:
         index = evaluation.with_difficulty(index, results.entropy)
-    files.write_json(metrics, evaluation.summary(results.confusions, index["part"]))
+    files.write_json(metrics, evaluation.summary(results.confusions, index["part"], classes))
     write_tables(results.confusions.sum(0), classes, class_iou, confusion)
     tables.write(table, index, tables.IMAGES)
-    chosen = evaluation.easiest_and_hardest(index, params.evaluate.samples)
+    chosen = evaluation.easiest_and_hardest(index, block.samples)
     with files.atomic_folder(samples) as folder:
-        evaluation.write_samples(nets, chosen, folder, classes.palette(), device)
+        evaluation.write_samples(predictor, chosen, folder, classes.palette(), device)
+    if label_ids:
+        with files.atomic_folder(label_ids) as folder:
+            submission.write(predictor, index, folder, classes, size, device, context)
 
 
 def write_tables(total: Confusion, classes: labels.ClassSet, class_iou: Path, confusion: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from intrada import files, labels, pseudo, tables
 from intrada.errors import UserError
 from intrada.params import Params
-from intrada.stage import Context, In, Out
+from intrada.stage import Context, In, Out, Round
 
 READS = ("classes", "pseudo_label")
 
@@ -27,6 +27,7 @@ def run(
         Path, Out("folder of pseudo-label PNGs: class indices in the classes' colours, 255 ignored")
     ],
     context: Context,
+    round: Annotated[str, Round()] = "",
 ) -> None:
     """Keep the argmax where the model is at least `pseudo_label.min_confidence` sure (0: everywhere)."""
     ranked = tables.read(split, tables.SPLIT)

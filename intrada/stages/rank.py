@@ -7,18 +7,23 @@ from typing import Annotated
 
 from intrada import ranking, tables
 from intrada.params import Params
-from intrada.stage import In, Out
+from intrada.stage import In, Out, Round
 
-READS = ("rank",)
+READS = ("rank", "rounds.{round}")
 
 
 def run(
     params: Params,
     scores: Annotated[Path, In("scores.csv of the score stage")],
     out: Annotated[Path, Out("split.csv: image, score, rank, part (easy or hard)")],
+    round: Annotated[str, Round()] = "",
 ) -> None:
-    """Cut the target images at `rank.easy_fraction` (lambda) of the ranking by `rank.rule`."""
+    """Cut the target images at lambda of the ranking by `rank.rule`.
+
+    lambda: `rank.easy_fraction` in the first round, each later one's own.
+    """
     block = params.rank
+    fraction = params.rounds[round].easy_fraction if round else block.easy_fraction
     table = tables.read(scores, tables.SCORES)
-    split = ranking.rank(table, block.rule, block.easy_fraction, block.rare_classes)
+    split = ranking.rank(table, block.rule, fraction, block.rare_classes)
     tables.write(out, split, tables.SPLIT)

@@ -21,7 +21,7 @@ from intrada.reporting import results
 from intrada.stage import Context, In, Out
 from intrada.tables import EASY
 
-READS = ("classes", "rank", "report")
+READS = ("classes", "rank", "rounds", "select", "report")
 
 
 def run(
@@ -34,20 +34,20 @@ def run(
     losses_source: Annotated[Path, In("losses.csv of the source-only model")],
     losses_inter: Annotated[Path, In("losses.csv of step 1")],
     losses_intra: Annotated[Path, In("losses.csv of step 3; without rows where lambda = 0")],
-    evaluate_source: Annotated[Path, In("folder with the evaluation of the source-only model")],
-    evaluate_inter: Annotated[Path, In("folder with the evaluation of step 1's model")],
-    evaluate_intra: Annotated[Path, In("folder with the evaluation of step 3's model")],
+    evaluate: Annotated[Path, In("folder with the evaluations, a folder a model")],
+    snapshots: Annotated[Path, In("folder with the choice among snapshots, a folder a model")],
     page: Annotated[Path, Out("the report as one HTML page, figures inside")],
     figures: Annotated[Path, Out("folder of figures (PNG)")],
-    table: Annotated[Path, Out("mIoU and pixel accuracy of the three models (Markdown)")],
+    table: Annotated[Path, Out("mIoU and pixel accuracy of the models (Markdown)")],
     diagnosis: Annotated[Path, Out("how right the labels predicted on the target are (JSON)")],
     context: Context,
 ) -> None:
     """Show what the other stages wrote; nothing here, the diagnosis least of all, flows back into them."""
     classes = labels.class_set(params.classes)
     ranked = tables.read(split, tables.SPLIT)
-    folders = {"source": evaluate_source, "inter": evaluate_inter, "intra": evaluate_intra}
+    folders = {name: evaluate / name for name in ("source", "inter", "intra", *params.rounds)}
     models = [results.read(name, folder, classes) for name, folder in folders.items()]
+    choices = {name: tables.read(snapshots / name / "snapshots.csv", tables.SNAPSHOTS) for name in folders}
     paths = {"source": losses_source, "inter": losses_inter, "intra": losses_intra}
     losses = {name: files.read_csv(path, ["iteration"]) for name, path in paths.items()}
     samples = _samples(folders)
@@ -71,7 +71,8 @@ def run(
     about = html.facts(ranked, params.rank, classes)
     _write(diagnosis, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     _write(table, results.markdown(models))
-    _write(page, html.render(params.report.title, models, classes, about, pictures, found))
+    chosen = results.selection(choices, params.select)
+    _write(page, html.render(params.report.title, models, chosen, classes, about, pictures, found))
 
 
 def _write(path: Path, text: str) -> None:

@@ -10,11 +10,11 @@ import pandas as pd
 import torch
 
 from intrada import entropy, files, labels, pseudo, tables
-from intrada.batches import inference_batches
+from intrada.batches import counted_batches
 from intrada.device import prepare
 from intrada.inference import load_for_inference
 from intrada.params import Params
-from intrada.stage import Context, In, Out
+from intrada.stage import Context, In, Out, Round
 from intrada.tables import PIXELS
 
 READS = ("compute", "classes", "model", "score")
@@ -24,33 +24,30 @@ READS = ("compute", "classes", "model", "score")
 def run(
     params: Params,
     target: Annotated[Path, In("index.csv of the target images", index=True)],
-    model: Annotated[Path, In("the model of step 1")],
+    model: Annotated[Path, In("the model of step 1, or of the round before")],
     out: Annotated[Path, Out("scores.csv: image, entropy, pixels per predicted class")],
     predictions: Annotated[Path, Out("folder of predicted label maps (PNG, class indices)")],
     confidence: Annotated[Path, Out("folder of confidence maps (PNG, 255 = the softmax maximum is 1)")],
     context: Context,
+    round: Annotated[str, Round()] = "",
 ) -> None:
     """Mean pixel entropy of G's prediction, the score of IntraDA's section 3.2, in evaluation mode."""
     device = prepare(params.compute)
     classes = labels.class_set(params.classes)
-    nets = load_for_inference(params, classes, model, device)
+    predictor = load_for_inference(params, classes, [model], device)
     index = tables.read(target, tables.INDEX)
     palette = classes.palette()
     rows = []
     with files.atomic_folder(predictions) as predicted, files.atomic_folder(confidence) as sure:
-        batches = inference_batches(index, params.score.batch_size)
-        for batch in context.progress(batches, -(-len(index) // params.score.batch_size), "batch"):
-            probabilities = nets.predict(batch.to(device))["main"].softmax(1)
+        for batch in context.progress(*counted_batches(index, params.score.batch_size), "batch"):
+            probabilities = predictor.predict(batch.to(device)).softmax(1)
             scores = entropy.image_entropy(entropy.self_information(probabilities)).tolist()
             maximum, argmax = (values.cpu().numpy() for values in probabilities.max(1))
             for name, score, top, label in zip(batch.ids, scores, maximum, argmax, strict=True):
                 counts = np.bincount(label.ravel(), minlength=len(classes))
                 rows.append([name, score, *counts.tolist()])
                 files.write_label(predicted / f"{name}.png", label.astype(np.uint8), palette)
-                files.write_label(sure / f"{name}.png", pseudo.confidence_bytes(top), GREY)
+                files.write_label(sure / f"{name}.png", pseudo.confidence_bytes(top), files.GREY)
     columns = ["image", "entropy", *(PIXELS + name for name in classes.names)]
     table = pd.DataFrame(rows, columns=columns).set_index("image").loc[index["id"]].reset_index()
     tables.write(out, table, tables.SCORES)
-
-
-GREY = [level for level in range(256) for _ in range(3)]

@@ -20,9 +20,10 @@ def run(
     target: Annotated[Path, In("index.csv of the target images, whose labels are not looked at", index=True)],
     init: Annotated[Path, In("initial weights: a weight file, weights/random or weights/pretrained")],
     model: Annotated[Path, Out("the adapted network (safetensors)")],
+    snapshots: Annotated[Path, Out("folder of the models kept on the way (safetensors)")],
     losses: Annotated[Path, Out("losses by iteration (CSV)")],
     context: Context,
 ) -> None:
     """Inter-domain adaptation (IntraDA, section 3.1)."""
     domains = Domains(tables.read(source, tables.INDEX), tables.read(target, tables.INDEX))
-    adapt(params, params.train_inter, domains, init, model, losses, context)
+    adapt(params, params.train_inter, domains, init, model, snapshots, losses, context)

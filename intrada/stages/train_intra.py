@@ -9,7 +9,7 @@ from typing import Annotated
 from intrada import files, tables
 from intrada.adaptation import NOBODY, adapt
 from intrada.params import Params
-from intrada.stage import Context, In, Out
+from intrada.stage import Context, In, Out, Round
 from intrada.training import Domains
 
 READS = ("seed", "compute", "classes", "model", "train_intra")
@@ -19,23 +19,38 @@ def run(
     params: Params,
     easy: Annotated[Path, In("index.csv of the easy images with their pseudo-labels", index=True)],
     hard: Annotated[Path, In("index.csv of the hard images", index=True)],
-    inter: Annotated[Path, In("the model of step 1: the result where no image is easy (lambda = 0)")],
+    source: Annotated[
+        Path, In("index.csv of the source images, for supervision: source or both", index=True)
+    ],
+    before: Annotated[
+        Path,
+        In("the model of step 1, or of the round before: the result where no image is easy (lambda = 0)"),
+    ],
     init: Annotated[Path, In("initial weights: a weight file, weights/random or weights/pretrained")],
     model: Annotated[Path, Out("the adapted network (safetensors)")],
+    snapshots: Annotated[Path, Out("folder of the models kept on the way (safetensors)")],
     losses: Annotated[Path, Out("losses by iteration (CSV); without rows where lambda = 0")],
     context: Context,
+    round: Annotated[str, Round()] = "",
 ) -> None:
     """Intra-domain adaptation (IntraDA, section 3.3) and its two ends.
 
-    No easy image: the model is step 1's. No hard image: self-training without an adversary.
+    No easy image: the model is that of the step before. No hard image: self-training without an adversary.
+    `train_intra.supervision` says whose labels the cross entropy looks at: the pseudo-labels of the easy
+    images, the source labels (then the adversary alone plays easy against hard), or both.
     """
     labelled, target = tables.read(easy, tables.INDEX), tables.read(hard, tables.INDEX)
     if labelled.empty:
         with files.atomic_file(model) as temporary:
-            shutil.copyfile(inter, temporary)
+            shutil.copyfile(before, temporary)
+        with files.atomic_folder(snapshots):
+            pass
         files.write_csv(losses, NOBODY[[]].assign(iteration=[]))
         return
     block = params.train_intra
     if target.empty:
         block = block.model_copy(update={"method": "source_only"})
-    adapt(params, block, Domains(labelled, target), init, model, losses, context)
+    if block.supervision == "source":
+        labelled = labelled.assign(label="")
+    extra = None if block.supervision == "pseudo" else tables.read(source, tables.INDEX)
+    adapt(params, block, Domains(labelled, target, extra), init, model, snapshots, losses, context)

@@ -19,9 +19,10 @@ def run(
     source: Annotated[Path, In("index.csv of the labelled source images", index=True)],
     init: Annotated[Path, In("initial weights: a weight file, weights/random or weights/pretrained")],
     model: Annotated[Path, Out("the trained network (safetensors)")],
+    snapshots: Annotated[Path, Out("folder of the models kept on the way (safetensors)")],
     losses: Annotated[Path, Out("losses by iteration (CSV)")],
     context: Context,
 ) -> None:
     """Source-only baseline."""
     domains = Domains(tables.read(source, tables.INDEX), NOBODY)
-    adapt(params, params.train_source, domains, init, model, losses, context)
+    adapt(params, params.train_source, domains, init, model, snapshots, losses, context)

@@ -151,7 +151,7 @@ def tiny() -> dict[str, Any]:
     }
     for stage in TRAINING:
         small |= {f"{stage}__iterations": 4, f"{stage}__max_iters": 4, f"{stage}__batch_size": 2}
-        small |= {f"{stage}__log_every": 1, f"{stage}__checkpoint_every": 2}
+        small |= {f"{stage}__log_every": 1, f"{stage}__checkpoint_every": 2, f"{stage}__snapshot_every": 2}
     for domain in ("source", "target", "val"):
         small[f"preprocess__{domain}__size"] = [64, 32]
         small[f"preprocess__{domain}__allow_absent"] = list(yaml.safe_load(_preset())["classes"])

@@ -16,8 +16,11 @@ from tests.drivers.project import DRIVERS, Project
 pytestmark = pytest.mark.drivers
 
 GPU_STAGES = ("train_source", "train_inter", "train_intra", "score", "evaluate")
-AFTER_LAMBDA = ["evaluate@intra", "pseudo_label", "rank", "report", "train_intra"]
-EVERYTHING = 16  # jobs of the card, evaluate and preprocess counted three times, toycity twice
+# the intra model is evaluated twice: alone, and beside the other snapshots of its run
+AFTER_LAMBDA = [
+    "evaluate@intra", "evaluate_snapshots@intra", "pseudo_label", "rank", "report", "train_intra",
+]  # fmt: skip
+EVERYTHING = 19  # jobs of the card, the evaluations and preprocess counted three times, toycity twice
 
 
 def by(project: Project, driver: str) -> Callable[[], subprocess.CompletedProcess[str]]:
@@ -124,6 +127,28 @@ def test_params_edited_during_a_stage_are_not_recorded_as_its_own(project: Proje
     assert process.returncode != 0
     assert "changed while the stage ran" in output
     assert project.executed()[-1]["outcome"] == "failed"
+
+
+def test_another_round_runs_no_earlier_one_again(project: Project) -> None:
+    """Two rounds more by snakemake, of which one had been made by dvc before."""
+    second = {"after": "train_intra", "easy_fraction": 0.5, "init": "results/train_intra/last.safetensors"}
+    stages = ("score", "rank", "pseudo_label", "train_intra")
+    project.set_params(rounds={"r2": second})
+    due = [*(f"{stage}_round@r2" for stage in stages), "evaluate@r2", "evaluate_snapshots@r2", "report"]
+    assert project.stages_run_by(project.dvc) == sorted(due)
+    third = second | {"after": "train_intra_round/r2"}
+    project.set_params(rounds={"r2": second, "r3": third})
+    due = [name.replace("r2", "r3") for name in due]
+    assert project.stages_run_by(project.snakemake) == sorted(due)
+    assert "| r3 |" in (project.folder / "results/report/table.md").read_text()
+
+
+def test_two_gpu_stages_run_at_once_where_two_gpus_are_offered(project: Project) -> None:
+    """Three evaluations of other images are asked for, of which two need only inter's."""
+    project.set_params(evaluate__samples=2)
+    output = project.snakemake("--cores", "3", "--resources", "gpu=2").stdout
+    batches = [set(re.findall(r"^Job \d+: (\S+):", part, re.M)) for part in output.split("Execute ")]
+    assert {"evaluate@source", "evaluate@intra"} in batches
 
 
 def test_metrics_have_one_row_a_model(first: Project) -> None:

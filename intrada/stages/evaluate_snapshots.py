@@ -1,0 +1,82 @@
+"""Every snapshot of a run: a criterion without labels, mIoU where there are labels, and their choices."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from intrada import evaluation, files, labels, selection, tables, weights
+from intrada.batches import counted_batches
+from intrada.device import prepare
+from intrada.entropy import image_entropy, self_information
+from intrada.inference import Predictor, load_for_inference
+from intrada.metrics import miou
+from intrada.params import Params
+from intrada.stage import Choice, Context, In, Out
+
+READS = ("compute", "classes", "model", "evaluate_snapshots")
+
+
+def run(
+    params: Params,
+    name: Annotated[str, Choice("whose snapshots: source, inter, intra, or a round")],
+    model: Annotated[Path, In("the model at the end of training")],
+    snapshots: Annotated[Path, In("folder of the models that training kept on its way")],
+    target: Annotated[Path, In("index.csv of the target images, whose labels are not looked at", index=True)],
+    images: Annotated[Path, In("index.csv of the evaluation images", index=True)],
+    table: Annotated[Path, Out("iteration, information, mIoU of each snapshot and who chooses it (CSV)")],
+    label_free: Annotated[Path, Out("the model that the criterion without labels chooses")],
+    oracle: Annotated[Path, Out("the model that the evaluation labels choose; without labels, the last")],
+    context: Context,
+) -> None:
+    """See selection.py for the rules. `select` in the params says which of the models goes on."""
+    device = prepare(params.compute)
+    classes = labels.class_set(params.classes)
+    paths = [*sorted(snapshots.glob("*.safetensors")), model]
+    predictors = [load_for_inference(params, classes, [path], device) for path in paths]
+    block = params.evaluate_snapshots
+    index = tables.read(target, tables.INDEX)
+    sample = index.iloc[selection.even_sample(len(index), block.images)]
+    measured = evaluation.measure(predictors, tables.read_images(images), block.batch_size, device, context)
+    found = pd.DataFrame(
+        {
+            "iteration": [int(weights.read_metadata(path)["iteration"]) for path in paths],
+            "information": _information(predictors, sample, block.batch_size, device, context),
+            "mIoU": [100 * miou(each.confusions.sum(0)) for each in measured],
+        }
+    )
+    chosen = selection.choose(found)
+    tables.write(table, chosen, tables.SNAPSHOTS)
+    for rule, out in ((selection.LABEL_FREE, label_free), (selection.ORACLE, oracle)):
+        rows = np.flatnonzero(chosen[rule])
+        with files.atomic_file(out) as temporary:
+            shutil.copyfile(paths[rows[0] if len(rows) else -1], temporary)
+
+
+@torch.inference_mode()
+def _information(
+    predictors: Sequence[Predictor],
+    index: pd.DataFrame,
+    batch_size: int,
+    device: torch.device,
+    context: Context,
+) -> list[float]:
+    """selection.information of each predictor over the images of `index`, all of which weigh alike."""
+    probability: list[NDArray[np.float64]] = [np.zeros(1)] * len(predictors)
+    entropy = np.zeros(len(predictors))
+    for batch in context.progress(*counted_batches(index, batch_size), "batch"):
+        batch = batch.to(device)
+        for number, predictor in enumerate(predictors):
+            probabilities = predictor.predict(batch).softmax(1)
+            mean = probabilities.mean((2, 3)).double().sum(0).cpu().numpy()
+            probability[number] = probability[number] + mean
+            entropy[number] += float(image_entropy(self_information(probabilities)).double().sum())
+    sums = zip(probability, entropy, strict=True)
+    return [selection.information(each / len(index), float(sure) / len(index)) for each, sure in sums]

@@ -1,0 +1,59 @@
+"""Predictions as the Cityscapes benchmark wants them: PNGs of label ids (0..33) at the images' own size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from intrada import files
+from intrada.batches import inference_batches
+from intrada.errors import UserError
+from intrada.inference import Predictor
+from intrada.labels import CITYSCAPES_IDS, ClassSet
+from intrada.stage import Context
+
+
+def table(classes: ClassSet) -> np.ndarray:
+    """(C,) uint8: train index -> Cityscapes label id. UserError for a class that Cityscapes lacks."""
+    ids = {entry.name: raw for raw, entry in CITYSCAPES_IDS.items()}
+    if own := [name for name in classes.names if name not in ids]:
+        raise UserError(
+            "label_ids", f"the classes {', '.join(own)}", "classes of Cityscapes alone",
+            "leave out --label-ids: only Cityscapes' server reads such files",
+        )  # fmt: skip
+    return np.array([ids[name] for name in classes.names], np.uint8)
+
+
+@torch.inference_mode()
+def write(
+    predictor: Predictor,
+    index: pd.DataFrame,
+    folder: Path,
+    classes: ClassSet,
+    size: Sequence[float],
+    device: torch.device,
+    context: Context,
+) -> None:
+    """Write `folder`/<id>.png for every image, at its label's size, or at `size` (width, height)."""
+    ids = table(classes)
+    labels = dict(zip(index["id"], index["label"], strict=True))
+    for batch in context.progress(inference_batches(index, 1), len(index), "image"):
+        width, height = _size(batch.ids[0], labels[batch.ids[0]], size)
+        logits = predictor.at(predictor.maps(batch.to(device)), (height, width))
+        prediction = ids[logits[0].argmax(0).cpu().numpy()]
+        files.write_label(folder / f"{batch.ids[0]}.png", prediction, files.GREY)
+
+
+def _size(name: str, label: str, size: Sequence[float]) -> tuple[int, int]:
+    if label:
+        return files.image_size(Path(label))
+    if len(size) != 2 or min(size) < 1:
+        raise UserError(
+            "--size", f"{list(size)}, and {name} has no label to take the size from",
+            "a width and a height in pixels", "add --size 2048 1024, the size of Cityscapes' images",
+        )  # fmt: skip
+    return int(size[0]), int(size[1])
