@@ -6,4 +6,5 @@ COMMANDS: dict[str, str] = {
     "preset": "put a complete params file in place, or list them",
     "schema": "write the JSON Schema of params.yaml",
     "validate": "read params.yaml and say what is wrong with it",
+    "verify": "check that all artifacts belong together",
 }
