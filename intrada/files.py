@@ -254,10 +254,19 @@ def _digest(path: Path, of_file: Callable[[Path], str]) -> str:
     try:
         if not path.is_dir():
             return of_file(path)
-        lines = [f"{file.relative_to(path).as_posix()}\0{of_file(file)}\n" for file in list_files(path)]
+        found = {file.relative_to(path).as_posix(): of_file(file) for file in list_files(path)}
     except OSError as error:
         raise unreadable(path, error, "a readable file or folder") from error
-    return hashlib.blake2b("".join(lines).encode(errors="surrogateescape"), digest_size=16).hexdigest()
+    return joint_fingerprint(found)
+
+
+def joint_fingerprint(found: Mapping[str, str]) -> str:
+    """32 hex digits for several files, given the fingerprint of each name; the order counts.
+
+    Of a folder's files, by relative name and sorted as `list_files` does, it is the folder's `fingerprint`.
+    """
+    lines = "".join(f"{name}\0{fingerprint}\n" for name, fingerprint in found.items())
+    return hashlib.blake2b(lines.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
 
 def fingerprint(path: Path) -> str:
@@ -270,12 +279,15 @@ def fingerprint(path: Path) -> str:
     return _digest(path, content)
 
 
-def stat_fingerprint(path: Path) -> str:
-    """The same over names, sizes and modification times: quick, for raw data nobody rewrites."""
+def stat_fingerprint(path: Path, times: bool = True) -> str:
+    """The same over names, sizes and modification times: quick, for raw data nobody rewrites.
+
+    times: without them, a copy of the data has the same fingerprint.
+    """
 
     def stat(file: Path) -> str:
         status = file.stat()
-        line = f"{file.name}\0{status.st_size}\0{status.st_mtime_ns}"
+        line = f"{file.name}\0{status.st_size}" + (f"\0{status.st_mtime_ns}" if times else "")
         return hashlib.blake2b(line.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
     return _digest(path, stat)

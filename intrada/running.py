@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
@@ -14,10 +14,10 @@ from string import Formatter
 from types import ModuleType
 from typing import Any, get_type_hints
 
-from intrada import files, params, tables
+from intrada import files, params, provenance, tables
 from intrada.errors import UserError
 from intrada.params_file import load
-from intrada.stage import Choice, Context, In, Round
+from intrada.stage import Choice, Context, In, Out, Round
 
 LOG = Path("logs/execution.jsonl")
 RUNS = Path("runs")
@@ -38,8 +38,11 @@ def execute(stage: str, params_file: Path, options: Mapping[str, Any]) -> None:
     chosen = load(params_file)
     inputs = _inputs(marks, options)
     before = _state(inputs)
-    fingerprint = _fingerprint([name, params.digest(chosen, keys), *_code(stage)], inputs, marks)
-    with _logged(name, fingerprint):
+    found = _fingerprints(inputs, marks)
+    fingerprint = _fingerprint([name, params.digest(chosen, keys), *_code(stage)], found)
+    command = [stage, "--params", str(params_file), *_words(options)]
+    made = provenance.Run(name, fingerprint, command, provenance.values(chosen, keys))
+    with _logged(name, fingerprint), made.recorded(_sources(inputs, found, marks), _outputs(marks, options)):
         extra = {"context": Context(name, fingerprint, RUNS / name)} if "context" in marks else {}
         module.run(params.select(chosen, keys), **options, **extra)
         if params.digest(load(params_file), keys) != params.digest(chosen, keys):
@@ -101,17 +104,58 @@ def _code(stage: str) -> list[str]:
     """
     package = Path(__file__).parent
     modules = sorted(package.rglob("*.py"))
-    used = [path for path in modules if path.parent.name not in ("stages", "commands", "reporting")]
+    other = {package / "provenance.py", package / "verification.py"}
+    folders = ("stages", "commands", "reporting")
+    used = [path for path in modules if path.parent.name not in folders and path not in other]
     return [files.fingerprint(path) for path in [*used, package / "stages" / f"{stage}.py"]]
 
 
-def _fingerprint(parts: list[str], inputs: Mapping[str, list[Path]], marks: Mapping[str, object]) -> str:
-    parts = list(parts)
-    for key, paths in sorted(inputs.items()):
-        mark = marks[key]
-        raw = isinstance(mark, In) and mark.raw
-        parts.extend(files.stat_fingerprint(path) if raw else files.fingerprint(path) for path in paths)
+def _fingerprints(inputs: Mapping[str, list[Path]], marks: Mapping[str, object]) -> dict[str, list[str]]:
+    """The fingerprint of each path of `inputs`: raw data's without reading them."""
+
+    def of(key: str) -> Callable[[Path], str]:
+        return files.stat_fingerprint if _is_raw(marks[key]) else files.fingerprint
+
+    return {key: list(map(of(key), paths)) for key, paths in inputs.items()}
+
+
+def _fingerprint(parts: list[str], found: Mapping[str, list[str]]) -> str:
+    parts = [*parts, *(one for _, several in sorted(found.items()) for one in several)]
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _is_raw(mark: object) -> bool:
+    return isinstance(mark, In) and mark.raw
+
+
+def _sources(
+    inputs: Mapping[str, list[Path]], found: Mapping[str, list[str]], marks: Mapping[str, object]
+) -> list[provenance.Source]:
+    """The inputs with their fingerprints, as they go into the record of the run."""
+    sources = []
+    for key, paths in inputs.items():
+        mark, prints = marks[key], found[key]
+        if isinstance(mark, In) and mark.index:  # the rest are the images that it names
+            named = dict(zip(map(Path.as_posix, paths[1:]), prints[1:], strict=True))
+            sources.append(provenance.Source(paths[0], prints[0], named))
+        else:
+            pairs = zip(paths, prints, strict=True)
+            sources += [provenance.Source(path, own, raw=_is_raw(mark)) for path, own in pairs]
+    return sources
+
+
+def _outputs(marks: Mapping[str, object], options: Mapping[str, Any]) -> list[Path]:
+    return [Path(options[key]) for key, mark in marks.items() if isinstance(mark, Out) and options.get(key)]
+
+
+def _words(options: Mapping[str, Any]) -> list[str]:
+    """The options as they stand on the command line; those that were left out are none."""
+    words = []
+    for key, value in options.items():
+        if value:
+            values = value if isinstance(value, (list, tuple)) else [value]
+            words += [f"--{key.replace('_', '-')}", *map(str, values)]
+    return words
 
 
 def _changed(path: Path) -> UserError:

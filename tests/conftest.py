@@ -47,6 +47,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory: a copy of the finished project, without its checkpoints and log."""
     folder = tmp_path / "project"
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("runs", "logs"))
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("runs", "execution.jsonl"))
     monkeypatch.chdir(folder)
     return folder

@@ -183,6 +183,21 @@ def test_a_files_fingerprint_is_its_content_wherever_it_lies(tree: Path) -> None
     assert files.fingerprint(tree / "a") != files.fingerprint(tree / "b" / "1")
 
 
+def test_the_fingerprints_of_a_folders_files_make_that_of_the_folder(tree: Path) -> None:
+    found = {path.relative_to(tree).as_posix(): files.fingerprint(path) for path in files.list_files(tree)}
+    assert files.joint_fingerprint(found) == files.fingerprint(tree)
+
+
+def test_without_times_a_stat_fingerprint_changes_with_size_alone(tree: Path) -> None:
+    for place in (tree, tree / "a"):
+        (tree / "a").write_text("two")
+        first = files.stat_fingerprint(place, times=False)
+        os.utime(tree / "a", (1, 1))
+        assert files.stat_fingerprint(place, times=False) == first
+        (tree / "a").write_text("longer")
+        assert files.stat_fingerprint(place, times=False) != first
+
+
 def test_a_stat_fingerprint_changes_with_size_and_time(tree: Path) -> None:
     for place in (tree, tree / "a"):
         os.utime(tree / "a", (0, 0))

@@ -53,15 +53,24 @@ def folder(checkout: Path) -> Path:
     return checkout
 
 
+def leave_outputs(options: dict[str, Any]) -> None:
+    """An empty file at every path that is not there."""
+    for path in options.values():
+        if isinstance(path, Path) and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+
 def stubbed(
     monkeypatch: pytest.MonkeyPatch, module: Any, work: Callable[[], object] = lambda: None
 ) -> list[Context]:
-    """Let the stage do `work` alone; the contexts that it was given."""
+    """Let the stage do `work` alone, its outputs being empty; the contexts that it was given."""
     seen: list[Context] = []
 
     @functools.wraps(module.run)
     def run(params: object, **options: Any) -> None:
         seen.append(options["context"])
+        leave_outputs(options)
         work()
 
     monkeypatch.setattr(module, "run", run)
@@ -113,6 +122,12 @@ def test_a_stage_that_fails_is_logged_as_failed(
     with pytest.raises(type(error)):
         execute_during(monkeypatch, fail)
     assert [line["outcome"] for line in log()] == ["failed"]
+
+
+def test_an_output_that_the_stage_did_not_write_fails_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="split.csv: no such file"):
+        execute_during(monkeypatch, Path("split.csv").unlink)
+    assert log()[0]["outcome"] == "failed"
 
 
 def test_params_edited_during_the_run_fail_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,10 +203,13 @@ def test_the_context_names_job_fingerprint_and_checkpoint_folder(monkeypatch: py
 
 def test_a_stage_is_handed_the_params_that_it_declares(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    original = preprocess.run
-    monkeypatch.setattr(
-        preprocess, "run", functools.wraps(original)(lambda params, **options: seen.append(params))
-    )
+
+    @functools.wraps(preprocess.run)
+    def run(params: object, **options: Any) -> None:
+        seen.append(params)
+        leave_outputs(options)
+
+    monkeypatch.setattr(preprocess, "run", run)
     running.execute("preprocess", PARAMS, PREPROCESS)
     assert seen[0].preprocess.source.dataset == "gta5"
     for hidden in (lambda: seen[0].preprocess.target, lambda: seen[0].seed):

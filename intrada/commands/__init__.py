@@ -7,4 +7,5 @@ COMMANDS: dict[str, str] = {
     "published": "evaluate a published checkpoint by one command",
     "schema": "write the JSON Schema of params.yaml",
     "validate": "read params.yaml and say what is wrong with it",
+    "verify": "check that all artifacts belong together",
 }
