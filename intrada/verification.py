@@ -98,10 +98,13 @@ class _Jobs:
     def __init__(self, records: Sequence[Record]) -> None:
         self.runs: dict[Job, list[Record]] = {}
         self.standing = Standing()
-        self.wrote: dict[str, tuple[Record, str]] = {}  # fingerprint -> the last run that wrote it, and where
+        # fingerprint -> the last run that wrote it, and where; of the first job: later ones copied it
+        self.wrote: dict[str, tuple[Record, str]] = {}
         for record in records:
             self.runs.setdefault((record.job, tuple(record.outputs)), []).append(record)
-            self.wrote |= {found: (record, path) for path, found in record.outputs.items()}
+            for path, found in record.outputs.items():
+                if self.wrote.setdefault(found, (record, path))[0].job == record.job:
+                    self.wrote[found] = record, path
 
     def judge(self, job: Job, sources: list[str]) -> Verdict:
         """Several runs may have written the same bytes: it is enough that one of them fits."""
