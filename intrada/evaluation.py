@@ -15,6 +15,8 @@ from torch import Tensor
 from intrada import files
 from intrada.batches import Batch, inference_batches
 from intrada.entropy import image_entropy, information_map, pixel_entropy
+from intrada.errors import UserError
+from intrada.labels import IGNORE
 from intrada.methods.base import Nets
 from intrada.metrics import Confusion, confusion_matrix, miou, pixel_accuracy
 from intrada.models.base import upsample
@@ -109,5 +111,8 @@ def _confusion(logits: Tensor, label: str) -> Confusion:
     if not label:
         return np.zeros((classes, classes), np.int64)
     truth = files.read_label(Path(label))
+    if strangers := sorted(set(np.unique(truth).tolist()) - {*range(classes), IGNORE}):
+        allowed = f"indices of the {classes} classes, and {IGNORE}"
+        raise UserError(label, f"the values {strangers[:5]}", allowed, "run `preprocess` for val again")
     prediction = upsample(logits[None], (truth.shape[0], truth.shape[1]))[0].argmax(0)
     return confusion_matrix(truth, prediction.cpu().numpy(), classes)

@@ -37,6 +37,8 @@ def _number(value: object) -> object:
         value = float(str(value))  # by way of str, a whole number too large for a float is infinite
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("a finite number is due")
+    if isinstance(value, float) and abs(value) > _LARGEST:
+        raise ValueError(f"a number up to {_LARGEST:g} is due")
     return value
 
 
@@ -46,6 +48,11 @@ def _known(entries: list[str | dict[str, Any]]) -> list[str | dict[str, Any]]:
     labels.class_set(entries)
     return entries
 
+
+_LARGEST = 1e18  # so that the product of two (learning rate and its multiplier) is a float32
+_PLAIN = "plain YAML in UTF-8: numbers, text, lists and mappings, each key once"
+_KINDS = ("map", "seq", "str", "int", "float", "bool", "null", "merge")  # of YAML: what JSON holds as well
+_VALUES, _DEPTH, _DIGITS = 10_000, 40, 40  # far beyond any params file; the longest has hundreds of values
 
 T = TypeVar("T", bound="Block")
 Number = Annotated[float, BeforeValidator(_number)]
@@ -239,14 +246,56 @@ def digest(params: Params, keys: Iterable[str]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+class _Plain(yaml.SafeLoader):
+    """Refuses what is no plain value, a key that stands twice and aliases that multiply a small file."""
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        _weigh(node, 0, {})
+        return super().construct_document(node)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise _misfit(key, f"the key {key.value} stands twice")
+                seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _weigh(node: yaml.Node, depth: int, known: dict[yaml.Node, int]) -> int:
+    """How many values are at and below `node` with its aliases written out; YAMLError for too many."""
+    if node not in known:
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in _KINDS:
+            raise _misfit(node, f"a value of the kind {node.tag}, as a date without quotes is one")
+        if depth > _DEPTH:
+            raise _misfit(node, f"blocks or brackets more than {_DEPTH} deep")
+        if node.tag.endswith(":int") and len(node.value) > _DIGITS:
+            raise _misfit(node, f"a whole number of more than {_DIGITS} digits")
+        known[node] = _VALUES + 1  # should it hold itself
+        below = node.value if isinstance(node, yaml.CollectionNode) else []
+        inner = [part for entry in below for part in (entry if isinstance(entry, tuple) else (entry,))]
+        known[node] = 1 + sum(_weigh(part, depth + 1, known) for part in inner)
+    if known[node] > _VALUES:
+        raise _misfit(node, f"more than {_VALUES} values, aliases (*name) written out")
+    return known[node]
+
+
+def _misfit(node: yaml.Node, problem: str) -> yaml.YAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+
+
 def _parse(path: Path) -> object:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            return yaml.load(file, _Plain)
     except FileNotFoundError:
         fix = "start in the project's folder, or name the file with --params"
         raise UserError(path, "no such file", "a params file", fix) from None
-    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, a date that is none
-        raise UserError(path, " ".join(str(error).split()), "plain YAML in UTF-8", "mend the file") from None
+    except RecursionError:
+        raise UserError(path, "hundreds of brackets in brackets", _PLAIN, "mend the file") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8
+        raise UserError(path, " ".join(str(error).split()), _PLAIN, "mend the file") from None
 
 
 def _construct(block: T, keys: list[list[str]]) -> T:

@@ -128,8 +128,8 @@ def train(
 ) -> Curves:
     """Play until `block.iterations` are done, from the newest checkpoint of this very run if there is one.
 
-    Returns the curves; the model is in `game`. UserError when a loss is not finite, which keeps the
-    last checkpoint.
+    Returns the curves; the model is in `game`. UserError when a loss, or a weight that is due to enter a
+    checkpoint, is not finite, which keeps the last checkpoint.
     """
     block = game.block
     folder = context.runs / context.fingerprint[:16]
@@ -153,6 +153,7 @@ def train(
             _finite(losses, game.done, source, target)
             curves.add(game.done, losses, rates)
             if checkpoints.due(game.done) or game.done == block.iterations:
+                _finite_weights(game, source, target)
                 curves.picture(game.done, game.nets, target or source)
                 checkpoints.save(game.done, {**game.state(), "curves": curves.state()})
     return curves
@@ -172,10 +173,28 @@ def _finite(losses: Mapping[str, Tensor], iteration: int, source: Batch, target:
     values = {name: float(value) for name, value in losses.items()}
     if all(math.isfinite(value) for value in values.values()):
         return
+    raise _stopped(iteration, f"losses {values}", source, target)
+
+
+def _finite_weights(game: Game, source: Batch, target: Batch | None) -> None:
+    """A step can spoil the weights after finite losses, and a checkpoint of them could never go on."""
+    nets = {"segmenter": game.nets.segmenter, "discriminators": game.nets.discriminators}
+    bad = [
+        f"{net}.{name}"
+        for net, module in nets.items()
+        for name, value in module.state_dict().items()
+        if not bool(torch.isfinite(value).all())
+    ]
+    if bad:
+        found = f"{len(bad)} tensors of nan or infinite weights, {bad[0]} the first, after a step"
+        raise _stopped(game.done, found, source, target)
+
+
+def _stopped(iteration: int, found: str, source: Batch, target: Batch | None) -> UserError:
     images = source.ids + (target.ids if target else [])
-    raise UserError(
+    return UserError(
         f"iteration {iteration}",
-        f"losses {values} on the images {', '.join(images)}",
-        "finite losses",
+        f"{found} on the images {', '.join(images)}",
+        "finite losses and weights",
         "look at these images and labels, or lower optimizer.lr; the last checkpoint is kept",
     )
