@@ -27,7 +27,7 @@ from intrada.errors import UserError
 from intrada.labels import class_set
 from tests.bad_inputs import tree
 
-EXAMPLES = int(os.environ.get("INTRADA_FUZZ_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("INTRADA_FUZZ_EXAMPLES", "25"))
 fuzz = settings(
     max_examples=EXAMPLES,
     deadline=None,
