@@ -75,7 +75,8 @@ class Curves:
         colours = self.palette[logits[0].argmax(0).cpu().numpy()]
         self.writer.add_image("image", first.image[0].flip(0), iteration)
         self.writer.add_image("prediction", colours, iteration, dataformats="HWC")
-        self.writer.add_image("entropy", pixel_entropy(information_map(logits)), iteration)
+        entropy = pixel_entropy(information_map(logits)).nan_to_num()  # of weights about to run off
+        self.writer.add_image("entropy", entropy, iteration)
 
     def frame(self) -> pd.DataFrame:
         """All rows: iteration, mean losses, learning rates; the column of iterations alone without a row."""

@@ -16,8 +16,9 @@ from torch import Tensor
 from intrada import files
 from intrada.batches import counted_batches, inference_batches
 from intrada.entropy import image_entropy, information_map, pixel_entropy
+from intrada.errors import UserError
 from intrada.inference import Predictor
-from intrada.labels import ClassSet, reported
+from intrada.labels import IGNORE, ClassSet, reported
 from intrada.metrics import Confusion, confusion_matrix, miou, pixel_accuracy
 from intrada.stage import Context
 from intrada.tables import EASY, HARD
@@ -52,10 +53,12 @@ def measure(
     confusions = [[np.empty(0, np.int64)] * len(index) for _ in predictors]
     for batch in context.progress(*counted_batches(index, batch_size), "batch"):
         places = [rows[name] for name in batch.ids]
-        truths = [_truth(str(index["label"].iloc[place])) for place in places]
+        labels = [str(index["label"].iloc[place]) for place in places]
         batch = batch.to(device)
+        truths: list[NDArray[np.uint8] | None] = []
         for number, predictor in enumerate(predictors):
             maps = predictor.maps(batch)
+            truths = truths or [_truth(label, maps[0].shape[1]) for label in labels]
             full = predictor.at(maps, (batch.image.shape[2], batch.image.shape[3]))
             entropy[number, places] = image_entropy(information_map(full)).cpu().numpy()
             for image, (place, truth) in enumerate(zip(places, truths, strict=True)):
@@ -108,8 +111,15 @@ def write_samples(
         files.write_label(folder / "entropy" / f"{batch.ids[0]}.png", grey, files.GREY)
 
 
-def _truth(label: str) -> NDArray[np.uint8] | None:
-    return files.read_label(Path(label)) if label else None
+def _truth(label: str, classes: int) -> NDArray[np.uint8] | None:
+    """The label map, None without one; UserError for values that are no class and not ignored either."""
+    if not label:
+        return None
+    truth = files.read_label(Path(label))
+    if strangers := sorted(set(np.unique(truth).tolist()) - {*range(classes), IGNORE}):
+        allowed = f"indices of the {classes} classes, and {IGNORE}"
+        raise UserError(label, f"the values {strangers[:5]}", allowed, "run `preprocess` for val again")
+    return truth
 
 
 def _confusion(

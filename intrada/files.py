@@ -14,7 +14,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
+from errno import EACCES, EDQUOT, ENAMETOOLONG, ENOSPC, EPERM, EROFS
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from intrada.errors import UserError
 # Names, never numbers: "00001" must not come back as 1, nor an image called "NA" as missing.
 TEXT_COLUMNS = ("id", "image", "label", "part")
 GREY = [level for level in range(256) for _ in range(3)]  # the palette of a map that is no label
+MAX_ID_BYTES = 200  # of an image's id: a file name may have 255, and the stages add endings
 _UNWRITABLE = (EACCES, EDQUOT, ENOSPC, EPERM, EROFS)
 _EXIF_ORIENTATION = 0x0112
 _PNG_GREY = 0  # colour type in the PNG header
@@ -98,14 +99,27 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         _remove(retired)
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long for the disk
+        return True
+
+
 def unreadable(path: Path, why: Exception | str, allowed: str) -> UserError:
     """The UserError for a file or folder that is missing, closed to this user, empty or broken."""
     if isinstance(why, PermissionError):
         found = "this user may not read it"
-    elif not path.exists():
-        found = "no such file or folder"
+    elif not _exists(path):
+        found = (
+            f"a link to {path.readlink()}, where nothing is"
+            if path.is_symlink()
+            else "no such file or folder"
+        )
     elif isinstance(why, IsADirectoryError):
         found = "a folder stands where a file is due"
+    elif isinstance(why, OSError) and why.errno == ENAMETOOLONG:
+        found = "a name that is too long"
     elif path.is_file() and path.stat().st_size == 0:
         found = "an empty file (0 bytes)"
     else:
@@ -255,7 +269,7 @@ def _digest(path: Path, of_file: Callable[[Path], str]) -> str:
         if not path.is_dir():
             return of_file(path)
         found = {file.relative_to(path).as_posix(): of_file(file) for file in list_files(path)}
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise unreadable(path, error, "a readable file or folder") from error
     return joint_fingerprint(found)
 

@@ -24,6 +24,8 @@ def _number(value: object) -> object:
         value = float(str(value))  # by way of str, a whole number too large for a float is infinite
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("a finite number is due")
+    if isinstance(value, float) and abs(value) > _LARGEST:
+        raise ValueError(f"a number up to {_LARGEST:g} is due")
     return value
 
 
@@ -33,6 +35,8 @@ def _known(entries: list[str | dict[str, Any]]) -> list[str | dict[str, Any]]:
     labels.class_set(entries)
     return entries
 
+
+_LARGEST = 1e18  # so that the product of two (learning rate and its multiplier) is a float32
 
 Number = Annotated[float, BeforeValidator(_number)]
 Positive = Annotated[Number, Field(gt=0)]

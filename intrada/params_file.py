@@ -9,8 +9,11 @@ from typing import get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from intrada import plain_yaml
 from intrada.errors import UserError
 from intrada.params import Params
+
+_PLAIN = "plain YAML in UTF-8: numbers, text, lists and mappings, each key once"
 
 
 def load(path: Path) -> Params:
@@ -34,12 +37,14 @@ def validate(path: Path, tree: object) -> Params:
 
 def _parse(path: Path) -> object:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return plain_yaml.read(path)
     except FileNotFoundError:
         fix = "start in the project's folder, or name the file with --params"
         raise UserError(path, "no such file", "a params file", fix) from None
-    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, a date that is none
-        raise UserError(path, " ".join(str(error).split()), "plain YAML in UTF-8", "mend the file") from None
+    except RecursionError:
+        raise UserError(path, "hundreds of brackets in brackets", _PLAIN, "mend the file") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8
+        raise UserError(path, " ".join(str(error).split()), _PLAIN, "mend the file") from None
 
 
 def _explain(path: Path, error: ValidationError) -> UserError:

@@ -31,14 +31,18 @@ def _inside(path: str) -> bool:
 
 def _plain(name: str) -> bool:
     """An id that can be the name of a file in a folder of the stage's own."""
-    return bool(name) and "/" not in name
+    return bool(name) and "/" not in name and name.isprintable() and len(name.encode()) <= files.MAX_ID_BYTES
 
 
 _PATH = pa.Check(_inside, element_wise=True, error="a relative path inside the project")
 _PART = pa.Check.isin([EASY, HARD])
 _FILLED = pa.Check.str_length(min_value=1)
 
-_NAME = pa.Check(_plain, element_wise=True, error="a name without /")
+_NAME = pa.Check(
+    _plain,
+    element_wise=True,
+    error=f"a name without / or control characters, at most {files.MAX_ID_BYTES} bytes",
+)
 
 INDEX = pa.DataFrameSchema(
     {

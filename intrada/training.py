@@ -186,8 +186,8 @@ def train(
 ) -> Curves:
     """Play until `block.iterations` are done, from the newest checkpoint of this very run if there is one.
 
-    Returns the curves; the model is in `game`. UserError when a loss is not finite, which keeps the
-    last checkpoint.
+    Returns the curves; the model is in `game`. UserError when a loss, or a weight that is due to enter a
+    checkpoint, is not finite, which keeps the last checkpoint.
     """
     block, folder = game.block, context.checkpoints
     checkpoints = Checkpoints(
@@ -212,6 +212,7 @@ def train(
             if snapshots.due(game.done, block.iterations):  # before the checkpoint, which presumes it
                 snapshots.keep(game.done, game.nets.segmenter)
             if checkpoints.due(game.done) or game.done == block.iterations:
+                _finite_weights(game, batches)
                 curves.picture(game.done, game.nets, batches.target or batches.labelled)
                 checkpoints.save(game.done, {**game.state(), "curves": curves.state()})
     return curves
@@ -237,9 +238,27 @@ def _finite(losses: Mapping[str, Tensor], iteration: int, batches: Step) -> None
     values = {name: float(value) for name, value in losses.items()}
     if all(math.isfinite(value) for value in values.values()):
         return
-    raise UserError(
+    raise _stopped(iteration, f"losses {values}", batches)
+
+
+def _finite_weights(game: Game, batches: Step) -> None:
+    """A step can spoil the weights after finite losses, and a checkpoint of them could never go on."""
+    nets = {"segmenter": game.nets.segmenter, "discriminators": game.nets.discriminators}
+    bad = [
+        f"{net}.{name}"
+        for net, module in nets.items()
+        for name, value in module.state_dict().items()
+        if not bool(torch.isfinite(value).all())
+    ]
+    if bad:
+        found = f"{len(bad)} tensors of nan or infinite weights, {bad[0]} the first, after a step"
+        raise _stopped(game.done, found, batches)
+
+
+def _stopped(iteration: int, found: str, batches: Step) -> UserError:
+    return UserError(
         f"iteration {iteration}",
-        f"losses {values} on the images {', '.join(batches.ids())}",
-        "finite losses",
+        f"{found} on the images {', '.join(batches.ids())}",
+        "finite losses and weights",
         "look at these images and labels, or lower optimizer.lr; the last checkpoint is kept",
     )

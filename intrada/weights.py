@@ -56,7 +56,10 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise unreadable(path, error, _OURS) from error
     if _METADATA not in header:
         raise unreadable(path, "safetensors without this project's metadata", _OURS)
-    metadata: dict[str, str] = json.loads(header[_METADATA])
+    try:
+        metadata: dict[str, str] = json.loads(header[_METADATA])
+    except ValueError as error:
+        raise unreadable(path, f"metadata that are no JSON ({error})", _OURS) from error
     return metadata
 
 
@@ -103,13 +106,24 @@ def load_weights(path: Path, model: Segmenter) -> None:
 def _read_torch(path: Path) -> dict[str, Tensor]:
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        raise unreadable(path, str(error).split("\n", 1)[0] or type(error).__name__, _PUBLISHED) from error
+    except (PermissionError, IsADirectoryError) as error:
+        raise unreadable(path, error, _PUBLISHED) from error
+    except pickle.UnpicklingError as error:  # its text tells how to run the foreign code
+        raise unreadable(
+            path, "more than tensors, or no PyTorch file; nothing was executed", _PUBLISHED
+        ) from error
+    except Exception as error:  # a damaged file makes torch raise almost anything
+        found = f"{type(error).__name__}: {error}".split("\n", 1)[0].split(". ", 1)[0]
+        raise unreadable(path, f"no PyTorch file, or a damaged one ({found})", _PUBLISHED) from error
     if not isinstance(content, Mapping):
         raise unreadable(path, f"a {type(content).__name__}", _PUBLISHED)
-    other = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
+    other = [
+        str(name)
+        for name, value in content.items()
+        if not isinstance(name, str) or not isinstance(value, Tensor)
+    ]
     if other:
-        raise unreadable(path, f"{_some(other)} are no tensors", _PUBLISHED)
+        raise unreadable(path, f"{_some(other)} are no tensors by name", _PUBLISHED)
     return dict(content)
 
 
@@ -124,7 +138,8 @@ def _fill(path: Path, model: nn.Module, tensors: dict[str, Tensor], may_lack: Ca
         "mis-shaped": [f"{name} {found}, not {due}" for name, (found, due) in shapes.items() if found != due],
         "nan or infinite": _not_finite(tensors),
     }
-    _refuse(path, misfits, "name the file of this model, or the model of this file")
+    fix = "name the file of this model and of these `classes`, or the model of this file"
+    _refuse(path, misfits, fix)
     model.load_state_dict(own | tensors)
 
 

@@ -33,7 +33,7 @@ LAYERS = (
     "batches datasets optimizers weights",
     "models",
     "device entropy losses metrics params_file pseudo ranking resize selection tables",
-    "files labels params randomness stage",
+    "files labels params plain_yaml randomness stage",
     "errors",
 )
 LEVEL = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

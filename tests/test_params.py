@@ -174,7 +174,7 @@ def test_what_is_no_plain_yaml_is_refused_and_runs_nothing(
     FILE.write_bytes(text)
     with pytest.raises(UserError) as caught:
         params_file.load(FILE)
-    assert (caught.value.where, caught.value.allowed) == ("params.yaml", "plain YAML in UTF-8")
+    assert caught.value.where == "params.yaml" and caught.value.allowed.startswith("plain YAML in UTF-8")
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
 
 

@@ -17,7 +17,6 @@ from intrada.labels import ClassSet
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 STEM = "{stem}"
 SPLITS = "all, list:FILE (one image name a line) or range:START:STOP (of the sorted images)"
-_MAX_ID_BYTES = 200  # a file name may have 255, and the stages add endings
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ def _selected(items: list[Item], layout: Layout, split: str) -> list[Item]:
         chosen = items
     elif kind == "list" and rest:
         chosen = _listed(items, layout, layout.root / rest)
-    elif kind == "range" and (bounds := re.fullmatch(r"(-?\d+)?:(-?\d+)?", rest)):
+    elif kind == "range" and (bounds := re.fullmatch(r"(-?\d{1,18})?:(-?\d{1,18})?", rest)):
         start, stop = (int(bound) if bound else None for bound in bounds.groups())
         chosen = items[start:stop]
     else:
@@ -202,9 +201,9 @@ def _names(item: Item, layout: Layout) -> set[str]:
 
 
 def _checked_id(name: str, image: Path) -> str:
-    if name and name.isprintable() and len(name.encode()) <= _MAX_ID_BYTES:
+    if name and name.isprintable() and len(name.encode()) <= files.MAX_ID_BYTES:
         return name
-    allowed = f"printable characters, at most {_MAX_ID_BYTES} bytes with the folders' names"
+    allowed = f"printable characters, at most {files.MAX_ID_BYTES} bytes with the folders' names"
     raise UserError(repr(str(image)), f"the id {name!r}", allowed, "rename the file")
 
 
@@ -232,7 +231,7 @@ def _regex(pattern: str) -> re.Pattern[str]:
         return meaning.get(part) or re.escape(part)
 
     try:
-        return re.compile("".join(map(translated, re.split(r"(\*\*/|\*|\?|\[[^\]]+\])", pattern))))
+        return re.compile("".join(map(translated, re.split(r"(\*\*/|\*|\?|\[[^\]]+\])", pattern))), re.DOTALL)
     except re.error as error:
         fix = "mend the option `images`"
         raise UserError(f"glob {pattern}", str(error), "`**/`, `*`, `?` and [a-z]", fix) from error

@@ -10,6 +10,7 @@ from itertools import pairwise
 from torch import nn
 
 SLOPE = 0.2
+SMALLEST = 32  # pixels: the least height and width that five strides leave something of
 
 
 def build(num_classes: int, width: int = 64) -> nn.Sequential:
@@ -17,7 +18,7 @@ def build(num_classes: int, width: int = 64) -> nn.Sequential:
 
     num_classes: channels C of the map; width: channels after the first convolution, doubled by each of
     the next three (64 is the paper's). (N, C, H, W) -> raw verdicts (N, 1, H/32, W/32), rounded down;
-    H and W must be at least 32. Weights are drawn by torch's default initialisation.
+    H and W must be at least SMALLEST. Weights are drawn by torch's default initialisation.
     """
     channels = [num_classes, width, 2 * width, 4 * width, 8 * width, 1]
     layers: list[nn.Module] = []

@@ -1,0 +1,47 @@
+"""The small project: its raw data and what every stage made of them, copied for each test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests import tiny_project
+from tests.bad_inputs import tree
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A small project after all stages up to the pseudo-labels; to be read only."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("INTRADA_WORKERS", "1")
+        torch.set_num_threads(1)
+        (folder / "weights").mkdir()
+        (folder / "weights/random").touch()
+        tree.use()
+        tree.draw()
+        for job, options in tree.JOBS:
+            assert tiny_project.run(job, **options) == 0, job
+    yield folder
+
+
+@pytest.fixture(autouse=True)
+def small(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: a copy of the small project."""
+    folder = tmp_path / "small"
+    shutil.copytree(made, folder, ignore=shutil.ignore_patterns("runs", "logs"))
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("INTRADA_WORKERS", "1")
+    torch.set_num_threads(1)
+    return folder
+
+
+@pytest.fixture
+def stage(capsys: pytest.CaptureFixture[str]) -> tree.Stage:
+    """Runs stages in the working directory and looks at what they say."""
+    return tree.Stage(capsys)

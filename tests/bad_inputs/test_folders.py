@@ -1,0 +1,195 @@
+"""Folders, links and splits that are not what they should be; sets of images that are very small."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from intrada import files, tables
+from tests.bad_inputs.tree import MODEL, OPTIONS, PHOTO, Stage, photo, use
+
+AS_ROOT = os.geteuid() == 0
+TARGET = Path("raw/target/photos")
+SPLIT = Path("results/rank/split.csv")
+
+
+# --- links
+
+
+@pytest.mark.parametrize("name", ["q.png", "notes.txt"])
+def test_a_link_to_nothing_is_named_with_what_it_says(stage: Stage, name: str) -> None:
+    (TARGET / name).unlink(missing_ok=True)
+    (TARGET / name).symlink_to("../gone/q.png")
+    stage.refuses(
+        "check", f"{TARGET / name}: a link to ../gone/q.png, where nothing is", "mend or replace it"
+    )
+
+
+def test_a_root_that_is_a_link_to_nothing_is_refused(stage: Stage) -> None:
+    shutil.rmtree("raw/target")
+    Path("raw/target").symlink_to("/nowhere/target")
+    stage.refuses("check", "raw/target: no such file or folder")
+
+
+def test_a_link_to_itself_is_refused(stage: Stage) -> None:
+    (TARGET / "r.png").unlink()
+    (TARGET / "r.png").symlink_to("r.png")
+    stage.refuses("check", f"{TARGET}", "r.png", "Too many levels of symbolic links", "a readable folder")
+
+
+@pytest.mark.parametrize("to", [".", "..", "../../target"])
+def test_a_loop_of_folders_is_refused_and_ends(stage: Stage, to: str) -> None:
+    (TARGET / "again").symlink_to(to)
+    stage.refuses("check", f"{TARGET}/again", "a link back to", "a folder tree without loops")
+
+
+def test_images_and_folders_may_be_links(stage: Stage) -> None:
+    Path("raw/target").rename("elsewhere")
+    Path("raw/target").symlink_to("../elsewhere")
+    PHOTO.rename("b.png")
+    PHOTO.symlink_to("../../../b.png")
+    for job in ("check", "preprocess@source", "preprocess@target"):
+        stage.run(job)
+
+
+# --- folders
+
+
+@pytest.mark.skipif(AS_ROOT, reason="permissions do not bind root")
+@pytest.mark.parametrize("path", [TARGET, TARGET / "q.png"])
+def test_what_this_user_may_not_read_is_said(stage: Stage, path: Path) -> None:
+    mode = path.stat().st_mode
+    path.chmod(0)
+    try:
+        stage.refuses("preprocess@target", f"{path}: this user may not read it")
+    finally:
+        path.chmod(mode)
+
+
+def test_a_folder_without_files_is_refused(stage: Stage) -> None:
+    for path in TARGET.iterdir():
+        path.unlink()
+    stage.refuses(
+        "check",
+        f"{TARGET}: no image, but nothing",
+        "PNG or JPEG images at raw/target/photos/**/*",
+        "mend `root`",
+    )
+
+
+def test_a_folder_of_other_files_is_refused_with_one_of_them(stage: Stage) -> None:
+    for path in TARGET.iterdir():
+        path.rename(path.with_suffix(".tiff"))
+    stage.refuses("check", f"{TARGET}: no image, but 4 other files, p.tiff the first", "PNG or JPEG")
+
+
+@pytest.mark.parametrize("left", ["nothing", "a file", "another folder"])
+def test_a_missing_root_or_image_folder_is_refused(stage: Stage, left: str) -> None:
+    shutil.rmtree("raw/target")
+    if left == "a file":
+        Path("raw/target").write_text("tar archive")
+    if left == "another folder":
+        photo(Path("raw/target/pictures/p.png"))
+    where = f"{TARGET}" if left == "another folder" else "raw/target"
+    stage.refuses("check", f"{where}: no such", "do next: ")
+
+
+def test_a_root_of_another_dataset_names_the_folder_that_is_missing(stage: Stage) -> None:
+    use(preprocess__source__dataset="gta5", preprocess__source__options={})
+    stage.refuses(
+        "check", "raw/source/images: no such folder", "images at raw/source/images/*", "mend `root`"
+    )
+    use(
+        preprocess__target__dataset="cityscapes",
+        preprocess__target__options={},
+        preprocess__target__split="train",
+    )
+    stage.refuses("preprocess@target", "split of cityscapes: 'train'", "none is there", "mend `split`")
+
+
+# --- splits
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        (
+            b"p\ngone\n",
+            ("raw/target/list.txt, line 2: 'gone' is the name of 0 images", "mend or remove the line"),
+        ),
+        (b"p.png\nphotos/gone.png\n", ("line 2: 'photos/gone.png'", "its id, its name or its path")),
+        (b"", ("split: 'list:list.txt' selects none of 4 images", "range:START:STOP", "mend `split`")),
+        (b"# p\n\n", ("selects none of 4 images",)),
+        (b"\xff\xfep", ("raw/target/list.txt: ", "codec can't decode", "a text file with one image a line")),
+        (None, ("raw/target/list.txt: no such file", "a text file with one image a line")),
+    ],
+)
+def test_a_list_that_names_no_image_or_a_strange_one_is_refused(
+    stage: Stage, text: bytes | None, says: tuple[str, ...]
+) -> None:
+    if text is not None:
+        Path("raw/target/list.txt").write_bytes(text)
+    use(preprocess__target__split="list:list.txt")
+    stage.refuses("check", *says)
+
+
+@pytest.mark.parametrize(
+    "split", ["", "train", "range:9:", "range:3:1", "range:a:b", "range:1", "list:", f"range:{'9' * 50}:"]
+)
+def test_a_split_that_is_none_or_selects_nothing_is_refused(stage: Stage, split: str) -> None:
+    use(preprocess__target__split=split)
+    stage.refuses("preprocess@target", "split: ", split[:20], "all, list:FILE", "mend `split`")
+
+
+# --- few images
+
+
+def keep(domain: str, count: int) -> None:
+    for path in sorted(Path(f"raw/{domain}/photos").iterdir())[count:]:
+        path.unlink()
+        Path(f"raw/{domain}/masks/{path.name}").unlink()
+
+
+def test_one_image_of_each_domain_is_enough(stage: Stage) -> None:
+    for domain in ("source", "target", "val"):
+        keep(domain, 1)
+    for job in (
+        "check",
+        "preprocess@source",
+        "preprocess@target",
+        "preprocess@val",
+        "train_source",
+        "train_inter",
+    ):
+        stage.run(job)
+    for job in ("score", "rank", "pseudo_label", "train_intra", "evaluate@inter"):
+        stage.run(job)
+    assert files.read_csv(Path("results/train_inter/losses.csv"))["iteration"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "images, fraction, easy", [(4, 0.24, 0), (4, 0.26, 1), (2, 0.4, 0), (1, 0.99, 0), (1, 1, 1)]
+)
+def test_fewer_target_images_than_1_over_lambda_leave_no_easy_one_as_lambda_0_does(
+    stage: Stage, images: int, fraction: float, easy: int
+) -> None:
+    use(rank__easy_fraction=fraction, preprocess__target__split=f"range:0:{images}")
+    for job in ("check", "preprocess@target"):
+        stage.run(job)
+    stage.run("score", model=MODEL)
+    for job in ("rank", "pseudo_label"):
+        stage.run(job)
+    stage.run("train_intra", inter=MODEL, init="weights/random")
+    assert tables.read(SPLIT, tables.SPLIT)["part"].tolist() == ["easy"] * easy + ["hard"] * (images - easy)
+    same = Path("results/train_intra/model.safetensors").read_bytes() == Path(MODEL).read_bytes()
+    assert same == (easy == 0)  # without an easy image the result is step 1's model
+
+
+def test_a_target_whose_labels_do_not_exist_is_a_target(stage: Stage) -> None:
+    shutil.rmtree("raw/target/masks")
+    stage.run("check")
+    use(preprocess__target__options={**OPTIONS, "labels": None})
+    stage.run("preprocess@target")

@@ -1,0 +1,211 @@
+"""Random damage to params, tables and label images: a message for the user or success, nothing else.
+
+INTRADA_FUZZ_EXAMPLES=2000 python -m pytest tests/bad_inputs/test_fuzz.py   # a thorough run by hand
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from intrada import files, params, ranking, tables
+from intrada.commands import validate
+from intrada.datasets import open_dataset
+from intrada.errors import UserError
+from intrada.labels import class_set
+from tests.bad_inputs import tree
+
+EXAMPLES = int(os.environ.get("INTRADA_FUZZ_EXAMPLES", "25"))
+fuzz = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+    ],
+)
+CLASSES = class_set(["sky", "road", "car"])
+TEXT = st.text(max_size=8) | st.sampled_from(
+    ["all", "range:0:2", "list:a", "..", "/", "sky", "1e5", "nan", "\0", "a" * 300]
+)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | TEXT
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT | st.integers(0, 300), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+
+
+def forgiven(call: Callable[[], object]) -> UserError | None:
+    """Call it; a UserError with its four parts is the only exception that may come out."""
+    try:
+        call()
+    except UserError as error:
+        assert error.where and error.found and error.allowed and error.fix
+        return error
+    return None
+
+
+# --- params
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The keys that lead to each value of a tree."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path for key, below in inner for path in [(*at, key), *places(below, (*at, key))]]
+
+
+@st.composite
+def mutated_trees(draw: st.DrawFn) -> dict[str, Any]:
+    """A valid params tree with up to four keys removed, replaced or added."""
+    whole = copy.deepcopy(tree.params())
+    for _ in range(draw(st.integers(1, 4))):
+        *above, last = draw(st.sampled_from(places(whole)))
+        block = whole
+        for key in above:
+            block = block[key]
+        what = draw(st.sampled_from(["remove", "replace", "add"]))
+        if what == "remove":
+            del block[last]
+        elif what == "replace" or not isinstance(block, dict):
+            block[last] = draw(VALUES)
+        else:
+            block[draw(TEXT)] = draw(VALUES)
+    return whole
+
+
+def use_params(path: Path) -> None:
+    """What all stages do with a params file before they look at data, and opening its datasets."""
+    chosen = validate.load(path)
+    classes = class_set(chosen.classes)
+    params.digest(chosen, ["classes", "preprocess.source", "model", "train_inter", "rank", "report"])
+    for name in ("source", "target", "val"):
+        block = getattr(chosen.preprocess, name)
+        open_dataset(block.dataset, Path(f"raw/{name}"), block.split, block.options, classes).items()
+
+
+@fuzz
+@given(mutated_trees())
+def test_a_mutated_params_tree_is_valid_or_refused(whole: dict[str, Any]) -> None:
+    path = Path("mutated.yaml")
+    path.write_text(yaml.safe_dump(whole, allow_unicode=True), encoding="utf-8")
+    forgiven(lambda: use_params(path))
+
+
+@st.composite
+def damaged(draw: st.DrawFn, content: bytes) -> bytes:
+    """The bytes after up to four cuts, repetitions, insertions or flips."""
+    data = bytearray(content)
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, max(len(data) - 1, 0)))
+        stop = min(len(data), start + draw(st.integers(0, 40)))
+        match draw(st.sampled_from(["cut", "repeat", "insert", "flip", "end"])):
+            case "cut":
+                del data[start:stop]
+            case "repeat":
+                data[start:start] = data[start:stop] * draw(st.integers(1, 5))
+            case "insert":
+                data[start:start] = draw(
+                    st.binary(max_size=6) | st.sampled_from([b"\n", b",", b'"', b"&a ", b"*a", b": ", b"-"])
+                )
+            case "flip" if data:
+                data[start] = draw(st.integers(0, 255))
+            case _:
+                del data[start:]
+    return bytes(data)
+
+
+@fuzz
+@given(st.data())
+def test_a_params_file_of_damaged_text_is_valid_or_refused(data: st.DataObject) -> None:
+    path = Path("mutated.yaml")
+    path.write_bytes(data.draw(damaged(Path("params.yaml").read_bytes())))
+    forgiven(lambda: use_params(path))
+
+
+# --- tables
+
+
+@fuzz
+@given(st.data())
+@pytest.mark.parametrize(
+    "path, schema",
+    [
+        ("data/preprocess/source/index.csv", tables.INDEX),
+        ("results/score/scores.csv", tables.SCORES),
+        ("results/rank/split.csv", tables.SPLIT),
+    ],
+)
+def test_a_damaged_table_is_read_or_refused(path: str, schema: Any, data: st.DataObject) -> None:
+    text = Path(path).read_bytes()
+    cells = text.split(b",")
+    cell = st.tuples(st.integers(0, len(cells) - 1), LEAVES.map(lambda value: str(value).encode()))
+    change = cell.map(lambda pair: b",".join([*cells[: pair[0]], pair[1], *cells[pair[0] + 1 :]]))
+    Path("mutated.csv").write_bytes(data.draw(damaged(text) | change))
+
+    def use() -> None:
+        table = tables.read(Path("mutated.csv"), schema)
+        if schema is tables.INDEX:
+            for file in tables.files_of(Path("mutated.csv")):
+                files.fingerprint(file)
+        if schema is tables.SCORES:
+            tables.write(
+                Path("split.csv"), ranking.rank(table, "published_normalized", 0.5, ["car"]), tables.SPLIT
+            )
+
+    forgiven(use)
+
+
+# --- label images
+
+
+@st.composite
+def images(draw: st.DrawFn) -> bytes:
+    """A small image of any mode in any format, perhaps damaged."""
+    mode = draw(st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I", "F", "CMYK"]))
+    kind = draw(st.sampled_from(["PNG", "PNG", "PNG", "JPEG", "BMP", "TIFF"]))
+    size = (draw(st.integers(1, 20)), draw(st.integers(1, 20)))
+    levels = draw(st.sampled_from([3, 34, 256]))
+    grey = np.random.default_rng(draw(st.integers(0, 99))).integers(0, levels, size[::-1], np.uint8)
+    image = Image.fromarray(grey)
+    with io.BytesIO() as out:
+        try:
+            image = Image.fromarray(grey.astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
+            image.save(out, format=kind)
+        except OSError:  # a mode that the format does not know
+            Image.fromarray(grey).save(out, format="PNG")
+        content = out.getvalue()
+    return draw(st.just(content) | damaged(content))
+
+
+@fuzz
+@given(images(), st.sampled_from(["folders", "gta5", "cityscapes"]))
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow, about what it passes over
+def test_a_label_image_of_any_kind_is_read_or_refused(content: bytes, name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "leftImg8bit/train").mkdir(parents=True)
+        path = Path(folder) / "label.png"
+        path.write_bytes(content)
+        options = tree.OPTIONS if name == "folders" else {}
+        dataset = open_dataset(
+            name, Path(folder), "train" if name == "cityscapes" else "all", options, CLASSES
+        )
+        for read in (dataset.read_label, files.read_label, files.read_image, files.image_size):
+            forgiven(lambda read=read: read(path))  # type: ignore[misc]
+        if not forgiven(lambda: dataset.read_label(path)):
+            label = dataset.read_label(path)
+            assert label.dtype == np.uint8 and set(np.unique(label)) <= {0, 1, 2, 255}

@@ -1,0 +1,214 @@
+"""params.yaml with something wrong in it, as each command of the pipeline meets it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from intrada import files, tables
+from intrada.__main__ import main
+from tests.bad_inputs.tree import MODEL, OPTIONS, Stage, params, use
+from tests.tiny_project import PARAMS
+
+SPLIT, LOSSES = Path("results/rank/split.csv"), Path("results/train_intra/losses.csv")
+RANK = ["rank", "--scores", "results/score/scores.csv", "--out", str(SPLIT)]
+VALIDATE = ["validate", "--params-file", "params.yaml", "--out", "results/validate/params.json"]
+PLAIN = "plain YAML in UTF-8"
+
+
+def refused(stage: Stage, *says: str) -> str:
+    """A stage and the command that drivers run first refuse the params.yaml with one message."""
+    message = stage.check(lambda: main(RANK), ("params.yaml", *says))
+    assert stage.check(lambda: main(VALIDATE), says) == message
+    return message
+
+
+# --- values
+
+
+@pytest.mark.parametrize(
+    "changes, found",
+    [
+        ({"rank__easy_fractoin": 0.5}, "rank.easy_fractoin is not a key (did you mean easy_fraction?)"),
+        ({"easy_fraction": 0.5}, "easy_fraction is not a key (did you mean easy_fraction?)"),
+        ({"train_inter__optimizer__lrr": 1}, "train_inter.optimizer.lrr is not a key (did you mean lr?)"),
+        ({"rank__easy_fraction": float("nan")}, "rank.easy_fraction = nan: a finite number is due"),
+        ({"rank__easy_fraction": 1.2}, "rank.easy_fraction = 1.2: Input should be less than or equal to 1"),
+        ({"rank__easy_fraction": -0.1}, "rank.easy_fraction = -0.1: Input should be greater than or equal"),
+        ({"rank__easy_fraction": "most"}, "rank.easy_fraction = 'most': could not convert string to float"),
+        (
+            {"train_inter__optimizer__lr": float("inf")},
+            "train_inter.optimizer.lr = inf: a finite number is due",
+        ),
+        ({"train_inter__batch_size": 2.5}, "train_inter.batch_size = 2.5: Input should be a valid integer"),
+        (
+            {"train_inter__batch_size": "four"},
+            "train_inter.batch_size = 'four': Input should be a valid integer",
+        ),
+        (
+            {"train_inter__augment__flip": "maybe"},
+            "train_inter.augment.flip = 'maybe': Input should be a valid bool",
+        ),
+        ({"preprocess__source__size": 64}, "preprocess.source.size = 64: Input should be a valid list"),
+        (
+            {"preprocess__source__root": ["a"]},
+            "preprocess.source.root = ['a']: Input should be a valid string",
+        ),
+        ({"preprocess__source": None}, "preprocess.source = None: Input should be a valid"),
+        ({"rank": []}, "rank = []: Input should be a valid"),
+        ({"classes": "sky"}, "classes = 'sky': Input should be a valid list"),
+        ({"train_inter__iterations": 9}, "max_iters 2 is below iterations 9"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(stage: Stage, changes: dict[str, Any], found: str) -> None:
+    use(**changes)
+    refused(stage, found, "do next: mend these keys; nothing has been run")
+
+
+@pytest.mark.parametrize(
+    "classes, says",
+    [
+        (["sky"], ("1 entries", "a list of 2 to 254 classes")),
+        (["sky", "rode"], ("the unknown class 'rode'", "did you mean 'road'?")),
+        (["sky", "road", "sky"], ("the name sky twice",)),
+        (["sky", {"name": "car", "color": [0, 0, 256]}], ("the colour [0, 0, 256]", "three whole numbers")),
+        (["sky", {"name": "car"}], ("{'name': 'car'}", "exactly the keys name and color")),
+    ],
+)
+def test_a_wrong_set_of_classes_is_named(stage: Stage, classes: list[Any], says: tuple[str, ...]) -> None:
+    use(classes=classes)
+    refused(stage, "params.yaml, classes: ", *says)
+
+
+@pytest.mark.parametrize(
+    "changes, says",
+    [
+        ({"preprocess__source__dataset": "gta6"}, ("'gta6'", "gta5")),
+        ({"model__name": "smal"}, ("'smal'", "small, deeplabv2, efficientnet_lite0")),
+        ({"train_inter__method": "adventure"}, ("'adventure'", "advent")),
+        ({"rank__rare_classes": ["bus"]}, ("'bus'", "sky, road, car")),
+    ],
+)
+def test_a_name_that_nothing_has_is_refused_before_anything_runs(
+    stage: Stage, changes: dict[str, Any], says: tuple[str, ...]
+) -> None:
+    use(**changes)
+    [key] = changes
+    stage.check(
+        lambda: main(VALIDATE), (f"params.yaml, {key.replace('__', '.')}: ", *says, "choose one of these")
+    )
+
+
+@pytest.mark.parametrize(
+    "options, found",
+    [
+        ({"backbone": "resnet18"}, "options of model small: unknown: 'backbone'"),
+        ({"imags": "*.png"}, "options of folders: the unknown 'imags'"),
+        ({**OPTIONS, "images": "../*.png"}, "options of folders: images: '../*.png'"),
+        ({**OPTIONS, "labels": "masks/*.png"}, "options of folders: labels: 'masks/*.png'"),
+        ({**OPTIONS, "mapping": {300: "sky"}}, "options of folders: mapping or ignore: 300"),
+    ],
+)
+def test_wrong_options_are_refused_by_the_stage_that_reads_them(
+    stage: Stage, options: dict[str, Any], found: str
+) -> None:
+    of_model = "backbone" in options
+    use(**{"model__options" if of_model else "preprocess__source__options": options})
+    stage.refuses("train_source" if of_model else "check", found)
+
+
+# --- the file
+
+
+def bomb(text: str) -> str:
+    """A billion laughs in ten lines, in a place where any value may stand."""
+    lines = ["a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    return text + "\n".join(lines) + "\n"
+
+
+FILES: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
+    "a key twice": (lambda text: text + "seed: 2\n", ("the key seed stands twice", PLAIN, "each key once")),
+    "a key twice within a block": (
+        lambda text: text.replace("rule: mean_entropy", "rule: mean_entropy\n  rule: paper_normalized"),
+        ("the key rule stands twice", "params.yaml", "line "),
+    ),
+    "a billion laughs": (bomb, ("more than 10000 values, aliases (*name) written out", PLAIN)),
+    "a list that holds itself": (lambda text: text + "x: &x [*x]\n", ("aliases (*name)", PLAIN)),
+    "code": (
+        lambda text: text + "x: !!python/object/apply:os.mkdir [owned]\n",
+        ("python/object/apply", PLAIN),
+    ),
+    "a tag of one's own": (lambda text: text.replace("seed: 1", "seed: !mine 1"), ("the kind !mine", PLAIN)),
+    "a date": (lambda text: text.replace("seed: 1", "seed: 2026-01-01"), ("a date without quotes", PLAIN)),
+    "bytes": (
+        lambda text: text.replace("seed: 1", "seed: !!binary AAAA"),
+        ("the kind tag:yaml.org,2002:binary",),
+    ),
+    "brackets in brackets": (lambda text: f"{text}x: {'[' * 100}{']' * 100}\n", ("more than 40 deep", PLAIN)),
+    "thousands of brackets": (lambda text: f"{text}x: {'[' * 2000}{']' * 2000}\n", ("brackets", PLAIN)),
+    "an endless number": (
+        lambda text: text.replace("seed: 1", f"seed: 0x{'f' * 9000}"),
+        ("more than 40 digits",),
+    ),
+    "two documents": (lambda text: f"{text}---\n{text}", ("expected a single document", "another document")),
+    "an open bracket": (lambda text: text + "x: [1\n", ("while parsing a flow", PLAIN)),
+    "a tab": (lambda text: text + "x:\n\ty: 1\n", ("cannot start any token", PLAIN)),
+    "a control character": (lambda text: text + "x: \x01\n", ("special characters are not allowed", PLAIN)),
+    "nothing": (lambda text: "", ("a NoneType", "a mapping of blocks", "presets/")),
+    "a list": (lambda text: "[1, 2]", ("a list", "a mapping of blocks", "presets/")),
+    "a list for a key": (lambda text: text + "? [1]\n: 2\n", ("unhashable key", PLAIN)),
+    "a number for a key": (lambda text: text + "1: 2\n", ("Keys should be strings",)),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_no_plain_params_file_ends_at_once_with_a_message(stage: Stage, name: str) -> None:
+    change, says = FILES[name]
+    PARAMS.write_text(change(PARAMS.read_text()))
+    start = time.monotonic()
+    stage.check(lambda: main(RANK), ("params.yaml: ", *says))
+    assert time.monotonic() - start < 10
+    assert not Path("owned").exists()
+
+
+@pytest.mark.parametrize("content", [b"seed: \xff", "seed: 1".encode("utf-16"), b"\x00", b"\x89PNG\r\n"])
+def test_a_file_of_bytes_is_refused(stage: Stage, content: bytes) -> None:
+    PARAMS.write_bytes(content)
+    stage.check(lambda: main(RANK), ("params.yaml: ", PLAIN, "mend the file"))
+
+
+def test_a_missing_file_and_a_folder_are_refused(stage: Stage) -> None:
+    PARAMS.unlink()
+    stage.check(lambda: main(RANK), ("params.yaml: no such file", "name the file with --params"))
+    PARAMS.mkdir()
+    stage.check(lambda: main(RANK), ("params.yaml: ", "Is a directory"))
+
+
+def test_aliases_that_save_a_few_lines_are_fine(stage: Stage) -> None:
+    tree = params()
+    tree["train_intra"] = tree["train_inter"]  # which the writer of YAML turns into an alias
+    text = yaml.safe_dump(tree, sort_keys=False)
+    assert "&id" in text and "*id" in text
+    PARAMS.write_text(text.replace("rank:\n", "rank:\n  <<: {easy_fraction: 0.1}\n"))
+    assert main(RANK) == 0
+
+
+# --- the ends of lambda
+
+
+@pytest.mark.parametrize("fraction, easy", [(0, 0), (0.0, 0), (1, 4), ("1e0", 4), (1e-9, 0), (0.999, 3)])
+def test_lambda_0_and_1_are_legal(stage: Stage, fraction: object, easy: int) -> None:
+    """0: step 3 is skipped, the result is step 1's model. 1: self-training without an adversary."""
+    use(rank__easy_fraction=fraction)
+    for job in ("rank", "pseudo_label"):
+        stage.run(job)
+    stage.run("train_intra", inter=MODEL, init=MODEL)
+    assert tables.read(SPLIT, tables.SPLIT)["part"].tolist() == ["easy"] * easy + ["hard"] * (4 - easy)
+    assert len(files.read_csv(LOSSES)) == (2 if easy else 0)
+    assert ("fool_main" in files.read_csv(LOSSES)) == (0 < easy < 4)

@@ -1,0 +1,149 @@
+"""Data and params under which training cannot go on, or must."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from intrada import files, training
+from tests.bad_inputs.tree import MODEL, Stage, mask, photo, use
+
+LOSSES = Path("results/train_source/losses.csv")
+
+
+def checkpoints(stage: str = "train_source") -> list[Path]:
+    return sorted(Path(f"runs/{stage}").glob("*/checkpoint_*.pt"))
+
+
+def finite(path: Path) -> bool:
+    state = torch.load(path, weights_only=True)
+    return all(bool(torch.isfinite(value).all()) for value in state["segmenter"].values())
+
+
+@pytest.mark.parametrize("job", ["train_source", "train_inter"])
+def test_batches_without_one_valid_pixel_have_the_loss_0(stage: Stage, job: str) -> None:
+    for path in Path("data/preprocess/source_labels").glob("*.png"):
+        mask(path, values=(255,))
+    stage.run(job)
+    table = files.read_csv(Path(f"results/{job}/losses.csv"))
+    assert table["seg_main"].tolist() == [0, 0] and table["seg_aux"].tolist() == [0, 0]
+    assert table.map(math.isfinite).all(axis=None)
+
+
+def test_a_batch_with_one_valid_pixel_is_trained_on(stage: Stage) -> None:
+    for path in Path("data/preprocess/source_labels").glob("*.png"):
+        mask(path, values=(2,) + (255,) * (64 * 32 - 1))
+    stage.run("train_source")
+    assert (files.read_csv(LOSSES)["seg_main"] > 0).all()
+
+
+def test_source_images_without_labels_train_nothing_and_say_so_by_a_loss_of_0(stage: Stage) -> None:
+    index = Path("data/preprocess/source/index.csv")
+    lines = [line.split(",") for line in index.read_text().splitlines()]
+    index.write_text(
+        "".join(
+            ",".join([*cells[:2], cells[2] * (n == 0), *cells[3:]]) + "\n" for n, cells in enumerate(lines)
+        )
+    )
+    stage.run("train_source")
+    assert files.read_csv(LOSSES)["seg_main"].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("method, job", [("source_only", "train_source"), ("advent", "train_inter")])
+def test_a_huge_learning_rate_stops_with_the_iteration_and_the_images(
+    stage: Stage, method: str, job: str
+) -> None:
+    block = {f"{job}__{key}": 30 for key in ("iterations", "max_iters")}
+    optimizer = {
+        "name": "sgd",
+        "lr": 1e15,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+        "heads_lr_multiplier": 1.0,
+        "multiplicity": "once",
+    }
+    use(**block, **{f"{job}__checkpoint_every": 1, f"{job}__optimizer": optimizer, f"{job}__method": method})
+    message = stage.refuses(
+        job, "iteration ", " on the images ", "finite losses and weights", "lower optimizer.lr"
+    )
+    images = message.split(" on the images ")[1].splitlines()[0].split(", ")
+    assert images and set(images) <= set("abcpqrs")
+    assert all(map(finite, checkpoints(job)))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("iteration", [1, 3, 4])
+def test_weights_that_are_nan_after_finite_losses_enter_no_checkpoint(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, bad: float, iteration: int
+) -> None:
+    """The loss of an iteration is that of the weights before its step: only the next one would show it."""
+    original = training.Game.step
+
+    def step(game: training.Game, *batches: Any) -> Any:
+        record = original(game, *batches)
+        if game.done == iteration:
+            with torch.no_grad():
+                next(game.nets.segmenter.parameters()).view(-1)[0] = bad
+        return record
+
+    use(train_source__iterations=4, train_source__max_iters=4, train_source__checkpoint_every=1)
+    monkeypatch.setattr(training.Game, "step", step)
+    stage.refuses(
+        "train_source", f"iteration {iteration}: 1 tensors of nan or infinite weights, segmenter.stem.0.weight the first",
+        "the last checkpoint is kept",
+    )  # fmt: skip
+    kept = [int(path.stem.removeprefix("checkpoint_")) for path in checkpoints()]
+    assert kept == list(range(1, iteration))[-2:] and all(map(finite, checkpoints()))
+    monkeypatch.setattr(training.Game, "step", original)
+    stage.run("train_source")  # goes on from there, to a sound model
+
+
+def test_a_step_that_ruins_the_last_iteration_leaves_no_checkpoint_that_can_never_end(stage: Stage) -> None:
+    optimizer = {
+        "name": "sgd",
+        "lr": 1e18,
+        "momentum": 0.9,
+        "weight_decay": 0,
+        "heads_lr_multiplier": 1e18,
+        "multiplicity": "once",
+    }
+    use(
+        train_source__iterations=1,
+        train_source__max_iters=1,
+        train_source__optimizer=optimizer,
+        train_source__weights__seg__main=1e9,
+    )
+    stage.refuses("train_source", "iteration 1: ", "nan or infinite weights", "lower optimizer.lr")
+    assert checkpoints() == []
+
+
+def test_images_of_several_sizes_in_one_training_batch_are_refused(stage: Stage) -> None:
+    photo(Path("data/preprocess/source/images/b.png"), (32, 32))
+    mask(Path("data/preprocess/source_labels/b.png"), (32, 32))
+    use(train_source__batch_size=3)
+    stage.refuses("train_source", "images ", "in one batch", "one size for all images", "run preprocess")
+
+
+def test_images_that_belie_their_index_are_refused_by_score(stage: Stage) -> None:
+    photo(Path("data/preprocess/target/images/q.png"), (32, 32))
+    stage.refuses("score", "images ", "in one batch", "run preprocess", model=MODEL)
+
+
+def test_images_that_are_too_small_for_the_discriminator_are_refused(stage: Stage) -> None:
+    use(preprocess__source__size=[32, 16], preprocess__target__size=[32, 16])
+    for job in ("check", "preprocess@source", "preprocess@target", "train_source"):
+        stage.run(job)
+    stage.refuses(
+        "train_inter", "index of the labelled images: a has 32x16 pixels", "at least 32x32", "raise `size`"
+    )
+
+
+def test_a_gpu_that_is_not_there_is_said(stage: Stage) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has one")
+    use(compute__device="cuda")
+    stage.refuses("train_source", "compute.device: cuda, but torch sees no CUDA device", "auto, cpu")

@@ -1,0 +1,165 @@
+"""Weight files that are something else."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from intrada.models import build_model
+from intrada.weights import save_model
+from tests.bad_inputs.tree import MODEL, Stage, use
+
+Make = Callable[[Path], object]
+
+
+class Payload:
+    """Unpickled, it would make the folder `owned`."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.mkdir, (Path("owned"),)  # type: ignore[return-value]
+
+
+def states(classes: int = 3, model: str = "small", **options: str) -> dict[str, torch.Tensor]:
+    return dict(build_model(model, classes, options).state_dict())
+
+
+def spoilt(value: float) -> dict[str, torch.Tensor]:
+    tensors = states()
+    tensors["main.conv2d_list.0.bias"][0] = value
+    return tensors
+
+
+def cut(path: Path) -> None:
+    torch.save(states(), path)
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+PICKLES: dict[str, tuple[Make, tuple[str, ...]]] = {
+    "a pickle of something else": (
+        lambda path: path.write_bytes(pickle.dumps(Payload(), protocol=2)),
+        ("more than tensors", "nothing was executed"),
+    ),
+    "a checkpoint with code in it": (
+        lambda path: torch.save({**states(), "more": Payload()}, path),
+        ("more than tensors", "nothing was executed"),
+    ),
+    "a whole training state": (
+        lambda path: torch.save({"state_dict": states(), "epoch": 3}, path),
+        ("state_dict, epoch are no tensors", "a plain mapping of names to tensors"),
+    ),
+    "numbers for names": (lambda path: torch.save({1: torch.zeros(1)}, path), ("1 are no tensors by name",)),
+    "a list": (
+        lambda path: torch.save([torch.zeros(1)], path),
+        ("a list", "a plain mapping of names to tensors"),
+    ),
+    "another architecture": (
+        lambda path: torch.save(states(model="deeplabv2", backbone="resnet18"), path),
+        ("missing: stem.0.weight", "unexpected: conv1.weight", "name the file of this model"),
+    ),
+    "another number of classes": (
+        lambda path: torch.save(states(classes=5), path),
+        ("mis-shaped: aux.conv2d_list.0.weight (5, 56, 3, 3), not (3, 56, 3, 3)", "these `classes`"),
+    ),
+    "nan": (
+        lambda path: torch.save(spoilt(float("nan")), path),
+        ("1 nan or infinite: main.conv2d_list.0.bias", "finite"),
+    ),
+    "infinity": (lambda path: torch.save(spoilt(float("-inf")), path), ("1 nan or infinite",)),
+    "cut short": (cut, ("no PyTorch file, or a damaged one",)),
+    "zero bytes": (lambda path: path.touch(), ("an empty file (0 bytes)",)),
+    "text": (lambda path: path.write_text("hello world\n"), ("no PyTorch file, or a damaged one",)),
+    "a folder": (lambda path: path.mkdir(), ("a folder stands where a file is due",)),
+}
+
+
+@pytest.mark.parametrize("name", PICKLES)
+def test_a_wrong_pytorch_file_is_refused_as_initial_weights_and_never_executed(
+    stage: Stage, name: str
+) -> None:
+    make, says = PICKLES[name]
+    make(Path("weights/mine.pth"))
+    message = stage.refuses("train_source", "weights/mine.pth: ", *says, init="weights/mine.pth")
+    assert not Path("owned").exists()
+    assert "weights_only" not in message  # no advice to run what is in the file
+
+
+def test_missing_weights_are_named_with_the_way_back(stage: Stage) -> None:
+    stage.refuses("train_source", "weights/gone.pth: no such file", "dvc checkout", init="weights/gone.pth")
+
+
+def test_pretrained_weights_of_a_model_without_a_package_are_refused(stage: Stage) -> None:
+    Path("weights/pretrained").touch()
+    stage.refuses(
+        "train_source", "init: weights/pretrained, but the model small has no package", "weights/random",
+        init="weights/pretrained",
+    )  # fmt: skip
+
+
+def header(path: Path, metadata: dict[str, str]) -> None:
+    """A safetensors file without a tensor."""
+    text = json.dumps({"__metadata__": metadata}).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text)
+
+
+def shortened(to: int) -> Make:
+    return lambda path: path.write_bytes(Path(MODEL).read_bytes()[:to])
+
+
+OURS: dict[str, tuple[Make, tuple[str, ...]]] = {
+    "zero bytes": (lambda path: path.touch(), ("an empty file (0 bytes)", "run that stage again")),
+    "cut within its length": (shortened(4), ("header too small",)),
+    "cut within its header": (shortened(100), ("invalid header length",)),
+    "cut within its tensors": (
+        shortened(100_000),
+        ("not fully covered", "a safetensors file written by this project"),
+    ),
+    "a last byte lost": (shortened(-1), ("not fully covered",)),
+    "text": (lambda path: path.write_text("no weights, but text"), ("header",)),
+    "a PyTorch file": (lambda path: torch.save(states(), path), ("header",)),
+    "of another project": (lambda path: header(path, {"format": "pt"}), ("without this project's metadata",)),
+    "metadata that are no JSON": (
+        lambda path: header(path, {"intrada": "{"}),
+        ("metadata that are no JSON",),
+    ),
+    "without tensors": (lambda path: header(path, {"intrada": "{}"}), ("missing: stem.0.weight",)),
+    "of other classes": (
+        lambda path: save_model(path, build_model("small", 4, {}), {}),
+        ("aux.conv2d_list.0.weight (4, 56, 3, 3), not (3, 56, 3, 3)", "these `classes`"),
+    ),
+}
+
+
+@pytest.mark.parametrize("job", ["train_source", "score", "evaluate@inter"])
+@pytest.mark.parametrize("name", OURS)
+def test_a_wrong_safetensors_file_is_refused_wherever_a_model_is_read(
+    stage: Stage, job: str, name: str
+) -> None:
+    make, says = OURS[name]
+    path = Path("mine.safetensors")
+    make(path)
+    stage.refuses(
+        job, "mine.safetensors: ", *says, **{"init" if job == "train_source" else "model": str(path)}
+    )
+
+
+def test_a_model_of_another_class_set_is_refused_after_the_params_changed(stage: Stage) -> None:
+    use(classes=["sky", "road"], rank__rare_classes=["road"])
+    stage.refuses("score", f"{MODEL}: 16 mis-shaped", "these `classes`", model=MODEL)
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_training_starts_again(stage: Stage) -> None:
+    stage.run("train_source")
+    [newest] = Path("runs/train_source").glob("*/checkpoint_*.pt")
+    before = Path(MODEL).read_bytes()
+    for content in (b"", pickle.dumps(Payload(), protocol=2), newest.read_bytes()[:4000]):
+        newest.write_bytes(content)
+        stage.run("train_source")
+        assert Path(MODEL).read_bytes() == before and not Path("owned").exists()
+    shutil.rmtree("runs")
