@@ -24,7 +24,7 @@ LAYERS = (
     "__main__",
     "running",
     "stages commands",
-    "adaptation evaluation reporting",
+    "adaptation estimate evaluation reporting",
     "training",
     "checkpoints curves inference initial",
     "methods",
