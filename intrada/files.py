@@ -6,13 +6,12 @@ one. A read turns every missing or broken file into a UserError that names it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from errno import EACCES, EDQUOT, ENAMETOOLONG, ENOSPC, EPERM, EROFS
 from pathlib import Path
@@ -261,47 +260,3 @@ def list_files(folder: Path) -> list[Path]:
         pending += [(entry, above | {real}) for entry, is_folder in entries if is_folder]
         found += [entry for entry, is_folder in entries if not is_folder]
     return sorted(found, key=Path.as_posix)
-
-
-def _digest(path: Path, of_file: Callable[[Path], str]) -> str:
-    """`of_file` of a file; of a folder, the hash over every file's relative name and `of_file`."""
-    try:
-        if not path.is_dir():
-            return of_file(path)
-        found = {file.relative_to(path).as_posix(): of_file(file) for file in list_files(path)}
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise unreadable(path, error, "a readable file or folder") from error
-    return joint_fingerprint(found)
-
-
-def joint_fingerprint(found: Mapping[str, str]) -> str:
-    """32 hex digits for several files, given the fingerprint of each name; the order counts.
-
-    Of a folder's files, by relative name and sorted as `list_files` does, it is the folder's `fingerprint`.
-    """
-    lines = "".join(f"{name}\0{fingerprint}\n" for name, fingerprint in found.items())
-    return hashlib.blake2b(lines.encode(errors="surrogateescape"), digest_size=16).hexdigest()
-
-
-def fingerprint(path: Path) -> str:
-    """32 hex digits (blake2b) that change with a file's bytes, or with a folder's names and bytes."""
-
-    def content(file: Path) -> str:
-        with file.open("rb") as handle:
-            return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-
-    return _digest(path, content)
-
-
-def stat_fingerprint(path: Path, times: bool = True) -> str:
-    """The same over names, sizes and modification times: quick, for raw data nobody rewrites.
-
-    times: without them, a copy of the data has the same fingerprint.
-    """
-
-    def stat(file: Path) -> str:
-        status = file.stat()
-        line = f"{file.name}\0{status.st_size}" + (f"\0{status.st_mtime_ns}" if times else "")
-        return hashlib.blake2b(line.encode(errors="surrogateescape"), digest_size=16).hexdigest()
-
-    return _digest(path, stat)

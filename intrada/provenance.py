@@ -24,7 +24,7 @@ from operator import getitem
 from pathlib import Path
 from typing import Any
 
-from intrada import files
+from intrada import files, fingerprints
 from intrada.errors import UserError
 from intrada.params import Compute, Params
 
@@ -65,7 +65,7 @@ class Run:
             "params": dict(self.params), "seed": _seed(self.params), **_compute(self.params),
             **before, "end": _now(), "outputs": written,
         }  # fmt: skip
-        name = f"{files.joint_fingerprint(written)}-{self.fingerprint}.json"
+        name = f"{fingerprints.joint_fingerprint(written)}-{self.fingerprint}.json"
         files.write_json(FOLDER / "jobs" / self.job / name, content)
 
 
@@ -131,19 +131,25 @@ def _inputs(sources: Sequence[Source]) -> dict[str, dict[str, str]]:
     return {
         "inputs": {source.path.as_posix(): source.fingerprint for source in made},
         "images": {
-            source.path.as_posix(): files.joint_fingerprint(source.named) for source in made if source.named
+            source.path.as_posix(): fingerprints.joint_fingerprint(source.named)
+            for source in made
+            if source.named
         },
         "raw": {source.path.as_posix(): source.fingerprint for source in raw},
-        "sizes": {source.path.as_posix(): files.stat_fingerprint(source.path, times=False) for source in raw},
+        "sizes": {
+            source.path.as_posix(): fingerprints.stat_fingerprint(source.path, times=False) for source in raw
+        },
     }
 
 
 def _output(path: Path) -> str:
     """The fingerprint of an output; of a folder, its files are noted too, so that a wrong one has a name."""
     if not path.is_dir():
-        return files.fingerprint(path)
-    found = {file.relative_to(path).as_posix(): files.fingerprint(file) for file in files.list_files(path)}
-    fingerprint = files.joint_fingerprint(found)
+        return fingerprints.fingerprint(path)
+    found = {
+        file.relative_to(path).as_posix(): fingerprints.fingerprint(file) for file in files.list_files(path)
+    }
+    fingerprint = fingerprints.joint_fingerprint(found)
     listing = FOLDER / "folders" / f"{fingerprint}.json"
     if not listing.exists():
         files.write_json(listing, found)

@@ -14,7 +14,7 @@ from string import Formatter
 from types import ModuleType
 from typing import Any, get_type_hints
 
-from intrada import files, params, provenance, tables
+from intrada import fingerprints, params, provenance, tables
 from intrada.errors import UserError
 from intrada.params_file import load
 from intrada.stage import Choice, Context, In, Out, Round
@@ -94,7 +94,7 @@ def _inputs(marks: Mapping[str, object], options: Mapping[str, Any]) -> dict[str
 
 
 def _state(inputs: Mapping[str, list[Path]]) -> dict[Path, str]:
-    return {path: files.stat_fingerprint(path) for paths in inputs.values() for path in paths}
+    return {path: fingerprints.stat_fingerprint(path) for paths in inputs.values() for path in paths}
 
 
 def _code(stage: str) -> list[str]:
@@ -104,17 +104,17 @@ def _code(stage: str) -> list[str]:
     """
     package = Path(__file__).parent
     modules = sorted(package.rglob("*.py"))
-    other = {package / "provenance.py", package / "verification.py"}
+    other = {package / f"{name}.py" for name in ("estimate", "provenance", "verification")}
     folders = ("stages", "commands", "reporting")
     used = [path for path in modules if path.parent.name not in folders and path not in other]
-    return [files.fingerprint(path) for path in [*used, package / "stages" / f"{stage}.py"]]
+    return [fingerprints.fingerprint(path) for path in [*used, package / "stages" / f"{stage}.py"]]
 
 
 def _fingerprints(inputs: Mapping[str, list[Path]], marks: Mapping[str, object]) -> dict[str, list[str]]:
     """The fingerprint of each path of `inputs`: raw data's without reading them."""
 
     def of(key: str) -> Callable[[Path], str]:
-        return files.stat_fingerprint if _is_raw(marks[key]) else files.fingerprint
+        return fingerprints.stat_fingerprint if _is_raw(marks[key]) else fingerprints.fingerprint
 
     return {key: list(map(of(key), paths)) for key, paths in inputs.items()}
 

@@ -209,10 +209,13 @@ def train(
             rates, losses = game.rates(), game.step(batches, domains.supervised)
             _finite(losses, game.done, batches)
             curves.add(game.done, losses, rates)
-            if snapshots.due(game.done, block.iterations):  # before the checkpoint, which presumes it
-                snapshots.keep(game.done, game.nets.segmenter)
-            if checkpoints.due(game.done) or game.done == block.iterations:
+            due = checkpoints.due(game.done) or game.done == block.iterations
+            snapshot = snapshots.due(game.done, block.iterations)
+            if due or snapshot:
                 _finite_weights(game, batches)
+            if snapshot:  # before the checkpoint, which presumes it
+                snapshots.keep(game.done, game.nets.segmenter)
+            if due:
                 curves.picture(game.done, game.nets, batches.target or batches.labelled)
                 checkpoints.save(game.done, {**game.state(), "curves": curves.state()})
     return curves

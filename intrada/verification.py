@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from intrada import files, provenance, tables
+from intrada import files, fingerprints, provenance, tables
 from intrada.provenance import Record
 
 SHOWN = 3  # names of files in one line
@@ -49,7 +49,7 @@ class Standing:
     """Fingerprints of what stands at a path now."""
 
     def __init__(self) -> None:
-        self._file: Callable[[Path], str] = cache(files.fingerprint)
+        self._file: Callable[[Path], str] = cache(fingerprints.fingerprint)
         self.fingerprint: Callable[[str], str | None] = cache(self._fingerprint)
 
     def files_of(self, folder: Path) -> dict[str, str]:
@@ -61,12 +61,12 @@ class Standing:
         paths = tables.files_of(Path(index))
         if not all(path.is_file() for path in paths):
             return None
-        return files.joint_fingerprint({path.as_posix(): self._file(path) for path in paths})
+        return fingerprints.joint_fingerprint({path.as_posix(): self._file(path) for path in paths})
 
     def _fingerprint(self, name: str) -> str | None:
         path = Path(name)
         if path.is_dir():
-            return files.joint_fingerprint(self.files_of(path))
+            return fingerprints.joint_fingerprint(self.files_of(path))
         return self._file(path) if path.exists() else None
 
 
@@ -166,7 +166,7 @@ class _Jobs:
             elif path in record.images and self.standing.images(path) != record.images[path]:
                 yield f"was made from other images or labels than those that {path} names now"
         for path, sizes in record.sizes.items():
-            if Path(path).exists() and files.stat_fingerprint(Path(path), times=False) != sizes:
+            if Path(path).exists() and fingerprints.stat_fingerprint(Path(path), times=False) != sizes:
                 yield f"was made from other raw data (names or sizes) than stand in {path}"
 
     def _said(self, fingerprint: str) -> str:
@@ -183,7 +183,7 @@ def _touched(record: Record) -> Iterator[str]:
     for path, read in record.raw.items():
         if not Path(path).exists():
             yield f"{path}: the raw data are gone"
-        elif files.stat_fingerprint(Path(path)) != read:
+        elif fingerprints.stat_fingerprint(Path(path)) != read:
             yield f"{path}: raw data that were written since; `dvc status` says whether their content changed"
 
 

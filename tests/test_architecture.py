@@ -25,7 +25,7 @@ LAYERS = (
     "commands",
     "running",
     "stages",
-    "adaptation evaluation reporting submission verification",
+    "adaptation estimate evaluation reporting submission verification",
     "provenance",
     "training",
     "checkpoints curves inference initial snapshots",
@@ -33,7 +33,7 @@ LAYERS = (
     "batches datasets optimizers weights",
     "models",
     "device entropy losses metrics params_file pseudo ranking resize selection tables",
-    "files labels params plain_yaml randomness stage",
+    "files fingerprints labels params plain_yaml randomness stage",
     "errors",
 )
 LEVEL = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -1,4 +1,4 @@
-"""preset, schema and validate, as a user calls them."""
+"""preset, schema and validate (estimate: test_estimate.py), as a user calls them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
+from intrada import estimate
 from intrada.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,9 +27,27 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_is_valid_and_can_be_put_in_place(checkout: Path, name: str) -> None:
+def test_every_preset_is_valid_and_can_be_put_in_place_and_estimated(
+    checkout: Path, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # measured once, in test_estimate.py: seconds for each of the large networks
+    monkeypatch.setattr(estimate, "measured_throughput", lambda *_: 1e12)
     assert main(["preset", name]) == 0
     assert (checkout / "params.yaml").read_bytes() == (ROOT / f"presets/{name}.yaml").read_bytes()
+    _, *costs = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in costs] == ["train_source", "train_inter", "train_intra"]
+    assert all("GiB" in line and "hours" in line for line in costs)
+
+
+def test_a_preset_that_this_machine_cannot_run_is_put_in_place_without_an_estimate(
+    checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    cluster = (checkout / "presets/toycity.yaml").read_text().replace("device: auto", "device: cuda")
+    (checkout / "presets/cluster.yaml").write_text(cluster)
+    assert main(["preset", "cluster"]) == 0
+    assert (checkout / "params.yaml").read_text() == cluster
+    assert "no estimate of memory and time: compute.device: cuda" in capsys.readouterr().out
 
 
 def test_the_list_marks_the_active_preset(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:

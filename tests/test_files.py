@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from intrada import files
+from intrada import files, fingerprints
 from intrada.errors import UserError
 
 # ---------------------------------------------------------------- atomic writes
@@ -157,15 +157,15 @@ def test_two_links_to_one_folder_are_no_loop(tree: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    for listing in (files.list_files, files.fingerprint, files.stat_fingerprint):
+    for listing in (files.list_files, fingerprints.fingerprint, fingerprints.stat_fingerprint):
         with pytest.raises(UserError, match="nowhere: no such file or folder"):
             listing(tmp_path / "nowhere")
 
 
 def test_a_fingerprint_changes_with_every_name_and_byte_and_with_nothing_else(tree: Path) -> None:
-    seen = [files.fingerprint(tree)]
+    seen = [fingerprints.fingerprint(tree)]
     os.utime(tree / "a", (0, 0))
-    assert files.fingerprint(tree) == seen[0] and len(seen[0]) == 32
+    assert fingerprints.fingerprint(tree) == seen[0] and len(seen[0]) == 32
     for change in (
         lambda: (tree / "a").write_text("Two"),
         lambda: (tree / "a").rename(tree / "c"),
@@ -173,35 +173,37 @@ def test_a_fingerprint_changes_with_every_name_and_byte_and_with_nothing_else(tr
         lambda: (tree / "new").touch(),
     ):
         change()
-        seen.append(files.fingerprint(tree))
+        seen.append(fingerprints.fingerprint(tree))
     assert len(set(seen)) == 5
 
 
 def test_a_files_fingerprint_is_its_content_wherever_it_lies(tree: Path) -> None:
     (tree / "copy").write_text("two")
-    assert files.fingerprint(tree / "a") == files.fingerprint(tree / "copy")
-    assert files.fingerprint(tree / "a") != files.fingerprint(tree / "b" / "1")
+    assert fingerprints.fingerprint(tree / "a") == fingerprints.fingerprint(tree / "copy")
+    assert fingerprints.fingerprint(tree / "a") != fingerprints.fingerprint(tree / "b" / "1")
 
 
 def test_the_fingerprints_of_a_folders_files_make_that_of_the_folder(tree: Path) -> None:
-    found = {path.relative_to(tree).as_posix(): files.fingerprint(path) for path in files.list_files(tree)}
-    assert files.joint_fingerprint(found) == files.fingerprint(tree)
+    found = {
+        path.relative_to(tree).as_posix(): fingerprints.fingerprint(path) for path in files.list_files(tree)
+    }
+    assert fingerprints.joint_fingerprint(found) == fingerprints.fingerprint(tree)
 
 
 def test_without_times_a_stat_fingerprint_changes_with_size_alone(tree: Path) -> None:
     for place in (tree, tree / "a"):
         (tree / "a").write_text("two")
-        first = files.stat_fingerprint(place, times=False)
+        first = fingerprints.stat_fingerprint(place, times=False)
         os.utime(tree / "a", (1, 1))
-        assert files.stat_fingerprint(place, times=False) == first
+        assert fingerprints.stat_fingerprint(place, times=False) == first
         (tree / "a").write_text("longer")
-        assert files.stat_fingerprint(place, times=False) != first
+        assert fingerprints.stat_fingerprint(place, times=False) != first
 
 
 def test_a_stat_fingerprint_changes_with_size_and_time(tree: Path) -> None:
     for place in (tree, tree / "a"):
         os.utime(tree / "a", (0, 0))
-        first = files.stat_fingerprint(place)
-        assert files.stat_fingerprint(place) == first
+        first = fingerprints.stat_fingerprint(place)
+        assert fingerprints.stat_fingerprint(place) == first
         os.utime(tree / "a", (1, 1))
-        assert files.stat_fingerprint(place) != first
+        assert fingerprints.stat_fingerprint(place) != first

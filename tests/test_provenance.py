@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from intrada import files, provenance
+from intrada import files, fingerprints, provenance
 from intrada.provenance import Run, Source
 from intrada.stages import rank
 from tests.definition import jobs
@@ -66,7 +66,7 @@ def test_every_job_leaves_one_record_of_its_outputs_and_params(project: Path, na
     found, job = record(name), jobs(tree())[name]
     assert found["job"] == name
     assert found["command"] == [job.word, "--params", "params.yaml", *job.argv[1:]]
-    assert found["outputs"] == {path: files.fingerprint(Path(path)) for path in found["outputs"]}
+    assert found["outputs"] == {path: fingerprints.fingerprint(Path(path)) for path in found["outputs"]}
     assert set(found["outputs"]) == set(job.outs)
     assert sorted(found["params"]) == sorted(job.params)
     assert datetime.fromisoformat(found["start"]) <= datetime.fromisoformat(found["end"])
@@ -77,8 +77,8 @@ def test_every_input_of_a_job_is_in_its_record(project: Path, name: str) -> None
     found = record(name)
     read = found["inputs"] | found["raw"]
     assert set(read) <= set(jobs(tree())[name].deps)
-    assert found["inputs"] == {path: files.fingerprint(Path(path)) for path in found["inputs"]}
-    assert found["raw"] == {path: files.stat_fingerprint(Path(path)) for path in found["raw"]}
+    assert found["inputs"] == {path: fingerprints.fingerprint(Path(path)) for path in found["inputs"]}
+    assert found["raw"] == {path: fingerprints.stat_fingerprint(Path(path)) for path in found["raw"]}
     assert set(found["images"]) <= set(found["inputs"])
     assert bool(found["raw"]) == (name.split("@")[0] in ("check", "preprocess"))
 
@@ -204,16 +204,18 @@ def test_a_record_changes_no_output(checkout: Path) -> None:
     with RUN.recorded([], [out]):
         out.mkdir()
         (out / "a.csv").write_text("a\n")
-        before = files.stat_fingerprint(out)
-    assert files.stat_fingerprint(out) == before
+        before = fingerprints.stat_fingerprint(out)
+    assert fingerprints.stat_fingerprint(out) == before
     assert files.list_files(out) == [out / "a.csv"]
 
 
 def test_the_files_of_an_output_folder_are_noted_under_its_fingerprint(project: Path) -> None:
     folder = Path("results/score/predictions")
     noted = provenance.files_of(record("score")["outputs"][folder.as_posix()])
-    assert noted == {path.name: files.fingerprint(path) for path in folder.iterdir()} and len(noted) == 10
-    assert files.joint_fingerprint(noted) == files.fingerprint(folder)
+    assert (
+        noted == {path.name: fingerprints.fingerprint(path) for path in folder.iterdir()} and len(noted) == 10
+    )
+    assert fingerprints.joint_fingerprint(noted) == fingerprints.fingerprint(folder)
 
 
 def test_records_come_back_oldest_first(project: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from intrada import files, provenance, verification
+from intrada import fingerprints, provenance, verification
 from intrada.__main__ import main
 from tests.definition import jobs
 from tests.tiny_project import ORDER, change, run, tree, write_params
@@ -199,10 +199,10 @@ def test_older_outputs_that_come_back_belong_together_again(verify: Any) -> None
 
 
 def test_the_same_bytes_from_another_run_fit_too(verify: Any) -> None:
-    before = files.fingerprint(SPLIT)
+    before = fingerprints.fingerprint(SPLIT)
     text = SCORES.read_text()
     SCORES.write_text(text + "\n")  # other scores, the same split
-    assert run("rank") == 0 and files.fingerprint(SPLIT) == before
+    assert run("rank") == 0 and fingerprints.fingerprint(SPLIT) == before
     SCORES.write_text(text)
     assert len(list(Path(provenance.FOLDER, "jobs/rank").iterdir())) == 2
     assert verify()[0] == 0
@@ -280,7 +280,7 @@ def test_a_broken_record_is_named(verify: Any) -> None:
 
 def test_each_file_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    original = files.fingerprint
-    monkeypatch.setattr(files, "fingerprint", lambda path: read.append(path) or original(path))
+    original = fingerprints.fingerprint
+    monkeypatch.setattr(fingerprints, "fingerprint", lambda path: read.append(path) or original(path))
     verification.verify(Path("results"), provenance.read())
     assert len(read) == len(set(read)) > 100

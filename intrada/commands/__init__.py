@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 COMMANDS: dict[str, str] = {
+    "estimate": "say how much memory and time the trainings of a preset need",
     "preset": "put a complete params file in place, or list them",
     "published": "evaluate a published checkpoint by one command",
     "schema": "write the JSON Schema of params.yaml",

@@ -13,6 +13,7 @@ from typing import Annotated
 from intrada import files
 from intrada.commands import validate
 from intrada.errors import UserError
+from intrada.params import Params
 from intrada.stage import Flag, Word
 
 PRESETS = Path("presets")
@@ -23,15 +24,12 @@ def run(
     name: Annotated[str, Word("the preset to put in place of params.yaml")],
     list: Annotated[bool, Flag("show the presets, the active one marked, and change nothing")],
 ) -> None:
-    """`preset NAME` copies presets/NAME.yaml over params.yaml; `preset --list` shows what there is."""
-    known = {path.stem: path for path in sorted(PRESETS.glob("*.yaml"))}
+    """`preset NAME` copies presets/NAME.yaml over params.yaml and says what it costs; `--list` shows them."""
+    known = _known()
     if list or not name:
         _show(known)
         return
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        found = f"no preset {name!r}" + (f" (did you mean {near[0]}?)" if near else "")
-        raise UserError(PRESETS, found, ", ".join(known), "choose one of these")
+    path = find(name)
     if ACTIVE.exists() and _active(known) is None:
         raise UserError(
             ACTIVE,
@@ -39,10 +37,25 @@ def run(
             "a params.yaml that a preset can bring back",
             f"keep it with `cp {ACTIVE} {PRESETS}/my_experiment.yaml` (a preset of your own), then try again",
         )
-    validate.load(known[name])
+    chosen = validate.load(path)
     with files.atomic_file(ACTIVE) as temporary:
-        shutil.copyfile(known[name], temporary)
-    print(f"{ACTIVE} is now {known[name]}")
+        shutil.copyfile(path, temporary)
+    print(f"{ACTIVE} is now {path}", flush=True)
+    _show_costs(chosen)
+
+
+def find(name: str) -> Path:
+    """The file of the preset called `name`; UserError with the nearest name if there is none."""
+    known = _known()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        found = f"no preset {name!r}" + (f" (did you mean {near[0]}?)" if near else "")
+        raise UserError(PRESETS, found, ", ".join(known), "choose one of these")
+    return known[name]
+
+
+def _known() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(PRESETS.glob("*.yaml"))}
 
 
 def _active(known: dict[str, Path]) -> str | None:
@@ -58,3 +71,17 @@ def _show(known: dict[str, Path]) -> None:
         print(f"{'*' if name == active else ' '} {name:28} {first}")
     if active is None and ACTIVE.exists():
         print(f"  {ACTIVE} is an edited one")
+
+
+def _show_costs(chosen: Params) -> None:
+    """Memory and hours of each training; where this machine cannot say (no GPU, a package missing), why."""
+    from intrada import device, estimate  # here, since torch takes seconds to import and `--list` needs none
+
+    try:
+        costs = estimate.trainings(chosen)
+        throughput = estimate.measured_throughput(chosen, device.prepare(chosen.compute))
+    except UserError as error:
+        print(f"  no estimate of memory and time: {error.where}: {error.found}")
+        return
+    for cost in costs:
+        print(f"  {cost.stage:12} about {cost.gib:.2f} GiB and {cost.hours(throughput):.2f} hours here")

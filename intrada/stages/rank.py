@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -27,3 +28,6 @@ def run(
     table = tables.read(scores, tables.SCORES)
     split = ranking.rank(table, block.rule, fraction, block.rare_classes)
     tables.write(out, split, tables.SPLIT)
+    if fraction > 0 and not (split["part"] == tables.EASY).any():
+        found = f"lambda {fraction:g} of {len(split)} images is less than one: none is easy"
+        print(f"note: {found}, and step 3 will be skipped as with lambda 0", file=sys.stderr)

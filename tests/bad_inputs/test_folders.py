@@ -174,7 +174,7 @@ def test_one_image_of_each_domain_is_enough(stage: Stage) -> None:
     "images, fraction, easy", [(4, 0.24, 0), (4, 0.26, 1), (2, 0.4, 0), (1, 0.99, 0), (1, 1, 1)]
 )
 def test_fewer_target_images_than_1_over_lambda_leave_no_easy_one_as_lambda_0_does(
-    stage: Stage, images: int, fraction: float, easy: int
+    stage: Stage, images: int, fraction: float, easy: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     use(rank__easy_fraction=fraction, preprocess__target__split=f"range:0:{images}")
     for job in ("check", "preprocess@target"):
@@ -182,10 +182,11 @@ def test_fewer_target_images_than_1_over_lambda_leave_no_easy_one_as_lambda_0_do
     stage.run("score", model=MODEL)
     for job in ("rank", "pseudo_label"):
         stage.run(job)
-    stage.run("train_intra", inter=MODEL, init="weights/random")
+    stage.run("train_intra", before=MODEL, init="weights/random")
     assert tables.read(SPLIT, tables.SPLIT)["part"].tolist() == ["easy"] * easy + ["hard"] * (images - easy)
-    same = Path("results/train_intra/model.safetensors").read_bytes() == Path(MODEL).read_bytes()
+    same = Path("results/train_intra/last.safetensors").read_bytes() == Path(MODEL).read_bytes()
     assert same == (easy == 0)  # without an easy image the result is step 1's model
+    assert ("step 3 will be skipped" in capsys.readouterr().err) == (easy == 0)
 
 
 def test_a_target_whose_labels_do_not_exist_is_a_target(stage: Stage) -> None:

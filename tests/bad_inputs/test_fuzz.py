@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from intrada import files, params, ranking, tables
+from intrada import files, fingerprints, params, ranking, tables
 from intrada.commands import validate
 from intrada.datasets import open_dataset
 from intrada.errors import UserError
@@ -160,7 +160,7 @@ def test_a_damaged_table_is_read_or_refused(path: str, schema: Any, data: st.Dat
         table = tables.read(Path("mutated.csv"), schema)
         if schema is tables.INDEX:
             for file in tables.files_of(Path("mutated.csv")):
-                files.fingerprint(file)
+                fingerprints.fingerprint(file)
         if schema is tables.SCORES:
             tables.write(
                 Path("split.csv"), ranking.rank(table, "published_normalized", 0.5, ["car"]), tables.SPLIT

@@ -112,5 +112,5 @@ def test_a_preprocessed_image_that_was_damaged_later_is_refused_by_each_stage_th
         f"{image}: ",
         "0 bytes",
         "run that stage again",
-        model="results/train_source/model.safetensors",
+        model="results/train_source/last.safetensors",
     )

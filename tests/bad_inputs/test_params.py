@@ -208,7 +208,7 @@ def test_lambda_0_and_1_are_legal(stage: Stage, fraction: object, easy: int) -> 
     use(rank__easy_fraction=fraction)
     for job in ("rank", "pseudo_label"):
         stage.run(job)
-    stage.run("train_intra", inter=MODEL, init=MODEL)
+    stage.run("train_intra", before=MODEL, init=MODEL)
     assert tables.read(SPLIT, tables.SPLIT)["part"].tolist() == ["easy"] * easy + ["hard"] * (4 - easy)
     assert len(files.read_csv(LOSSES)) == (2 if easy else 0)
     assert ("fool_main" in files.read_csv(LOSSES)) == (0 < easy < 4)

@@ -24,7 +24,7 @@ OPTIONS: dict[str, Any] = {
     "ignore": [255],
 }
 # All stages but the report, one model for every step: each runs in a fraction of a second.
-MODEL = "results/train_source/model.safetensors"
+MODEL = "results/train_source/last.safetensors"
 JOBS: tuple[tuple[str, dict[str, str]], ...] = (
     ("check", {}), ("preprocess@source", {}), ("preprocess@target", {}), ("preprocess@val", {}),
     ("train_source", {}), ("score", {"model": MODEL}), ("rank", {}), ("pseudo_label", {}),

@@ -1,0 +1,35 @@
+"""Say what the trainings of a preset cost, memory and hours on this machine, before any of them starts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from intrada import estimate
+from intrada.commands import preset, validate
+from intrada.device import prepare
+from intrada.stage import Word
+
+NOT_COUNTED = (
+    "An estimate from below: not counted are scratch memory (gradients on their way, workspaces, the "
+    "allocator's reserve, torch itself), reading images, the optimisers' steps, scoring and evaluation."
+)
+
+
+def run(
+    name: Annotated[str, Word("a preset; without one it is params.yaml that is looked at")],
+) -> None:
+    """Print a row for each training stage; no data is read and nothing is written."""
+    chosen = validate.load(preset.find(name) if name else preset.ACTIVE)
+    device = prepare(chosen.compute)
+    costs = estimate.trainings(chosen)
+    throughput = estimate.measured_throughput(chosen, device)
+    print(f"{'stage':13} {'method':12} {'images':27} {'GiB':>7} {'TFLOP':>8} {'iterations':>10} {'hours':>9}")
+    for cost in costs:
+        images = " + ".join(f"{cost.batch_size} of {width}x{height}" for width, height in cost.sizes)
+        print(
+            f"{cost.stage:13} {cost.method:12} {images:27} {cost.gib:7.2f} {cost.flop / 1e12:8.3f} "
+            f"{cost.iterations:10} {cost.hours(throughput):9.2f}"
+        )
+    threads = f", threads: {chosen.compute.threads}" if device.type == "cpu" else ""
+    print(f"images, TFLOP: of one iteration; hours: at {throughput / 1e9:.0f} GFLOP/s ({device}{threads}).")
+    print(NOT_COUNTED)
