@@ -184,14 +184,15 @@ def _code() -> dict[str, Any]:
         _git("status", "--porcelain", "--", ":(top)", ":(top,exclude,glob)**/dvc.lock") if revision else None
     )
     return {
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "platform": platform.platform(),
         "revision": revision,
         "dirty": None if changed is None else bool(changed),
     }
 
 
-def _version(package: str) -> str | None:
+def version(package: str) -> str | None:
+    """The installed version; None where there is no such package."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -19,6 +19,7 @@ from intrada.errors import UserError
 from intrada.params_file import load
 from intrada.stage import Choice, Context, In, Out, Round
 
+ARITHMETIC = ("torch", "torchvision", "numpy", "opencv-python", "pillow")
 LOG = Path("logs/execution.jsonl")
 RUNS = Path("runs")
 WAY_BACK = "then start again; if a driver has removed earlier outputs, `dvc checkout` brings them back"
@@ -100,14 +101,15 @@ def _state(inputs: Mapping[str, list[Path]]) -> dict[Path, str]:
 def _code(stage: str) -> list[str]:
     """Fingerprints of the code that a result may come from, so that no checkpoint of other code goes on.
 
-    Left out: the other stages, and what trains nothing.
+    And the versions of the packages that compute. Left out: the other stages, and what trains nothing.
     """
     package = Path(__file__).parent
     modules = sorted(package.rglob("*.py"))
     other = {package / f"{name}.py" for name in ("estimate", "provenance", "verification")}
     folders = ("stages", "commands", "reporting")
     used = [path for path in modules if path.parent.name not in folders and path not in other]
-    return [fingerprints.fingerprint(path) for path in [*used, package / "stages" / f"{stage}.py"]]
+    ours = [fingerprints.fingerprint(path) for path in [*used, package / "stages" / f"{stage}.py"]]
+    return [*ours, *(f"{name} {provenance.version(name)}" for name in ARITHMETIC)]
 
 
 def _fingerprints(inputs: Mapping[str, list[Path]], marks: Mapping[str, object]) -> dict[str, list[str]]:

@@ -135,6 +135,7 @@ class Game:
             "optimizer": self.optimizer.state_dict(),
             "judge_optimizer": self.judge_optimizer.state_dict() if self.judge_optimizer else {},
             "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
         }
 
     def restore(self, state: State) -> None:
@@ -145,6 +146,8 @@ class Game:
         if self.judge_optimizer:
             self.judge_optimizer.load_state_dict(state["judge_optimizer"])
         torch.set_rng_state(state["random"])
+        if state["random_cuda"] is not None and torch.cuda.is_available():
+            torch.cuda.set_rng_state(state["random_cuda"])
         self.done = state["done"]
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from intrada import files, running, tables
+from intrada import files, provenance, running, tables
 from intrada.errors import UserError
 from intrada.stage import Choice, Context, In, Out
 from intrada.stages import preprocess, rank, score
@@ -260,6 +260,12 @@ def test_the_fingerprint_changes_with_the_code_that_a_stage_may_use(
     with (copy / module).open("a") as handle:
         handle.write("# edited\n")
     assert (fingerprint() != before) == moved
+
+
+def test_the_fingerprint_changes_with_the_version_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, installed = fingerprint(), provenance.version
+    monkeypatch.setattr(provenance, "version", lambda name: "0" if name == "torch" else installed(name))
+    assert fingerprint() != before
 
 
 def test_the_params_file_may_have_another_name() -> None:
