@@ -124,3 +124,14 @@ def test_frozen_dead_convolutions_get_no_gradient() -> None:
     sum(values.sum() for values in model(torch.rand(1, 3, 32, 32)).values()).backward()
     for first, second in pairwise(model.layer6.conv2d_list[2:]):
         assert first.weight.grad is None and second.weight.grad is None
+
+
+def test_the_heads_start_as_the_published_ones_do() -> None:
+    """Weights from N(0, 0.01), biases as torch leaves them: uniform within 1 / sqrt(9 * channels)."""
+    torch.manual_seed(0)
+    model = deeplabv2.build(19, "resnet18")
+    for head, channels in ((model.layer5, 256), (model.layer6, 512)):
+        weights = torch.cat([conv.weight.flatten() for conv in head.conv2d_list])
+        biases = torch.cat([conv.bias for conv in head.conv2d_list])
+        assert weights.std().item() == pytest.approx(0.01, rel=0.02)
+        assert 0.8 / (9 * channels) ** 0.5 < biases.abs().max().item() <= 1 / (9 * channels) ** 0.5

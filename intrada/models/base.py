@@ -42,17 +42,23 @@ class Segmenter(nn.Module, ABC):
 class SummedConvolutions(nn.Module):
     """The DeepLab-v2 classifier: parallel dilated 3x3 convolutions whose outputs are added.
 
-    (N, channels, h, w) -> (N, num_classes, h, w). Weights start at N(0, 0.01), biases at 0.
+    (N, channels, h, w) -> (N, num_classes, h, w). Weights start at N(0, 0.01), biases at 0 or, as the
+    published code leaves them, uniform in +-1/sqrt(9 * channels), torch's default.
     Source: DeepLab (TPAMI 2017), figure 7, ASPP-L; `conv2d_list` is the published checkpoints' name.
     """
 
-    def __init__(self, channels: int, num_classes: int, dilations: Sequence[int]) -> None:
+    def __init__(
+        self, channels: int, num_classes: int, dilations: Sequence[int], zero_biases: bool = True
+    ) -> None:
         super().__init__()
         self.conv2d_list = nn.ModuleList(
             nn.Conv2d(channels, num_classes, 3, padding=dilation, dilation=dilation) for dilation in dilations
         )
         for name, parameter in self.named_parameters():
-            nn.init.normal_(parameter, std=0.01) if name.endswith("weight") else nn.init.zeros_(parameter)
+            if name.endswith("weight"):
+                nn.init.normal_(parameter, std=0.01)
+            elif zero_biases:
+                nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor) -> Tensor:
         outputs = [convolution(features) for convolution in self.conv2d_list]

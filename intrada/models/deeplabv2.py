@@ -29,7 +29,7 @@ class FirstTwo(SummedConvolutions):
     """
 
     def __init__(self, channels: int, num_classes: int) -> None:
-        super().__init__(channels, num_classes, DILATIONS)
+        super().__init__(channels, num_classes, DILATIONS, zero_biases=False)
         self.conv2d_list[2:].requires_grad_(False)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class AllFour(SummedConvolutions):
     """The head of DeepLab-v2 and of the paper."""
 
     def __init__(self, channels: int, num_classes: int) -> None:
-        super().__init__(channels, num_classes, DILATIONS)
+        super().__init__(channels, num_classes, DILATIONS, zero_biases=False)
 
 
 HEADS = {"four": AllFour, "two": FirstTwo}

@@ -22,6 +22,7 @@ from intrada.params import Params
 from intrada.stage import Choice, Context, In, Out
 
 READS = ("compute", "classes", "model", "evaluate_snapshots")
+TOGETHER = 8  # models on the device at a time; each image is read once for so many
 
 
 def run(
@@ -40,18 +41,18 @@ def run(
     device = prepare(params.compute)
     classes = labels.class_set(params.classes)
     paths = [*sorted(snapshots.glob("*.safetensors")), model]
-    predictors = [load_for_inference(params, classes, [path], device) for path in paths]
     block = params.evaluate_snapshots
-    index = tables.read(target, tables.INDEX)
+    index, evaluated = tables.read(target, tables.INDEX), tables.read_images(images)
     sample = index.iloc[selection.even_sample(len(index), block.images)]
-    measured = evaluation.measure(predictors, tables.read_images(images), block.batch_size, device, context)
-    found = pd.DataFrame(
-        {
-            "iteration": [int(weights.read_metadata(path)["iteration"]) for path in paths],
-            "information": _information(predictors, sample, block.batch_size, device, context),
-            "mIoU": [100 * miou(each.confusions.sum(0)) for each in measured],
-        }
-    )
+    rows = []
+    for some in (paths[i : i + TOGETHER] for i in range(0, len(paths), TOGETHER)):
+        predictors = [load_for_inference(params, classes, [path], device) for path in some]
+        sure = _information(predictors, sample, block.batch_size, device, context)
+        right = evaluation.measure(predictors, evaluated, block.batch_size, device, context)
+        for path, information, results in zip(some, sure, right, strict=True):
+            iteration = int(weights.read_metadata(path)["iteration"])
+            rows.append((iteration, information, 100 * miou(results.confusions.sum(0))))
+    found = pd.DataFrame(rows, columns=["iteration", "information", "mIoU"])
     chosen = selection.choose(found)
     tables.write(table, chosen, tables.SNAPSHOTS)
     for rule, out in ((selection.LABEL_FREE, label_free), (selection.ORACLE, oracle)):
