@@ -44,7 +44,7 @@ def run(
     block = params.evaluate_snapshots
     index, evaluated = tables.read(target, tables.INDEX), tables.read_images(images)
     sample = index.iloc[selection.even_sample(len(index), block.images)]
-    rows = []
+    rows: list[tuple[int, float, float]] = []
     for some in (paths[i : i + TOGETHER] for i in range(0, len(paths), TOGETHER)):
         predictors = [load_for_inference(params, classes, [path], device) for path in some]
         sure = _information(predictors, sample, block.batch_size, device, context)
@@ -56,9 +56,9 @@ def run(
     chosen = selection.choose(found)
     tables.write(table, chosen, tables.SNAPSHOTS)
     for rule, out in ((selection.LABEL_FREE, label_free), (selection.ORACLE, oracle)):
-        rows = np.flatnonzero(chosen[rule])
+        places = np.flatnonzero(chosen[rule])
         with files.atomic_file(out) as temporary:
-            shutil.copyfile(paths[rows[0] if len(rows) else -1], temporary)
+            shutil.copyfile(paths[int(places[0]) if len(places) else -1], temporary)
 
 
 @torch.inference_mode()
