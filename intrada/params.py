@@ -57,6 +57,8 @@ class Block(BaseModel):
 class Compute(Block):
     device: Literal["auto", "cpu", "cuda"]  # auto: CUDA where there is one
     threads: Count  # of one training or inference process on a CPU; other counts round differently
+    deterministic: bool  # on CUDA; a CPU always is
+    tf32: bool  # on CUDA: convolutions and matrix products of rounded inputs
 
 
 class ToySource(Block):

@@ -10,6 +10,10 @@ from intrada.errors import UserError
 from intrada.params import Compute
 
 
+def compute(device: str, threads: int) -> Compute:
+    return Compute(device=device, threads=threads, deterministic=False, tf32=False)  # type: ignore[arg-type]
+
+
 @pytest.fixture(autouse=True)
 def threads() -> Iterator[None]:
     before = torch.get_num_threads()
@@ -25,16 +29,25 @@ def test_auto_takes_cuda_where_there_is_one(
     monkeypatch: pytest.MonkeyPatch, asked: str, there: bool, given: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    assert prepare(Compute(device=asked, threads=1)) == torch.device(given)
+    assert prepare(compute(asked, 1)) == torch.device(given)
 
 
 def test_cuda_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="compute.device: cuda, but torch sees no CUDA device"):
-        prepare(Compute(device="cuda", threads=1))
+        prepare(compute("cuda", 1))
 
 
 def test_the_number_of_threads_is_set() -> None:
     for count in (1, 3):
-        prepare(Compute(device="cpu", threads=count))
+        prepare(compute("cpu", count))
         assert torch.get_num_threads() == count
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_params_say_what_cuda_may_do_with_float32(asked: bool) -> None:
+    prepare(Compute(device="cpu", threads=1, deterministic=asked, tf32=asked))
+    assert torch.are_deterministic_algorithms_enabled() == torch.backends.cudnn.deterministic == asked
+    assert torch.backends.cudnn.allow_tf32 == asked
+    assert torch.get_float32_matmul_precision() == ("high" if asked else "highest")
+    prepare(compute("cpu", 1))
