@@ -5,7 +5,7 @@ BIN := $(CURDIR)/.venv/bin
 ENV := .venv/installed
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo test lint env clean
+.PHONY: demo test lint env bench clean
 .DEFAULT_GOAL := demo
 
 env: $(ENV)
@@ -28,6 +28,9 @@ lint: env
 
 test: lint
 	python -m pytest -n 2 --dist loadfile
+
+bench: env
+	python -m benchmarks
 
 clean:
 	rm -rf results data/preprocess data/raw/toycity runs logs .snakemake

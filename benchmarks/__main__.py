@@ -1,0 +1,36 @@
+"""`python -m benchmarks`: every row, or one of them, as a table and as results/benchmarks.json."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks import ROWS, Row
+from intrada import files
+
+OUT = Path("results/benchmarks.json")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Print the table and write OUT, with the load of the machine before and after."""
+    parser = argparse.ArgumentParser("benchmarks", description=__doc__)
+    parser.add_argument("--only", choices=ROWS, help="one row; default: all")
+    only = parser.parse_args(argv).only
+    before = os.getloadavg()[0]
+    rows: list[Row] = [import_module(ROWS[name]).measure() for name in ([only] if only else ROWS)]
+    busy = before > 0.5
+    files.write_json(OUT, {"load_before": before, "busy": busy, "rows": [asdict(row) for row in rows]})
+    print(f"{'row':28} {'ours':>10} {'baseline':>10} {'ratio':>8}  unit  goal")
+    for row in rows:
+        print(
+            f"{row.name:28} {row.ours:10.4f} {row.baseline:10.4f} {row.ratio:8.4f}  {row.unit:5} {row.goal}"
+        )
+    if busy:
+        print(f"the machine was busy (load {before:.1f} before the first row): do not believe these figures")
+
+
+if __name__ == "__main__":
+    main()

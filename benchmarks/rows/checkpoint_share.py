@@ -1,0 +1,46 @@
+"""What checkpoints cost a training at the default interval: on the toy city, whose iterations are short."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from benchmarks import Row
+from intrada import estimate, params_file
+from intrada.checkpoints import Checkpoints
+from intrada.training import Step
+
+PRESET = Path("presets/toycity.yaml")
+ITERATIONS, SAVES = 20, 10
+
+
+def measure() -> Row:
+    """Seconds of one checkpoint against those of the iterations between two."""
+    params = params_file.load(PRESET)
+    block, size = params.train_inter, params.preprocess.source.size
+    torch.set_num_threads(params.compute.threads)
+    device = torch.device("cpu")
+    game = estimate.build_game(params, block, device)
+    batches = [estimate.any_batch(block.batch_size, (size[0], size[1]), device) for _ in range(2)]
+    step = Step(batches[0], batches[1], None)
+    game.step(step)
+    iteration = _median(lambda: game.step(step), ITERATIONS)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = Checkpoints(Path(folder), block.checkpoint_every, 60.0, block.checkpoints_kept)
+        save = _median(lambda: checkpoints.save(game.done, game.state()), SAVES)
+    between = block.checkpoint_every * iteration
+    return Row("checkpoint_share", save, between, save / (between + save), "s", "under 0.02")
+
+
+def _median(work: Callable[[], object], times: int) -> float:
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from benchmarks import ROWS, Row
+from benchmarks.__main__ import OUT, main
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_is_a_module_of_its_name_that_measures(name: str) -> None:
+    module = import_module(ROWS[name])
+    assert module.__name__ == f"benchmarks.rows.{name}" and callable(module.measure)
+
+
+def test_the_table_and_its_file_say_the_same_and_how_busy_the_machine_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    row = ModuleType("one_row")
+    vars(row)["measure"] = lambda: Row("one", 0.25, 1.0, 4.0, "s", "at least 2")
+    monkeypatch.setitem(sys.modules, "one_row", row)
+    monkeypatch.setitem(ROWS, "one", "one_row")
+    monkeypatch.setattr("os.getloadavg", lambda: (1.5, 0.0, 0.0))
+    main(["--only", "one"])
+    written = json.loads(OUT.read_text())
+    assert written["busy"] and written["rows"][0]["ratio"] == 4.0
+    printed = capsys.readouterr().out
+    assert "4.0000" in printed and "the machine was busy (load 1.5" in printed
