@@ -32,8 +32,8 @@ LAYERS = (
     "methods",
     "batches datasets optimizers weights",
     "models",
-    "device entropy losses metrics params_file pseudo ranking resize selection tables",
-    "files labels params randomness stage",
+    "device device_lock entropy losses metrics params_file pseudo ranking resize selection tables",
+    "files labels locks params randomness stage",
     "errors",
 )
 LEVEL = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -7,7 +7,6 @@ stale. Directories stay DVC's alone, since Snakemake would put a file of its own
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from typing import IO, Any
 
 from dvc.repo import Repo
 
-from intrada.errors import UserError
+from intrada import locks
 
 TOKENS = Path(".snakemake/tokens")
 LOCK = Path(".snakemake/intrada.lock")
@@ -72,22 +71,7 @@ def _validate() -> None:
 
 def hold_lock() -> IO[str]:
     """Keep a second Snakemake out of this checkout; the lock ends with the process, however it ends."""
-    LOCK.parent.mkdir(exist_ok=True)
-    handle = LOCK.open("a+")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.seek(0)
-        raise UserError(
-            LOCK,
-            f"another run holds this checkout (process {handle.read().strip() or 'unknown'})",
-            "one snakemake at a time",
-            "wait for it to end, or stop it; nothing was touched",
-        ) from None
-    handle.truncate(0)
-    handle.write(str(os.getpid()))
-    handle.flush()
-    return handle
+    return locks.hold(LOCK, "this checkout")
 
 
 def _stage(stage: Any, graph: Any, folder: Path) -> Stage:
