@@ -18,10 +18,10 @@ from intrada.errors import UserError
 
 
 def take(path: Path) -> IO[str] | None:
-    """The lock on the file `path`, held until the handle is closed or the process ends; None if another has it.
+    """The lock on the file `path`, until the handle is closed or the process ends; None if another has it.
 
-    The file is made where there is none, its folder too. Programs started from here do not inherit the lock.
-    UserError where the file cannot be made (a symbolic link in its place is refused) or the disk knows no locks.
+    The file is made where there is none, its folder too. Programs started from here do not inherit the
+    lock. UserError where the file cannot be made (a symbolic link is refused) or the disk knows no locks.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def take(path: Path) -> IO[str] | None:
 
 
 def holder(path: Path) -> str:
-    """Who has the lock on `path`, as that process wrote it: `process 12 on host (intrada train_inter ...)`."""
+    """Who has the lock on `path`, as that process wrote it: `process 12 on host (intrada score ...)`."""
     return path.read_text(encoding="utf-8") or "a process that has just begun"
 
 

@@ -15,7 +15,9 @@ from tests import processes
 
 
 def holding(path: Path) -> str:
-    return f"from pathlib import Path; from intrada import locks; held = locks.hold(Path({str(path)!r}), 'it')"
+    return (
+        f"from pathlib import Path; from intrada import locks; held = locks.hold(Path({str(path)!r}), 'it')"
+    )
 
 
 def test_the_second_is_told_who_the_first_is_until_it_is_killed(tmp_path: Path) -> None:
@@ -50,7 +52,9 @@ def test_a_program_that_the_holder_started_does_not_keep_the_lock(tmp_path: Path
 def test_a_long_command_is_shortened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/somewhere/intrada/__main__.py", "rank", "--out", "x" * 500])
     with locks.hold(tmp_path / "a.lock", "it"):
-        assert re.fullmatch(r"process \d+ on \S+ \(intrada rank --out x{1,200}\)", locks.holder(tmp_path / "a.lock"))
+        assert re.fullmatch(
+            r"process \d+ on \S+ \(intrada rank --out x{1,200}\)", locks.holder(tmp_path / "a.lock")
+        )
 
 
 def test_a_file_that_cannot_be_locked_is_named(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ def contents() -> dict[Path, bytes]:
 
 
 def test_a_second_training_names_the_first_and_goes_on_from_it_when_it_is_dead(project: Path) -> None:
-    params = change(tree(), train_source__iterations=400, train_source__max_iters=400)
+    params = change(tree(), train_source__iterations=40, train_source__max_iters=40)
+    change(params, train_source__checkpoint_every=5, train_source__snapshot_every=40)
     write_params(params)
     command = ("-m", "intrada", *jobs(params)["train_source"].argv)
     with processes.begun(*command) as first:
