@@ -16,6 +16,8 @@ from typing import IO
 
 from intrada.errors import UserError
 
+_LONGEST = 60  # characters of a command in a message
+
 
 def take(path: Path) -> IO[str] | None:
     """The lock on the file `path`, until the handle is closed or the process ends; None if another has it.
@@ -70,7 +72,8 @@ def _opened(path: Path) -> IO[str]:
 
 
 def _command() -> str:
-    """What this process was started as, on one line, in at most 200 characters."""
+    """What this process was started as, on one line: `intrada train_inter --source ...`."""
     program = Path(sys.argv[0])
     name = program.parent.name if program.name == "__main__.py" else program.name
-    return " ".join([name, *sys.argv[1:]])[:200]
+    line = " ".join([name, *sys.argv[1:]])
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."

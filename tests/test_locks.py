@@ -53,7 +53,7 @@ def test_a_long_command_is_shortened(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys, "argv", ["/somewhere/intrada/__main__.py", "rank", "--out", "x" * 500])
     with locks.hold(tmp_path / "a.lock", "it"):
         assert re.fullmatch(
-            r"process \d+ on \S+ \(intrada rank --out x{1,200}\)", locks.holder(tmp_path / "a.lock")
+            r"process \d+ on \S+ \(intrada rank --out x{1,60}\.\.\.\)", locks.holder(tmp_path / "a.lock")
         )
 
 

@@ -24,6 +24,9 @@ def run(
     list: Annotated[bool, Flag("show the presets, the active one marked, and change nothing")],
 ) -> None:
     """`preset NAME` copies presets/NAME.yaml over params.yaml; `preset --list` shows what there is."""
+    if not PRESETS.is_dir():
+        fix = "start in the project's folder"
+        raise UserError(PRESETS, "no such folder", "the folder of the project's params files", fix)
     known = {path.stem: path for path in sorted(PRESETS.glob("*.yaml"))}
     if list or not name:
         _show(known)
