@@ -51,7 +51,16 @@ def _path_text(value: str) -> str:
     return value
 
 
+def _own_folder(value: str) -> str:
+    """A stage's output: DVC removes what stands there before the stage runs, whoever put it there."""
+    above, _, name = value.rpartition("/")
+    if above != "data/raw/toycity" or name in ("", ".", ".."):
+        raise ValueError("a folder data/raw/toycity/NAME is due: what stands there is removed before a run")
+    return value
+
+
 PathText = Annotated[str, AfterValidator(_path_text)]
+ToyRoot = Annotated[PathText, AfterValidator(_own_folder)]
 Number = Annotated[float, BeforeValidator(_number)]
 Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
@@ -74,14 +83,14 @@ class Compute(Block):
 
 
 class ToySource(Block):
-    root: PathText
+    root: ToyRoot
     seed: Seed
     images: Count
     size: Size  # width, height
 
 
 class ToyTarget(Block):
-    root: PathText
+    root: ToyRoot
     seed: Seed
     train: Count
     val: Count

@@ -228,3 +228,20 @@ def test_the_message_says_what_is_allowed_and_what_to_do(tmp_path: Path) -> None
         validate.load(tmp_path / "params.yaml")
     assert "preprocess.source.root = '/media/My Disk/gta5': ' ' in it" in caught.value.found
     assert "ln -s" in caught.value.found
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        "data/raw/gta5",
+        "data/raw/toycity",
+        "data/raw/toycity/",
+        "data/raw/toycity/..",
+        "data/raw/toycity/a/../../gta5",
+    ],
+)
+def test_the_toy_city_is_not_drawn_where_your_own_data_could_be(root: str, tmp_path: Path) -> None:
+    """DVC removes the outputs of a stage before it runs."""
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(hostile_params("toycity.source.root", root)))
+    with pytest.raises(UserError, match="removed before a run"):
+        validate.load(tmp_path / "params.yaml")
