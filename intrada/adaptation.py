@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from intrada import files, labels, randomness, tables, training
+from intrada import files, labels, locks, randomness, tables, training
 from intrada.device import prepare
 from intrada.errors import UserError
 from intrada.models.discriminator import SMALLEST
@@ -27,19 +27,23 @@ def adapt(
     losses: Path,
     context: Context,
 ) -> None:
-    """Train from the weights named by `init`; write `model`, `snapshots` (safetensors), `losses` (CSV)."""
-    device = prepare(params.compute)
-    classes = labels.class_set(params.classes)
-    seed = randomness.derive(params.seed, context.name)
-    game = training.Game(params, block, classes, init, seed)
-    if game.method.ADVERSARIAL:
-        _refuse_small(domains)
-    about = {"model": params.model.name, "classes": ",".join(classes.names), "method": block.method}
-    kept = Snapshots(context.checkpoints, block.snapshot_every, about)
-    curves = training.train(game, domains, seed, classes, device, kept, context)
-    kept.gather(block.iterations, snapshots)
-    kept.save(model, game.done, game.nets.segmenter)
-    files.write_csv(losses, curves.frame())
+    """Train from the weights named by `init`; write `model`, `snapshots` (safetensors), `losses` (CSV).
+
+    UserError while another process trains this very run, whose checkpoints lie in the same folder.
+    """
+    with locks.hold(context.checkpoints / "run.lock", "this run"):
+        device = prepare(params.compute)
+        classes = labels.class_set(params.classes)
+        seed = randomness.derive(params.seed, context.name)
+        game = training.Game(params, block, classes, init, seed)
+        if game.method.ADVERSARIAL:
+            _refuse_small(domains)
+        about = {"model": params.model.name, "classes": ",".join(classes.names), "method": block.method}
+        kept = Snapshots(context.checkpoints, block.snapshot_every, about)
+        curves = training.train(game, domains, seed, classes, device, kept, context)
+        kept.gather(block.iterations, snapshots)
+        kept.save(model, game.done, game.nets.segmenter)
+        files.write_csv(losses, curves.frame())
 
 
 def _refuse_small(domains: training.Domains) -> None:

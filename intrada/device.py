@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 import torch
 
+from intrada import device_lock
 from intrada.errors import UserError
 from intrada.params import Compute
 
@@ -13,7 +15,8 @@ from intrada.params import Compute
 def prepare(compute: Compute) -> torch.device:
     """The device that params ask for. On a CPU, bits depend on the number of threads, so it is set.
 
-    UserError where `device: cuda` finds no CUDA device.
+    A CUDA device is this process's own until it ends: the first call waits until one is free, and every
+    later call returns the same. UserError where `device: cuda` finds no CUDA device.
     """
     torch.set_num_threads(compute.threads)
     _set_arithmetic(compute)
@@ -25,7 +28,22 @@ def prepare(compute: Compute) -> torch.device:
             "auto, cpu, or cuda with a working driver",
             "set compute.device to auto, or see `nvidia-smi` and install a CUDA build of torch",
         )
-    return torch.device("cuda" if available and compute.device != "cpu" else "cpu")
+    if compute.device == "cpu" or not available:
+        return torch.device("cpu")
+    return torch.device("cuda", _own().index)
+
+
+@cache  # keeps the lock, too
+def _own() -> device_lock.Held:
+    """This process's CUDA device, made the current one, so that nothing is put on another by default.
+
+    Its lock is named by the UUID: an index means another device under another CUDA_VISIBLE_DEVICES.
+    """
+    count = torch.cuda.device_count()
+    names = [f"cuda-{torch.cuda.get_device_properties(index).uuid}" for index in range(count)]
+    held = device_lock.acquire(names)
+    torch.cuda.set_device(held.index)
+    return held
 
 
 def _set_arithmetic(compute: Compute) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import unicodedata
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
@@ -38,6 +39,33 @@ def _known(entries: list[str | dict[str, Any]]) -> list[str | dict[str, Any]]:
 
 _LARGEST = 1e18  # so that the product of two (learning rate and its multiplier) is a float32
 
+
+def _path_text(value: str) -> str:
+    """A path that a shell takes for one word and a program for no option: dvc.yaml puts it into commands."""
+    # combining marks (M) are parts of letters; ~ would be the home folder to a shell, and no folder to Python
+    wrong = [
+        char for char in value if char not in "/._-+=@,:%" and unicodedata.category(char)[0] not in "LMN"
+    ]
+    if wrong or not value or value[0] in "-=":
+        found = f"{wrong[0]!r} in it" if wrong else f"begins with {value[0]!r}" if value else "empty"
+        raise ValueError(
+            f"{found}, but it stands in the commands of dvc.yaml unquoted: allowed are letters, digits and "
+            "/ . _ - + = @ , : %, the first no - or =; give another place a link: "
+            "ln -s '/my disk/gta5' data/raw/gta5"
+        )
+    return value
+
+
+def _own_folder(value: str) -> str:
+    """A stage's output: DVC removes what stands there before the stage runs, whoever put it there."""
+    above, _, name = value.rpartition("/")
+    if above != "data/raw/toycity" or name in ("", ".", ".."):
+        raise ValueError("a folder data/raw/toycity/NAME is due: what stands there is removed before a run")
+    return value
+
+
+PathText = Annotated[str, AfterValidator(_path_text)]
+ToyRoot = Annotated[PathText, AfterValidator(_own_folder)]
 Number = Annotated[float, BeforeValidator(_number)]
 Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
@@ -62,14 +90,14 @@ class Compute(Block):
 
 
 class ToySource(Block):
-    root: str
+    root: ToyRoot
     seed: Seed
     images: Count
     size: Size  # width, height
 
 
 class ToyTarget(Block):
-    root: str
+    root: ToyRoot
     seed: Seed
     train: Count
     val: Count
@@ -85,7 +113,7 @@ class Toycity(Block):
 
 class Domain(Block):
     dataset: str
-    root: str
+    root: PathText
     split: str  # all | list:FILE | range:START:STOP | a split of the dataset's own (train, val)
     size: Size  # of the network's input: width, height
     options: dict[str, Any]  # of the dataset: see its module
@@ -136,7 +164,7 @@ class Augment(Block):
 
 class Training(Block):
     method: str
-    init: str
+    init: PathText
     iterations: Count
     max_iters: Count  # where the poly schedule reaches 0
     power: NotNegative
@@ -183,7 +211,7 @@ class Round(Block):
 
     after: str  # the stage whose model it starts from: train_intra, or train_intra_round/<an earlier round>
     easy_fraction: Fraction  # lambda of this round
-    init: str  # initial weights of its training
+    init: PathText  # initial weights of its training
 
 
 class Evaluate(Block):

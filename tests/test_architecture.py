@@ -32,8 +32,8 @@ LAYERS = (
     "methods",
     "batches datasets optimizers weights",
     "models",
-    "device entropy losses metrics params_file pseudo ranking resize selection tables",
-    "files fingerprints labels params plain_yaml randomness stage",
+    "device device_lock entropy losses metrics params_file pseudo ranking resize selection tables",
+    "files fingerprints labels locks params plain_yaml randomness stage",
     "errors",
 )
 LEVEL = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+import re
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from intrada import device, device_lock
 from intrada.device import prepare
 from intrada.errors import UserError
 from intrada.params import Compute
+from tests import processes
+
+UUIDS = ("6c6b6e2f-0000-0000-0000-000000000001", "6c6b6e2f-0000-0000-0000-000000000002")
 
 
 def compute(device: str, threads: int) -> Compute:
@@ -21,15 +29,49 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(
-    "asked, there, given",
-    [("auto", False, "cpu"), ("auto", True, "cuda"), ("cpu", True, "cpu"), ("cuda", True, "cuda")],
-)
-def test_auto_takes_cuda_where_there_is_one(
-    monkeypatch: pytest.MonkeyPatch, asked: str, there: bool, given: str
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    assert prepare(compute(asked, 1)) == torch.device(given)
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[int]]:
+    """A torch that sees two CUDA devices, and the devices that were made the current one."""
+    chosen: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid=UUIDS[index]))
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    device._own.cache_clear()
+    yield chosen
+    if device._own.cache_info().currsize:
+        device._own().handle.close()
+    device._own.cache_clear()
+
+
+def test_auto_and_cuda_take_the_first_free_device_by_its_uuid_and_keep_it(cuda: list[int]) -> None:
+    with device_lock.acquire([f"cuda-{UUIDS[0]}"]).handle:
+        assert prepare(compute("auto", 1)) == torch.device("cuda", 1)
+    # the other is free now, and one's own is not asked for again: that would wait for ever
+    assert prepare(compute("cuda", 1)) == torch.device("cuda", 1)
+    assert cuda == [1]
+
+
+def test_cpu_takes_no_device_where_there_is_one(cuda: list[int], tmp_path: Path) -> None:
+    assert prepare(compute("cpu", 1)) == torch.device("cpu")
+    assert not cuda and not list(tmp_path.iterdir())
+
+
+def test_auto_is_the_cpu_where_there_is_no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert prepare(compute("auto", 1)) == torch.device("cpu")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_real_device_computes_and_its_lock_is_named_by_a_uuid() -> None:
+    script = (
+        "import torch; from intrada import device; from intrada.params import Compute\n"
+        "own = device.prepare(compute('cuda', 1))\n"
+        "print(device._own().name, torch.ones(2, device=own).sum().item(), flush=True)"
+    )
+    with processes.begun("-c", script) as process:
+        assert re.fullmatch(r"cuda-\w{8}(-\w{4}){3}-\w{12} 2\.0", processes.said(process))
 
 
 def test_cuda_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from intrada import files
 from intrada.errors import UserError
@@ -152,3 +153,33 @@ def test_writing_what_is_no_image_is_a_fault_of_ours(tmp_path: Path, wrong: np.n
         files.write_image(tmp_path / "a", wrong)
     with pytest.raises(ValueError):
         files.write_label(tmp_path / "a", wrong, PALETTE)
+
+
+# ---------------------------------------------------------------- files made to exhaust the machine
+
+READERS = [files.read_image, files.image_size, files.read_label]
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_a_small_file_of_a_huge_image_is_refused_before_its_pixels_are_made(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    """Pillow's limit, twice MAX_IMAGE_PIXELS: 179 million pixels."""
+    path = raw_png(tmp_path / "a.png", 8, 0, [b"\0"], 1)
+    content = bytearray(path.read_bytes())
+    content[16:24] = struct.pack(">II", 13400, 13400)  # width and height
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.png: Image size \(179560000 pixels\) exceeds limit"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_text_in_an_image_that_unpacks_to_gigabytes_is_refused(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    text = PngInfo()
+    text.add_text("comment", "a" * 2**22, zip=True)
+    Image.new("L", (2, 2)).save(tmp_path / "a.png", pnginfo=text)
+    with pytest.raises(UserError, match=r"a\.png: Decompressed data too large"):
+        read(tmp_path / "a.png")

@@ -7,8 +7,8 @@ stale. Directories stay DVC's alone, since Snakemake would put a file of its own
 
 from __future__ import annotations
 
-import fcntl
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from dvc.lock import LockError
 from dvc.repo import Repo
 
+from intrada import locks
 from intrada.errors import UserError
 
 TOKENS = Path(".snakemake/tokens")
@@ -47,15 +49,29 @@ def stages(folder: Path, *, fresh: bool, dry: bool) -> list[Stage]:
 
     fresh: ask DVC what is stale and renew the tokens. Only the main process may, since a job that
     parses the Snakefile again would look at a half-finished state. dry: run nothing meanwhile.
+    UserError while a `dvc repro` runs one of the stages.
     """
     with Repo(str(folder), _wait_for_lock=True) as repo:
         found, graph = repo.index.stages, repo.index.graph
         if fresh:
-            stale = set(repo.status())
+            stale = _stale(repo)
             if not dry and VALIDATE in stale:
                 _validate()
             _renew_tokens(found, stale - {VALIDATE})
         return [_stage(stage, graph, folder) for stage in found]
+
+
+def _stale(repo: Repo) -> set[str]:
+    try:
+        return set(repo.status())
+    except LockError as error:  # it names the processes, each once for every path
+        holders = ", ".join(sorted(set(re.findall(r"\(PID \d+\): .*", str(error)))))
+        raise UserError(
+            "dvc.yaml",
+            f"a stage is run by another process: {holders or error}",
+            "one run at a time",
+            "wait for it to end, or stop it; nothing was touched",
+        ) from None
 
 
 def _validate() -> None:
@@ -72,22 +88,7 @@ def _validate() -> None:
 
 def hold_lock() -> IO[str]:
     """Keep a second Snakemake out of this checkout; the lock ends with the process, however it ends."""
-    LOCK.parent.mkdir(exist_ok=True)
-    handle = LOCK.open("a+")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.seek(0)
-        raise UserError(
-            LOCK,
-            f"another run holds this checkout (process {handle.read().strip() or 'unknown'})",
-            "one snakemake at a time",
-            "wait for it to end, or stop it; nothing was touched",
-        ) from None
-    handle.truncate(0)
-    handle.write(str(os.getpid()))
-    handle.flush()
-    return handle
+    return locks.hold(LOCK, "this checkout")
 
 
 def _stage(stage: Any, graph: Any, folder: Path) -> Stage:

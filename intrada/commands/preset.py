@@ -55,6 +55,9 @@ def find(name: str) -> Path:
 
 
 def _known() -> dict[str, Path]:
+    if not PRESETS.is_dir():
+        fix = "start in the project's folder"
+        raise UserError(PRESETS, "no such folder", "the folder of the project's params files", fix)
     return {path.stem: path for path in sorted(PRESETS.glob("*.yaml"))}
 
 

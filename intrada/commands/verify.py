@@ -25,9 +25,8 @@ def run(folder: Annotated[str, Word(f"the folder whose artifacts to verify; {DEF
     """Print what made each artifact; UserError if they do not belong together, or nothing is known."""
     top = Path(os.path.relpath(folder or DEFAULT))
     if not top.is_dir():
-        raise UserError(
-            top, "no such folder", "a folder with artifacts", "run the pipeline, or `dvc checkout`"
-        )
+        fix = "start in the project's folder; run the pipeline there, or `dvc checkout`"
+        raise UserError(top, "no such folder", "a folder with artifacts", fix)
     findings = verification.verify(top, provenance.read())
     for line in [*map(_line, findings.verdicts), *_notes(findings)]:
         print(line)

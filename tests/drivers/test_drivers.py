@@ -111,10 +111,12 @@ def test_a_lost_or_truncated_artifact_comes_back_without_computation(project: Pr
         ("dvc", {"rank__easy_fraction": 1.2}),
         ("dvc", {"typo": 1}),
         ("snakemake", {"rank__easy_fractoin": 0.5}),
+        ("dvc", {"preprocess__target__root": "data/raw/toycity/cityscapes; touch pwned"}),
+        ("snakemake", {"train_inter__init": "weights/random$(touch pwned)"}),
     ],
 )
 def test_a_wrong_params_file_stops_a_driver_before_the_first_stage(
-    project: Project, driver: str, change: dict[str, float]
+    project: Project, driver: str, change: dict[str, float | str]
 ) -> None:
     results = [f"results/{name}" for name in ("train_inter", "rank", "train_intra", "evaluate", "report")]
     before, ran = project.contents(*results), len(project.executed())
@@ -124,6 +126,7 @@ def test_a_wrong_params_file_stops_a_driver_before_the_first_stage(
     assert f"params.yaml: {next(iter(change)).replace('__', '.')}" in result.stdout
     assert len(project.executed()) == ran
     assert project.contents(*results) == before
+    assert not (project.folder / "pwned").exists()
 
 
 def test_params_edited_during_a_stage_are_not_recorded_as_its_own(project: Project) -> None:
