@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from intrada import optimizers, randomness
+from intrada import files, interruption, optimizers, randomness
 from intrada.batches import Batch, training_stream
 from intrada.checkpoints import Checkpoints, State
 from intrada.curves import Curves
@@ -187,7 +187,7 @@ def train(
     """Play until `block.iterations` are done, from the newest checkpoint of this very run if there is one.
 
     Returns the curves; the model is in `game`. UserError when a loss is not finite, which keeps the
-    last checkpoint.
+    last checkpoint; Stopped by a signal, once the iteration under way has its checkpoint.
     """
     block, folder = game.block, context.checkpoints
     checkpoints = Checkpoints(
@@ -198,7 +198,7 @@ def train(
     if (state := checkpoints.load()) is not None:
         game.restore(state)
         curves.restore(state["curves"], game.done)
-    with curves:
+    with files.writing(folder), curves, interruption.postponed() as request:
         steps = range(game.done, block.iterations)
         for _, batches in zip(
             context.progress(steps, block.iterations, "it", game.done),
@@ -211,9 +211,10 @@ def train(
             curves.add(game.done, losses, rates)
             if snapshots.due(game.done, block.iterations):  # before the checkpoint, which presumes it
                 snapshots.keep(game.done, game.nets.segmenter)
-            if checkpoints.due(game.done) or game.done == block.iterations:
+            if checkpoints.due(game.done) or game.done == block.iterations or request.number is not None:
                 curves.picture(game.done, game.nets, batches.target or batches.labelled)
                 checkpoints.save(game.done, {**game.state(), "curves": curves.state()})
+                request.obey(game.done)
     return curves
 
 
