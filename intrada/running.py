@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -185,10 +184,9 @@ def _logged(name: str, fingerprint: str) -> Iterator[None]:
 
 def _append(line: Mapping[str, str]) -> None:
     LOG.parent.mkdir(parents=True, exist_ok=True)
-    # one write to a file opened for appending: lines of parallel jobs do not mix
-    handle = os.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    os.write(handle, (json.dumps({**line, "end": _now()}) + "\n").encode())
-    os.close(handle)
+    # unbuffered, so one write to a file opened for appending: lines of parallel jobs do not mix
+    with LOG.open("ab", buffering=0) as log:
+        log.write((json.dumps({**line, "end": _now()}) + "\n").encode())
 
 
 def _now() -> str:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from intrada import files, interruption, optimizers, randomness
 from intrada.batches import Batch, training_stream
 from intrada.checkpoints import Checkpoints, State
-from intrada.curves import Curves
+from intrada.curves import Curves, errors_once
 from intrada.errors import UserError
 from intrada.initial import initialise
 from intrada.labels import ClassSet
@@ -198,7 +198,7 @@ def train(
     if (state := checkpoints.load()) is not None:
         game.restore(state)
         curves.restore(state["curves"], game.done)
-    with files.writing(folder), curves, interruption.postponed() as request:
+    with files.writing(folder), errors_once(), curves, interruption.postponed() as request:
         steps = range(game.done, block.iterations)
         for _, batches in zip(
             context.progress(steps, block.iterations, "it", game.done),
