@@ -87,11 +87,9 @@ def attack(
         aim = aims[len(hits) % len(aims)]
         since = State.of(project)
         with projects.started(project, *quiet) as process:
-            _wait(process, _after(delay))
-            _wait(process, _due(aim, project, since))
-            _wait(process, _after(moments.uniform(0, 0.5) if aim == JOB_END else 0))
-            if process.poll() is not None:
-                break
+            if not _frozen(process, project, aim, delay, moments.uniform(0, 0.5), since):
+                assert process.returncode == 0, (project.folder / f"{SCRIPT}.log").read_text()[-6000:]
+                return hits
             hits.append(chaos_phases.kill(project, process.pid, since))
         print(
             f"kill {len(hits)} ({aim}): {hits[-1].phase}, {'+'.join(hits[-1].jobs) or 'driver'}", flush=True
@@ -100,10 +98,25 @@ def attack(
     return hits
 
 
-def _wait(process: subprocess.Popen[str], due: Callable[[], bool]) -> None:
-    """Until it is due, or the process has ended."""
-    while process.poll() is None and not due():
-        time.sleep(0.002)
+def _frozen(
+    process: subprocess.Popen[str], project: Project, aim: str, delay: float, pause: float, since: State
+) -> bool:
+    """Freeze the run when what the kill is aimed at comes, `delay` seconds from now or later.
+
+    pause: how long to wait behind the end of a job. False if the run has ended before.
+    """
+
+    def wait(due: Callable[[], bool]) -> None:
+        while process.poll() is None and not due():
+            time.sleep(0.002)
+
+    wait(_after(delay))
+    due = _due(aim, project, since)
+    wait(due)
+    if aim == JOB_END:
+        wait(_after(pause))
+    wait(lambda: chaos_phases.freezes(process.pid, due))
+    return process.poll() is None
 
 
 def _after(seconds: float) -> Callable[[], bool]:

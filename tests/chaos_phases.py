@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +62,18 @@ def temporaries(project: Project, kind: str) -> set[Path]:
     return {path for place in PLACES[kind] for path in project.folder.glob(place)}
 
 
-def kill(project: Project, group: int, since: State) -> Hit:
-    """Freeze a process group, see what it is doing, kill it where it stands."""
+def freezes(group: int, due: Callable[[], bool]) -> bool:
+    """Stop a process group where it stands, unless what is due is over by then: a write takes no time."""
     os.killpg(group, signal.SIGSTOP)
+    time.sleep(0.001)
+    if due():
+        return True
+    os.killpg(group, signal.SIGCONT)
+    return False
+
+
+def kill(project: Project, group: int, since: State) -> Hit:
+    """See what a frozen process group is doing and kill it."""
     hit = _seen(project, group, since)
     os.killpg(group, signal.SIGKILL)
     while any(_members(group)):
