@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import get_type_hints
 
-from intrada import running
+from intrada import interruption, running
 from intrada.commands import COMMANDS
 from intrada.errors import UserError
 from intrada.stage import Choice, Flag, In, Numbers, Out, Round, Word
@@ -19,22 +19,26 @@ WORDS = STAGES | COMMANDS
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; 0 when it went well, 1 with a message on stderr when it did not."""
+    """Run one command; 0 when it went well, 1 with a message on stderr when it did not.
+
+    Stopped by a signal: 130 (SIGINT) or 143 (SIGTERM), with a message too.
+    """
     arguments = sys.argv[1:] if argv is None else argv
     name = arguments[0] if arguments and arguments[0] in WORDS else None
     try:
-        options = vars(_parser(name).parse_args(arguments))
-        word = options.pop("word")
-        if word in STAGES:
-            running.execute(word, options.pop("params"), options)
-        else:
-            _module(word).run(**options)
+        with interruption.at_once():
+            options = vars(_parser(name).parse_args(arguments))
+            word = options.pop("word")
+            if word in STAGES:
+                running.execute(word, options.pop("params"), options)
+            else:
+                _module(word).run(**options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("stopped; start the same command again to go on", file=sys.stderr)
-        return 130
+    except interruption.Stopped as stop:
+        print(stop, file=sys.stderr)
+        return stop.code
     return 0
 
 

@@ -6,6 +6,7 @@ inputs and code. Folders of other fingerprints are left alone.
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 import zipfile
@@ -33,11 +34,12 @@ class Checkpoints:
     def save(self, done: int, state: State) -> None:
         """Write the state after `done` iterations and drop what is older than the newest `kept`."""
         newest = self.folder / f"checkpoint_{done:08d}.pt"
-        with files.atomic_file(newest) as temporary:
-            torch.save({"done": done, **state}, temporary)
+        data = io.BytesIO()  # to a file, torch would hide what a full disk says
+        torch.save({"done": done, **state}, data)
+        files.write_bytes(newest, data.getbuffer())
         # A newer file is a torn one that `load` passed over: it must not push out a sound one.
         for old in [path for path in self._found() if path <= newest][: -self.kept]:
-            old.unlink()
+            old.unlink(missing_ok=True)
         self._last = time.monotonic()
 
     def load(self) -> State | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +19,22 @@ from intrada.batches import Batch
 from intrada.entropy import information_map, pixel_entropy
 from intrada.labels import ClassSet
 from intrada.methods.base import Nets
+
+
+@contextmanager
+def errors_once() -> Iterator[None]:
+    """TensorBoard's thread prints the error of a full disk, and raises it in ours again: once is enough."""
+    before = threading.excepthook
+
+    def hook(error: threading.ExceptHookArgs) -> None:
+        if not issubclass(error.exc_type, OSError):
+            before(error)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 class Curves:

@@ -1,19 +1,17 @@
-"""Files in and out: atomic writes, tables, images, label maps, fingerprints.
+"""Files in and out: tables, images, label maps.
 
-A write is atomic: a reader, or a run after a crash, sees the old file or the new one, never half of
-one. A read turns every missing or broken file into a UserError that names it.
+Every write is atomic (intrada/atomic.py). A read turns every missing or broken file into a UserError
+that names it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import secrets
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from errno import EACCES, EDQUOT, ENAMETOOLONG, ENOSPC, EPERM, EROFS
+from errno import ENAMETOOLONG
 from pathlib import Path
 from typing import Any
 
@@ -22,80 +20,21 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+# written through this module everywhere else
+from intrada.atomic import atomic_file as atomic_file
+from intrada.atomic import atomic_folder as atomic_folder
+from intrada.atomic import write_bytes as write_bytes
+from intrada.atomic import writing as writing
 from intrada.errors import UserError
 
 # Names, never numbers: "00001" must not come back as 1, nor an image called "NA" as missing.
 TEXT_COLUMNS = ("id", "image", "label", "part")
 GREY = [level for level in range(256) for _ in range(3)]  # the palette of a map that is no label
 MAX_ID_BYTES = 200  # of an image's id: a file name may have 255, and the stages add endings
-_UNWRITABLE = (EACCES, EDQUOT, ENOSPC, EPERM, EROFS)
 _EXIF_ORIENTATION = 0x0112
 _PNG_GREY = 0  # colour type in the PNG header
 _IMAGE = "a PNG or JPEG image, 8 bits a channel, pixels upright"
 _IDS = "a PNG whose pixels are ids 0..255 (palette or grey)"
-
-
-def _sibling(path: Path) -> Path:
-    """A free hidden name beside `path`, with its suffix (some writers choose the format by it)."""
-    return path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    """A sibling of `path`, gone afterwards whatever happens; a full or closed disk is a UserError."""
-    temporary = _sibling(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-    except OSError as error:
-        if error.errno not in _UNWRITABLE:
-            raise
-        raise UserError(
-            path,
-            f"cannot be written ({error.strerror})",
-            "a folder that this user may write to, on a disk with room left",
-            "free space or mend the folder's permissions, then run the same command again",
-        ) from error
-    finally:
-        _remove(temporary)
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path; the file written there replaces `path` if the block succeeds.
-
-    Missing parent folders are made. The bytes reach the disk before the name does, so a power cut
-    leaves the old file or the new one. If the block raises, `path` is untouched.
-    """
-    with _temporary(path) as temporary:
-        yield temporary
-        with temporary.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-
-
-@contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary, empty folder that replaces `path`, old content and all, on success.
-
-    The swap takes two renames: a kill between them leaves no `path`, and the old content in a hidden
-    sibling. Files are not forced to the disk one by one (25,000 of them would take minutes).
-    """
-    with _temporary(path) as temporary:
-        temporary.mkdir()
-        yield temporary
-        retired = _sibling(path)
-        if path.exists():
-            path.rename(retired)
-        temporary.rename(path)
-        _remove(retired)
 
 
 def _exists(path: Path) -> bool:
@@ -215,8 +154,7 @@ def write_image(path: Path, bgr: np.ndarray) -> None:
     if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3:
         raise ValueError(f"an image is (H, W, 3) uint8, not {bgr.shape} {bgr.dtype}")
     _, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(data.tobytes())
+    write_bytes(path, data.tobytes())
 
 
 def read_label(path: Path) -> np.ndarray:

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
+from intrada.atomic import writing
 from intrada.errors import UserError
 
 _LONGEST = 60  # characters of a command in a message
@@ -42,9 +43,10 @@ def take(path: Path) -> IO[str] | None:
             "a file of this user's on a disk with locks (flock)",
             "mend the permissions, or move to a disk with locks (a Lustre disk needs the mount option flock)",
         ) from error
-    handle.truncate(0)
-    handle.write(f"process {os.getpid()} on {socket.gethostname()} ({_command()})")
-    handle.flush()
+    name = f"process {os.getpid()} on {socket.gethostname()} ({_command()})"
+    with writing(path):
+        handle.truncate(0)
+        os.write(handle.fileno(), name.encode(errors="backslashreplace"))  # at once: closing must not write
     return handle
 
 

@@ -86,6 +86,11 @@ class Record:
     sizes: dict[str, str]
 
 
+def folders(job: str) -> list[Path]:
+    """Where a run of `job` writes its record."""
+    return [FOLDER / "jobs" / job, FOLDER / "folders"]
+
+
 def values(params: Params, keys: Sequence[str]) -> dict[str, Any]:
     """The values under the dotted `keys`, as JSON has them."""
     whole = params.model_dump(mode="json")
@@ -94,7 +99,7 @@ def values(params: Params, keys: Sequence[str]) -> dict[str, Any]:
 
 def read() -> list[Record]:
     """Every record of this checkout, oldest first; UserError for one that is none."""
-    records = [_read(path) for path in (FOLDER / "jobs").rglob("*.json")]
+    records = [_read(path) for path in (FOLDER / "jobs").rglob("[!.]*.json")]  # no half-written one
     return sorted(records, key=lambda record: record.start)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +13,7 @@ from string import Formatter
 from types import ModuleType
 from typing import Any, get_type_hints
 
-from intrada import fingerprints, params, provenance, tables
+from intrada import atomic, fingerprints, params, provenance, tables
 from intrada.errors import UserError
 from intrada.params_file import load
 from intrada.stage import Choice, Context, In, Out, Round
@@ -42,8 +41,10 @@ def execute(stage: str, params_file: Path, options: Mapping[str, Any]) -> None:
     found = _fingerprints(inputs, marks)
     fingerprint = _fingerprint([name, params.digest(chosen, keys), *_code(stage)], found)
     command = [stage, "--params", str(params_file), *_words(options)]
+    outputs = _outputs(marks, options)
+    atomic.sweep([*(RUNS / name).glob("*/"), *provenance.folders(name), *{path.parent for path in outputs}])
     made = provenance.Run(name, fingerprint, command, provenance.values(chosen, keys))
-    with _logged(name, fingerprint), made.recorded(_sources(inputs, found, marks), _outputs(marks, options)):
+    with _logged(name, fingerprint), made.recorded(_sources(inputs, found, marks), outputs):
         extra = {"context": Context(name, fingerprint, RUNS / name)} if "context" in marks else {}
         module.run(params.select(chosen, keys), **options, **extra)
         if params.digest(load(params_file), keys) != params.digest(chosen, keys):
@@ -175,14 +176,19 @@ def _logged(name: str, fingerprint: str) -> Iterator[None]:
     line = {"stage": name, "start": _now(), "fingerprint": fingerprint, "outcome": "failed"}
     try:
         yield
-        line["outcome"] = "done"
-    finally:
-        line["end"] = _now()
-        LOG.parent.mkdir(parents=True, exist_ok=True)
-        # one write to a file opened for appending: lines of parallel jobs do not mix
-        handle = os.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        os.write(handle, (json.dumps(line) + "\n").encode())
-        os.close(handle)
+    except BaseException:
+        with suppress(OSError):  # a full disk has said so already
+            _append(line)
+        raise
+    with atomic.writing(LOG):
+        _append({**line, "outcome": "done"})
+
+
+def _append(line: Mapping[str, str]) -> None:
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    # unbuffered, so one write to a file opened for appending: lines of parallel jobs do not mix
+    with LOG.open("ab", buffering=0) as log:
+        log.write((json.dumps({**line, "end": _now()}) + "\n").encode())
 
 
 def _now() -> str:

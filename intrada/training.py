@@ -14,10 +14,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from intrada import optimizers, randomness
+from intrada import files, interruption, optimizers, randomness
 from intrada.batches import Batch, training_stream
 from intrada.checkpoints import Checkpoints, State
-from intrada.curves import Curves
+from intrada.curves import Curves, errors_once
 from intrada.errors import UserError
 from intrada.initial import initialise
 from intrada.labels import ClassSet
@@ -190,7 +190,8 @@ def train(
     """Play until `block.iterations` are done, from the newest checkpoint of this very run if there is one.
 
     Returns the curves; the model is in `game`. UserError when a loss, or a weight that is due to enter a
-    checkpoint, is not finite, which keeps the last checkpoint.
+    checkpoint, is not finite, which keeps the last checkpoint; Stopped by a signal, once the iteration
+    under way has its checkpoint.
     """
     block, folder = game.block, context.checkpoints
     checkpoints = Checkpoints(
@@ -201,7 +202,7 @@ def train(
     if (state := checkpoints.load()) is not None:
         game.restore(state)
         curves.restore(state["curves"], game.done)
-    with curves:
+    with files.writing(folder), errors_once(), curves, interruption.postponed() as request:
         steps = range(game.done, block.iterations)
         for _, batches in zip(
             context.progress(steps, block.iterations, "it", game.done),
@@ -212,7 +213,7 @@ def train(
             rates, losses = game.rates(), game.step(batches, domains.supervised)
             _finite(losses, game.done, batches)
             curves.add(game.done, losses, rates)
-            due = checkpoints.due(game.done) or game.done == block.iterations
+            due = checkpoints.due(game.done) or game.done == block.iterations or request.number is not None
             snapshot = snapshots.due(game.done, block.iterations)
             if due or snapshot:
                 _finite_weights(game, batches)
@@ -221,6 +222,7 @@ def train(
             if due:
                 curves.picture(game.done, game.nets, batches.target or batches.labelled)
                 checkpoints.save(game.done, {**game.state(), "curves": curves.state()})
+                request.obey(game.done)
     return curves
 
 

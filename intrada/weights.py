@@ -6,6 +6,7 @@ finite values; what does not fit is listed by name. No file is unpickled beyond 
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 from collections.abc import Callable, Iterable, Mapping
@@ -14,11 +15,12 @@ from typing import Any
 
 import safetensors
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from intrada import files
 from intrada.errors import UserError
-from intrada.files import atomic_file, unreadable
+from intrada.files import unreadable
 from intrada.models.base import Segmenter
 
 SUFFIX = ".safetensors"
@@ -36,8 +38,7 @@ def save_model(path: Path, model: nn.Module, metadata: Mapping[str, str]) -> Non
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     _refuse(path, {"nan or infinite": _not_finite(tensors)}, "lower the learning rate; the old file stands")
     header = {_METADATA: json.dumps(dict(metadata), sort_keys=True)}
-    with atomic_file(path) as temporary:
-        save_file(tensors, temporary, header)
+    files.write_bytes(path, save(tensors, header))
 
 
 def load_model(path: Path, model: nn.Module) -> dict[str, str]:
@@ -91,8 +92,9 @@ def export_published(path: Path, model: Segmenter) -> None:
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     # torch.save puts the name of a path, here a random one, into the file; not that of a handle.
-    with atomic_file(path) as temporary, temporary.open("wb") as handle:
-        torch.save(tensors, handle)
+    data = io.BytesIO()
+    torch.save(tensors, data)
+    files.write_bytes(path, data.getbuffer())
 
 
 def load_weights(path: Path, model: Segmenter) -> None:

@@ -44,6 +44,8 @@ class _Module:
         self.tree = tree
         self.names = dict(_aliases(tree))
         self.called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        # `Popen[str]` is a type and starts nothing
+        self.called |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Subscript)}
         self.safe = SAFE_LOADERS | {
             node.name
             for node in ast.walk(tree)

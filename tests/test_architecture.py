@@ -33,8 +33,8 @@ LAYERS = (
     "batches datasets optimizers weights",
     "models",
     "device device_lock entropy losses metrics params_file pseudo ranking resize selection tables",
-    "files fingerprints labels locks params plain_yaml randomness stage",
-    "errors",
+    "atomic files fingerprints labels locks params plain_yaml randomness stage",
+    "errors interruption",
 )
 LEVEL = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 HEAVY = ("torch", "torchvision", "matplotlib", "timm", "tensorboard")

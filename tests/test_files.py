@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pandas as pd
 import pytest
 
-from intrada import files, fingerprints
+from intrada import atomic, files, fingerprints
 from intrada.errors import UserError
+from tests.definition import ROOT
 
 # ---------------------------------------------------------------- atomic writes
 
@@ -207,3 +211,78 @@ def test_a_stat_fingerprint_changes_with_size_and_time(tree: Path) -> None:
         assert fingerprints.stat_fingerprint(place) == first
         os.utime(tree / "a", (1, 1))
         assert fingerprints.stat_fingerprint(place) != first
+
+
+# ---------------------------------------------------------------- what killed processes leave
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from intrada import files
+with getattr(files, sys.argv[1])(Path(sys.argv[2])) as temporary:
+    (temporary / "half" if temporary.is_dir() else temporary).write_text("half")
+    if sys.argv[3] == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+def writer(kind: str, path: Path, then: str) -> subprocess.Popen[str]:
+    """A process that has begun to write `path`, and then was killed or waits for the end of its stdin."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, kind, path, then], cwd=ROOT, stdin=PIPE, stdout=PIPE, text=True
+    )
+    assert process.stdout and process.stdout.readline() == ("" if then == "killed" else "writing\n")
+    return process
+
+
+@pytest.mark.parametrize("kind", ["atomic_file", "atomic_folder"])
+def test_what_a_killed_process_left_is_swept_and_what_a_live_one_writes_is_not(
+    tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / ".mine.tmp").touch()
+    with (
+        writer(kind, tmp_path / "dead.x", "killed") as dead,
+        writer(kind, tmp_path / "live.x", "waits") as live,
+    ):
+        dead.wait()
+        with files.atomic_file(tmp_path / "own.x") as own:
+            own.touch()
+            assert len(os.listdir(tmp_path)) == 4
+            atomic.sweep([tmp_path, tmp_path / "nowhere"])
+            assert len(os.listdir(tmp_path)) == 3
+        live.communicate()
+    assert sorted(os.listdir(tmp_path)) == [".mine.tmp", "live.x", "own.x"]
+
+
+def test_what_a_process_of_another_machine_writes_is_not_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with writer("atomic_file", tmp_path / "dead.x", "killed") as dead:
+        dead.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "_HOST", "00000000")
+        atomic.sweep([tmp_path])
+    assert len(os.listdir(tmp_path)) == 1
+    atomic.sweep([tmp_path])
+    assert not os.listdir(tmp_path)
+
+
+def test_a_swap_that_fails_brings_the_old_folder_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, rename = tmp_path / "out", Path.rename
+    path.mkdir()
+    (path / "old").touch()
+
+    def full(self: Path, target: Path) -> Path:
+        if target == path and (self / "new").exists():
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    with pytest.raises(UserError, match="out: cannot be written"), files.atomic_folder(path) as temporary:
+        (temporary / "new").touch()
+        monkeypatch.setattr(Path, "rename", full)
+    assert os.listdir(path) == ["old"] and os.listdir(tmp_path) == ["out"]

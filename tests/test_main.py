@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from importlib import import_module
 from pathlib import Path
 from typing import get_type_hints
@@ -88,17 +89,19 @@ def test_the_params_file_is_an_option(checkout: Path, capsys: pytest.CaptureFixt
     assert "other.yaml: no such file" in capsys.readouterr().err
 
 
-def test_an_interrupt_exits_with_130(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_exits_with_128_and_its_number(
+    checkout: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+    code: int,
 ) -> None:
     Path("scores.csv").write_text("image,entropy,pixels_sky\n")
-
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(rank.ranking, "rank", interrupted)
-    assert main(RANK) == 130
-    assert capsys.readouterr().err == "stopped; start the same command again to go on\n"
+    monkeypatch.setattr(rank.ranking, "rank", lambda *_: signal.raise_signal(number))
+    assert main(RANK) == code
+    expected = f"stopped by {number.name}; start the same command again to go on\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_a_fault_of_this_project_keeps_its_traceback(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

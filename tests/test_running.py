@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from intrada import files, provenance, running, tables
+from intrada import atomic, files, provenance, running, tables
 from intrada.errors import UserError
 from intrada.stage import Choice, Context, In, Out
 from intrada.stages import preprocess, rank, score
@@ -272,3 +273,20 @@ def test_the_params_file_may_have_another_name() -> None:
     Path("other.yaml").write_text(yaml.safe_dump(change(tree(), rank__easy_fraction=0)))
     running.execute("rank", Path("other.yaml"), RANK)
     assert set(tables.read(Path("split.csv"), tables.SPLIT)["part"]) == {"hard"}
+
+
+def test_a_stage_first_removes_what_a_killed_one_left_beside_its_outputs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: gone.pid)
+        folders = ["", "runs/rank/0123", "logs/provenance/jobs/rank", "logs/provenance/folders"]
+        left = [atomic._sibling(Path(folder) / "x.json") for folder in folders]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("half")
+    assert provenance.read() == []
+    running.execute("rank", PARAMS, RANK)
+    assert not any(path.exists() for path in left) and len(provenance.read()) == 1

@@ -1,0 +1,41 @@
+"""Ctrl-C in the terminal of a driver, and SIGTERM to all its processes: the stage and the driver both fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+import yaml
+
+from tests.drivers import project as projects
+from tests.drivers.project import DVC, SNAKEMAKE, Project
+
+pytestmark = pytest.mark.drivers
+
+
+def recorded(project: Project) -> object:
+    """What DVC knows of train_inter."""
+    return yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]["train_inter"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", [DVC + ("repro",), SNAKEMAKE], ids=["dvc", "snakemake"])
+def test_a_signal_stops_the_training_with_a_checkpoint_and_the_driver_with_a_failure(
+    project: Project, command: tuple[str, ...], number: signal.Signals
+) -> None:
+    before = recorded(project)
+    # a number of its own: no run of another case has left checkpoints that it could go on from
+    iterations = 400 + number + 10 * len(command)
+    project.set_params(train_inter__iterations=iterations, train_inter__max_iters=iterations)
+    with projects.started(project, *command) as process:
+        projects.wait_for(project, "runs/train_inter/*/checkpoint_*.pt")
+        os.killpg(process.pid, number)
+        output, _ = process.communicate()  # returns when the last of them has closed it
+    log = project.folder / "logs/train_inter.log"
+    said = output + (log.read_text() if command == SNAKEMAKE else "")
+    assert f"by {number.name}; the checkpoint is kept, start the same command again to go on" in said
+    assert process.returncode != 0, output
+    assert (project.executed()[-1]["stage"], project.executed()[-1]["outcome"]) == ("train_inter", "failed")
+    assert "results/train_inter/losses.csv" not in project.contents("results/train_inter")
+    assert recorded(project) == before
