@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from intrada import optimizers, randomness
-from intrada.batches import Batch, training_stream
+from intrada.batches import Batch, ahead, training_stream
 from intrada.checkpoints import Checkpoints, State
 from intrada.curves import Curves
 from intrada.errors import UserError
@@ -205,7 +205,7 @@ def train(
         steps = range(game.done, block.iterations)
         for _, batches in zip(
             context.progress(steps, block.iterations, "it", game.done),
-            _steps(game, domains, seed),
+            ahead(_steps(game, domains, seed)),
             strict=True,
         ):
             batches = batches.to(device)
