@@ -9,6 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 ROWS: dict[str, str] = {
+    "advent_iteration_float32": "benchmarks.rows.advent_iteration_float32",
+    "score_float32": "benchmarks.rows.score_float32",
+    "evaluate_rest": "benchmarks.rows.evaluate_rest",
+    "read_gta5": "benchmarks.rows.read_gta5",
+    "read_cityscapes": "benchmarks.rows.read_cityscapes",
+    "data_wait": "benchmarks.rows.data_wait",
     "checkpoint_share": "benchmarks.rows.checkpoint_share",
 }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,9 @@ from intrada import files, randomness
 from intrada.errors import UserError
 from intrada.labels import IGNORE
 from intrada.params import Augment
+
+Item = TypeVar("Item")
+AHEAD = 2  # batches that are read before they are asked for
 
 
 class Batch(NamedTuple):
@@ -104,9 +109,22 @@ def inference_batches(index: pd.DataFrame, batch_size: int) -> Iterator[Batch]:
 
 
 def counted_batches(index: pd.DataFrame, batch_size: int) -> tuple[Iterator[Batch], int]:
-    """`inference_batches` and how many there are."""
+    """`inference_batches`, read ahead, and how many there are."""
     counts = index.groupby(["width", "height"]).size().tolist()
-    return inference_batches(index, batch_size), sum(-(-count // batch_size) for count in counts)
+    return ahead(inference_batches(index, batch_size)), sum(-(-count // batch_size) for count in counts)
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items in the same order, AHEAD of them made by a thread before they are asked for.
+
+    What making an item raises is raised where that item would have come.
+    """
+    source, end = iter(items), object()
+    with ThreadPoolExecutor(1) as pool:
+        made: deque[Any] = deque(pool.submit(next, source, end) for _ in range(AHEAD))
+        while (item := made.popleft().result()) is not end:
+            made.append(pool.submit(next, source, end))
+            yield item
 
 
 def read_pair(row: pd.Series) -> tuple[np.ndarray, np.ndarray]:

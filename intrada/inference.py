@@ -34,7 +34,7 @@ class Predictor:
 
     def maps(self, batch: Batch) -> list[Tensor]:
         """Each member's logits of the main head, (N, C, h, w), at the network's own resolution."""
-        return [member(member.normalise(batch.image))["main"] for member in self.members]
+        return [member.main_logits(member.normalise(batch.image)) for member in self.members]
 
     def at(self, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """The logits (N, C, height, width) of the ensemble, from the members' `maps`.

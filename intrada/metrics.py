@@ -1,4 +1,4 @@
-"""Confusion matrix and what is read from it. Numpy only, one implementation for all stages."""
+"""Confusion matrix and what is read from it. Numpy only; evaluation.py counts the same with torch."""
 
 from __future__ import annotations
 

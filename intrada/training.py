@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from intrada import files, interruption, optimizers, randomness
-from intrada.batches import Batch, training_stream
+from intrada.batches import Batch, ahead, training_stream
 from intrada.checkpoints import Checkpoints, State
 from intrada.curves import Curves, errors_once
 from intrada.errors import UserError
@@ -206,7 +206,7 @@ def train(
         steps = range(game.done, block.iterations)
         for _, batches in zip(
             context.progress(steps, block.iterations, "it", game.done),
-            _steps(game, domains, seed),
+            ahead(_steps(game, domains, seed)),
             strict=True,
         ):
             batches = batches.to(device)

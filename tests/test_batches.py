@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -183,3 +185,51 @@ def test_inference_batches_hold_one_size() -> None:
     rows = frame([write("0"), write("1", width=4), write("2"), write("3", height=4), write("4", width=4)])
     found = list(batches.inference_batches(rows, 2))
     assert [batch.ids for batch in found] == [["0", "2"], ["1", "4"], ["3"]]
+
+
+def test_what_is_read_ahead_comes_in_its_order_and_ends() -> None:
+    assert list(batches.ahead(range(7))) == list(range(7))
+    assert list(batches.ahead([])) == []
+
+
+def test_no_more_is_read_ahead_than_said() -> None:
+    asked: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            asked.append(number)
+            yield number
+
+    stream = batches.ahead(items())
+    assert asked == []
+    for number in range(10):
+        assert next(stream) == number
+        assert len(asked) <= number + 1 + batches.AHEAD
+    stream.close()
+    assert len(asked) <= 10 + batches.AHEAD
+
+
+def test_an_error_ahead_is_raised_in_its_turn() -> None:
+    def items() -> Iterator[int]:
+        yield 0
+        yield 1
+        raise UserError("image", "broken", "sound ones", "mend it")
+
+    stream = batches.ahead(items())
+    assert [next(stream), next(stream)] == [0, 1]
+    with pytest.raises(UserError, match="broken"):
+        next(stream)
+
+
+def test_a_batch_is_read_while_the_one_before_is_used() -> None:
+    read = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 0
+        read.set()
+        yield 1
+
+    stream = batches.ahead(items())
+    assert next(stream) == 0
+    assert read.wait(timeout=60)  # before the next one is asked for
+    assert list(stream) == [1]

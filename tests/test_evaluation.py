@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from intrada import evaluation, files, labels, tables
 from intrada.entropy import information_map, pixel_entropy
+from intrada.errors import UserError
 from intrada.evaluation import Results, easiest_and_hardest, summary, with_difficulty
 from intrada.inference import Predictor
+from intrada.metrics import confusion_matrix
 from intrada.models.base import Segmenter, upsample
 from intrada.stage import Context
 
@@ -185,3 +187,26 @@ def test_the_means_of_published_tables_stand_beside_each_other() -> None:
     assert found["mIoU"] == found["mIoU_19"] == pytest.approx(100 * (17 + 0.5) / 19)
     assert found["mIoU_16"] == pytest.approx(100 * (14 + 0.5) / 16)
     assert found["mIoU_13"] == pytest.approx(100 * (12 + 0.5) / 13)  # wall's pixels still hurt road
+
+
+@pytest.mark.parametrize("height, width", [(9, 14), (4, 6), (64, 33)])
+def test_confusions_are_those_of_the_argmax_and_the_label(height: int, width: int) -> None:
+    """With ties, which a logit of 0 for both classes makes, and ignored pixels."""
+    random = np.random.default_rng(height)
+    truth = random.choice([0, 1, 255], (height, width)).astype(np.uint8)
+    prediction = says(1, height, width).argmax(0).numpy()
+    found = measure(frame(row(1, 4, 6, truth)))
+    assert np.array_equal(found.confusions[0], confusion_matrix(truth, prediction, 2))
+    assert found.confusions.dtype == np.int64
+
+
+def test_of_equal_logits_the_first_class_is_predicted() -> None:
+    """What lets `max` stand for `argmax`: both take the first of equals."""
+    logits = torch.from_numpy(np.random.default_rng(1).integers(0, 3, (19, 40, 50))).float()
+    assert np.array_equal(logits.max(0).indices.numpy(), logits.numpy().argmax(0))
+
+
+def test_a_label_with_a_value_that_is_no_class_is_refused() -> None:
+    truth = np.array([[0, 1, 255], [2, 254, 0]])
+    with pytest.raises(UserError, match=r"1_label.png: the values \[2, 254\]"):
+        measure(frame(row(1, 4, 6, truth)))

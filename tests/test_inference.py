@@ -6,6 +6,7 @@ from torch import Tensor
 
 from intrada.batches import Batch
 from intrada.inference import Predictor
+from intrada.models import MODELS, build_model
 from intrada.models.base import Segmenter
 
 IMAGE = Batch(["a"], torch.zeros((1, 3, 1, 1), dtype=torch.uint8), torch.zeros((1, 1, 1), dtype=torch.int64))
@@ -52,3 +53,19 @@ def test_a_probability_of_0_has_a_finite_logarithm() -> None:
 
 def test_one_model_alone_keeps_its_logits() -> None:
     assert Predictor([Says(9.0, 0.0, 0.0)]).predict(IMAGE).flatten().tolist() == [9.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_main_logits_alone_are_the_same_bits_and_leave_the_other_head_out(name: str) -> None:
+    if name == "efficientnet_lite0":
+        pytest.importorskip("timm")
+    options = {"backbone": "resnet18"} if name == "deeplabv2" else {}
+    network = build_model(name, 3, options).eval()
+    main, aux = (getattr(network, head) for head in network.head_names)
+    ran = [0, 0]
+    for number, head in enumerate((main, aux)):
+        head.register_forward_hook(lambda *_, number=number: ran.__setitem__(number, ran[number] + 1))
+    images = network.normalise(torch.randint(256, (2, 3, 40, 64), dtype=torch.uint8))
+    with torch.inference_mode():
+        assert torch.equal(network.main_logits(images), network(images)["main"])
+    assert ran == [2, 1]

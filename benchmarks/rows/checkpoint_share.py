@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from benchmarks import Row
+from benchmarks import Row, timing
 from intrada import estimate, params_file
 from intrada.checkpoints import Checkpoints
 from intrada.training import Step
@@ -29,18 +26,9 @@ def measure() -> Row:
     batches = [estimate.any_batch(block.batch_size, (size[0], size[1]), device) for _ in range(2)]
     step = Step(batches[0], batches[1], None)
     game.step(step)
-    iteration = _median(lambda: game.step(step), ITERATIONS)
+    iteration = timing.median(lambda: game.step(step), ITERATIONS)
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(Path(folder), block.checkpoint_every, 60.0, block.checkpoints_kept)
-        save = _median(lambda: checkpoints.save(game.done, game.state()), SAVES)
+        save = timing.median(lambda: checkpoints.save(game.done, game.state()), SAVES)
     between = block.checkpoint_every * iteration
     return Row("checkpoint_share", save, between, save / (between + save), "s", "under 0.02")
-
-
-def _median(work: Callable[[], object], times: int) -> float:
-    seconds = []
-    for _ in range(times):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)

@@ -25,6 +25,14 @@ class Segmenter(nn.Module, ABC):
         The logits are at the network's own resolution; `upsample` brings them to the image's size.
         """
 
+    def main_logits(self, images: Tensor) -> Tensor:
+        """The "main" logits of `forward` alone, all that inference looks at: (N, C, h, w), the same bits.
+
+        A network whose `aux` head is not on the way there overrides this, to leave that head out.
+        """
+        logits: Tensor = self(images)["main"]
+        return logits
+
     @abstractmethod
     def normalise(self, images: Tensor) -> Tensor:
         """images (N, 3, H, W) BGR in 0..255, uint8 or float -> float32, what `forward` expects."""

@@ -71,9 +71,19 @@ class DeepLabV2(Segmenter):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W) -> {"main", "aux"}: (N, C, h, w), with h about H / 8 + 1 and w alike."""
-        stem = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        inner = self.layer3(self.layer2(self.layer1(stem)))
+        inner = self._inner(images)
         return {"main": self.layer6(self.layer4(inner)), "aux": self.layer5(inner)}
+
+    def main_logits(self, images: Tensor) -> Tensor:
+        """As in Segmenter, without layer5."""
+        logits: Tensor = self.layer6(self.layer4(self._inner(images)))
+        return logits
+
+    def _inner(self, images: Tensor) -> Tensor:
+        """What layer5 looks at: (N, 1024, h, w), of smaller backbones fewer channels."""
+        stem = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        features: Tensor = self.layer3(self.layer2(self.layer1(stem)))
+        return features
 
     def normalise(self, images: Tensor) -> Tensor:
         """Subtracts the mean colour in float32; the result has the dtype of the network."""

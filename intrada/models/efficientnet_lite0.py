@@ -63,12 +63,21 @@ class EfficientNetLite0(Segmenter):
         self.main = SummedConvolutions(MAIN_CHANNELS, num_classes, DILATIONS)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
+        inner = self._inner(images)
+        return {"main": self.main(self.blocks[MAIN_STAGE](inner)), "aux": self.aux(inner)}
+
+    def main_logits(self, images: Tensor) -> Tensor:
+        """As in Segmenter, without the head `aux`."""
+        logits: Tensor = self.main(self.blocks[MAIN_STAGE](self._inner(images)))
+        return logits
+
+    def _inner(self, images: Tensor) -> Tensor:
         # channels last: a training step on a CPU is a quarter faster (depthwise convolutions, backward)
         images = images.contiguous(memory_format=torch.channels_last)
-        features = self.bn1(self.conv_stem(images))
+        features: Tensor = self.bn1(self.conv_stem(images))
         for stage in self.blocks[: AUX_STAGE + 1]:
             features = stage(features)
-        return {"main": self.main(self.blocks[MAIN_STAGE](features)), "aux": self.aux(features)}
+        return features
 
     def normalise(self, images: Tensor) -> Tensor:
         """BGR to RGB, and 0..255 to -1..1."""

@@ -51,10 +51,19 @@ class Small(Segmenter):
         self.main = SummedConvolutions(BLOCKS[-1][0], num_classes, DILATIONS)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        features = self.stem(images)
+        inner = self._inner(images)
+        return {"main": self.main(self.blocks[-1](inner)), "aux": self.aux(inner)}
+
+    def main_logits(self, images: Tensor) -> Tensor:
+        """As in Segmenter, without the head `aux`."""
+        logits: Tensor = self.main(self.blocks[-1](self._inner(images)))
+        return logits
+
+    def _inner(self, images: Tensor) -> Tensor:
+        features: Tensor = self.stem(images)
         for block in self.blocks[:-1]:
             features = block(features)
-        return {"main": self.main(self.blocks[-1](features)), "aux": self.aux(features)}
+        return features
 
     def normalise(self, images: Tensor) -> Tensor:
         """Scales 0..255 to -1..1."""

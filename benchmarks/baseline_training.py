@@ -1,0 +1,102 @@
+"""One iteration of AdvEnt as a textbook has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmarks.baseline import Size, enlarged, information
+from benchmarks.baseline_network import DeepLab, discriminator
+from intrada.params import Training
+
+HEADS = ("aux", "main")  # in the order of the network's outputs
+SOURCE, TARGET = 0.0, 1.0
+IGNORED = 255
+
+
+class AdvEnt:
+    """Networks and optimisers that start from given weights; `rates` are set before each iteration."""
+
+    def __init__(self, block: Training, classes: int, state: Mapping[str, dict[str, Tensor]]) -> None:
+        """block: its numbers; state: state dicts of "segmenter", and of the discriminators by head."""
+        self.block = block
+        self.network = DeepLab(classes)
+        self.network.load_state_dict(state["segmenter"])
+        self.network.train()
+        self.judges = {head: discriminator(classes, block.discriminator.width).train() for head in HEADS}
+        for head, judge in self.judges.items():
+            judge.load_state_dict(state[head])
+        self.momentum: dict[nn.Parameter, Tensor] = {}
+        self.judge_optimizers = [
+            torch.optim.Adam(judge.parameters(), lr=block.discriminator.lr, betas=(0.9, 0.99))
+            for judge in self.judges.values()
+        ]
+
+    def iteration(self, source: Tensor, label: Tensor, target: Tensor) -> dict[str, float]:
+        """source, target (1, 3, H, W) float32, label (1, H, W) int64; the losses without their weights."""
+        size = (source.shape[3], source.shape[2])
+        for net in (self.network, *self.judges.values()):
+            net.zero_grad()
+        self._freeze_judges(True)
+        weights = self.block.weights
+
+        source_logits = self._predict(source, size)
+        found = {f"seg_{head}": cross_entropy(logits, label) for head, logits in source_logits.items()}
+        (weights.seg.main * found["seg_main"] + weights.seg.aux * found["seg_aux"]).backward()  # type: ignore[no-untyped-call]
+
+        target_logits = self._predict(target, size)
+        for head, logits in target_logits.items():
+            found[f"fool_{head}"] = called(self.judges[head](information(logits)), SOURCE)
+        (weights.target.main * found["fool_main"] + weights.target.aux * found["fool_aux"]).backward()  # type: ignore[no-untyped-call]
+
+        self._freeze_judges(False)
+        for name, maps, domain in (("source", source_logits, SOURCE), ("target", target_logits, TARGET)):
+            for head, logits in maps.items():
+                loss = called(self.judges[head](information(logits.detach())), domain)
+                (loss / 2).backward()  # type: ignore[no-untyped-call]
+                found[f"judge_{name}_{head}"] = loss
+
+        self._move()
+        return {name: loss.item() for name, loss in found.items()}
+
+    def _predict(self, images: Tensor, size: Size) -> dict[str, Tensor]:
+        return {
+            head: enlarged(logits, size) for head, logits in zip(HEADS, self.network(images), strict=True)
+        }
+
+    def _freeze_judges(self, frozen: bool) -> None:
+        for judge in self.judges.values():
+            judge.requires_grad_(not frozen)
+
+    @torch.no_grad()
+    def _move(self) -> None:
+        """SGD as torch 0.4.1 has it, which moves a weight as often as it is listed; Adam for the judges."""
+        chosen = self.block.optimizer
+        heads = [*self.network.layer5.parameters(), *self.network.layer6.parameters()]
+        for weights, rate in (
+            (self.network.listed_weights(), chosen.lr),
+            (heads, chosen.heads_lr_multiplier * chosen.lr),
+        ):
+            for weight in weights:
+                assert weight.grad is not None
+                gradient = weight.grad.add_(weight, alpha=chosen.weight_decay)
+                if weight not in self.momentum:
+                    self.momentum[weight] = torch.zeros_like(weight)
+                velocity = self.momentum[weight].mul_(chosen.momentum).add_(gradient)
+                weight.sub_(velocity, alpha=rate)
+        for optimizer in self.judge_optimizers:
+            optimizer.step()
+
+
+def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """Mean over the labelled pixels, which are gathered from logits with the classes last."""
+    known = label != IGNORED
+    return functional.cross_entropy(logits.permute(0, 2, 3, 1).contiguous()[known], label[known])
+
+
+def called(verdict: Tensor, domain: float) -> Tensor:
+    """Binary cross entropy against one domain everywhere."""
+    return functional.binary_cross_entropy_with_logits(verdict, torch.full_like(verdict, domain))

@@ -1,0 +1,97 @@
+"""Data to measure with, drawn and prepared in a temporary folder: never the user's.
+
+The large images are streets of the toy city drawn at half their size and enlarged, for the time to decode
+a PNG depends on what it shows: noise takes longer, flat colour less. So drawn they are PNGs of 2.3 MB
+(GTA5) and 2.6 MB (Cityscapes), the real ones' sizes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from intrada import files, randomness, tables
+from intrada.datasets import toycity
+from intrada.datasets.toycity_look import SOURCE, TARGET, Domain, Weather
+from intrada.datasets.toycity_scene import draw
+from intrada.params import Params
+from intrada.stage import Context
+from intrada.stages import preprocess
+
+GTA5_SIZE, CITYSCAPES_SIZE = (1914, 1052), (2048, 1024)
+SEED = 1
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """An empty folder that is the working directory, for indexes hold relative paths; the path `.` to it."""
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        yield Path()
+
+
+def context(folder: Path) -> Context:
+    """For a stage that is run in `folder`."""
+    return Context("benchmark", "0" * 32, folder / "runs")
+
+
+def resized(params: Params, size: tuple[int, int]) -> Params:
+    """The same params with images of `size` (width, height) for the network."""
+    blocks = {
+        name: getattr(params.preprocess, name).model_copy(update={"size": list(size)})
+        for name in ("source", "target", "val")
+    }
+    return params.model_copy(update={"preprocess": params.preprocess.model_copy(update=blocks)})
+
+
+def write_gta5(root: Path, images: int) -> list[tuple[Path, Path]]:
+    """Draw `images` pairs of image and label (PNG, ids) in GTA5's layout; their paths."""
+    names = [f"{number + 1:05d}.png" for number in range(images)]
+    pairs = [(root / "images" / name, root / "labels" / name) for name in names]
+    return _write(pairs, SOURCE, GTA5_SIZE)
+
+
+def write_cityscapes(root: Path, images: int, split: str) -> list[tuple[Path, Path]]:
+    """The same in the layout of Cityscapes, `split` being train or val."""
+    stems = [f"bonn_{number:06d}_000019" for number in range(images)]
+    pictures = [root / f"leftImg8bit/{split}/bonn/{stem}_leftImg8bit.png" for stem in stems]
+    labels = [root / f"gtFine/{split}/bonn/{stem}_gtFine_labelIds.png" for stem in stems]
+    return _write(list(zip(pictures, labels, strict=True)), TARGET, CITYSCAPES_SIZE)
+
+
+def write_toycity(params: Params, folder: Path, images: int) -> dict[str, Path]:
+    """The toy city as its stage draws it, `images` of each domain: the roots of "source" and "target"."""
+    found = params.toycity
+    assert found.source and found.target
+    roots = {"source": folder / "raw_source", "target": folder / "raw_target"}
+    toycity.write_source(roots["source"], SEED, images, found.source.size)
+    toycity.write_target(roots["target"], SEED, images, images, found.target.size)
+    return roots
+
+
+def prepared(params: Params, domain: str, root: Path, folder: Path) -> pd.DataFrame:
+    """What the stage preprocess makes of `root`: its index."""
+    index = folder / domain / "index.csv"
+    preprocess.run(
+        params, domain, root, index, folder / domain / "images", folder / f"{domain}_labels", context(folder)
+    )
+    return files.read_csv(index, tables.INDEX_COLUMNS)
+
+
+def _write(pairs: list[tuple[Path, Path]], domain: Domain, size: tuple[int, int]) -> list[tuple[Path, Path]]:
+    for number, (image, label) in enumerate(pairs):
+        half = (size[0] // 2, size[1] // 2)
+        colours, ids = draw(randomness.stream(SEED, "benchmark", number), domain, Weather(), half)
+        for path, pixels in (
+            (image, cv2.resize(colours, size, interpolation=cv2.INTER_CUBIC)[:, :, ::-1]),
+            (label, cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST)),
+        ):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.ascontiguousarray(pixels)).save(path)
+    return pairs
