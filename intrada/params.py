@@ -41,17 +41,20 @@ _LARGEST = 1e18  # so that the product of two (learning rate and its multiplier)
 
 
 def _path_text(value: str) -> str:
-    """A path that a shell takes for one word and a program for no option: dvc.yaml puts it into commands."""
-    # combining marks (M) are parts of letters; ~ would be the home folder to a shell, and no folder to Python
+    """A path that a shell takes for one word and a program for no option.
+
+    dvc.yaml puts it into commands, between single quotes: so spaces may stand in it, and no quote.
+    """
+    # combining marks (M) are parts of letters; ~ would be the home folder to a person, and none to Python
     wrong = [
-        char for char in value if char not in "/._-+=@,:%" and unicodedata.category(char)[0] not in "LMN"
+        char for char in value if char not in " /._-+=@,:%" and unicodedata.category(char)[0] not in "LMN"
     ]
-    if wrong or not value or value[0] in "-=":
-        found = f"{wrong[0]!r} in it" if wrong else f"begins with {value[0]!r}" if value else "empty"
+    if wrong or not value or value[0] in "-= " or value[-1] == " ":
+        where = f"{wrong[0]!r} in it" if wrong else f"{value!r}"
         raise ValueError(
-            f"{found}, but it stands in the commands of dvc.yaml unquoted: allowed are letters, digits and "
-            "/ . _ - + = @ , : %, the first no - or =; give another place a link: "
-            "ln -s '/my disk/gta5' data/raw/gta5"
+            f"{where}, but it stands in the commands of dvc.yaml: allowed are letters, digits, spaces within "
+            "and / . _ - + = @ , : %, the first no - or =; give another place a link: "
+            "ln -s '/disk (old)/gta5' data/raw/gta5"
         )
     return value
 

@@ -41,9 +41,17 @@ def test_without_target_labels_and_killed_midway_all_bytes_are_the_same(
 
 
 def _without_target_labels(first: Project, folder: Path) -> Project:
-    """The same raw data as data of one's own, less every label of the target's training images."""
-    project = projects.make(folder)
-    shutil.copytree(first.folder / "data/raw", folder / "data/raw")
-    shutil.rmtree(folder / "data/raw/toycity/cityscapes/gtFine/train")
-    project.set_params(toycity={})
+    """The same raw data as data of one's own, less every label of the target's training images.
+
+    They lie on another disk, so to say: behind a link, in a folder with a space in its name.
+    """
+    project = projects.make(folder / "checkout")
+    disk, link = folder / "disk", project.folder / "data/raw/my disk"
+    shutil.copytree(first.folder / "data/raw/toycity", disk)
+    shutil.rmtree(disk / "cityscapes/gtFine/train")
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(disk)
+    roots = {"source": "gta5", "target": "cityscapes", "val": "cityscapes"}
+    changes = {f"preprocess__{domain}__root": f"data/raw/my disk/{name}" for domain, name in roots.items()}
+    project.set_params(toycity={}, **changes)
     return project
