@@ -17,6 +17,11 @@ settings.register_profile("no_deadline", deadline=None)
 settings.load_profile("no_deadline")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that no worker is left alone with them at the end."""
+    items.sort(key=lambda item: "drivers" not in item.path.parts)
+
+
 @pytest.fixture
 def params_tree() -> dict[str, Any]:
     """A valid params tree of one's own."""

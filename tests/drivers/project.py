@@ -23,6 +23,10 @@ DVC = (sys.executable, "-m", "dvc")
 SNAKEMAKE = (sys.executable, "-m", "snakemake", "--cores", "all")
 TRAINING = ("train_source", "train_inter", "train_intra")
 Driver = Callable[["Project"], subprocess.CompletedProcess[str]]
+# the intra model is evaluated twice: alone, and beside the other snapshots of its run
+AFTER_LAMBDA = [
+    "evaluate@intra", "evaluate_snapshots@intra", "pseudo_label", "rank", "report", "train_intra",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -163,3 +167,8 @@ def _preset() -> str:
 
 
 DRIVERS: dict[str, Driver] = {"dvc": Project.dvc, "snakemake": Project.snakemake}
+
+
+def by(project: Project, driver: str) -> Callable[[], subprocess.CompletedProcess[str]]:
+    """A run of `driver`, to be called."""
+    return lambda: DRIVERS[driver](project)
