@@ -19,8 +19,11 @@ def recorded(project: Project) -> object:
     return yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]["train_inter"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("command", [DVC + ("repro",), SNAKEMAKE], ids=["dvc", "snakemake"])
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [(DVC + ("repro",), signal.SIGINT), (SNAKEMAKE, signal.SIGTERM)],
+    ids=["dvc-SIGINT", "snakemake-SIGTERM"],
+)
 def test_a_signal_stops_the_training_with_a_checkpoint_and_the_driver_with_a_failure(
     project: Project, command: tuple[str, ...], number: signal.Signals
 ) -> None:
