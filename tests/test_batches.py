@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from intrada import batches, files, tables
-from intrada.batches import Batch, Endless
+from intrada.batches import Batch, Endless, ahead
 from intrada.errors import UserError
 from intrada.params import Augment
 
