@@ -120,9 +120,7 @@ def ahead(items: Iterable[Item]) -> Iterator[Item]:
     What making an item raises is raised where that item would have come.
     """
     source, end = iter(items), object()
-    # a thread of Python's asks for as many threads of torch as there are cores, unless told
-    threads = torch.get_num_threads()
-    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
+    with ThreadPoolExecutor(1) as pool:
         made: deque[Any] = deque(pool.submit(next, source, end) for _ in range(AHEAD))
         while (item := made.popleft().result()) is not end:
             made.append(pool.submit(next, source, end))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from intrada import batches, files, tables
-from intrada.batches import Batch, Endless, ahead
+from intrada.batches import Batch, Endless
 from intrada.errors import UserError
 from intrada.params import Augment
 
@@ -233,10 +233,3 @@ def test_a_batch_is_read_while_the_one_before_is_used() -> None:
     assert next(stream) == 0
     assert read.wait(timeout=60)  # before the next one is asked for
     assert list(stream) == [1]
-
-
-def test_the_reading_thread_asks_for_as_many_threads_of_torch_as_the_main_one() -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    assert list(ahead(torch.get_num_threads() for _ in range(3))) == [1, 1, 1]
-    torch.set_num_threads(before)
