@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from intrada import files
+from intrada import files, selection
 from intrada.batches import Batch, ahead, counted_batches, inference_batches
-from intrada.entropy import image_entropy, information_map, pixel_entropy
+from intrada.entropy import image_entropy, information_map, pixel_entropy, self_information
 from intrada.errors import UserError
 from intrada.inference import Predictor
 from intrada.labels import IGNORE, ClassSet, reported
@@ -63,6 +63,28 @@ def measure(
                 one = [each[image : image + 1] for each in maps]
                 confusions[number][truth.place] = _confusion(predictor, one, truth)
     return [Results(each, np.stack(found)) for each, found in zip(entropy, confusions, strict=True)]
+
+
+@torch.inference_mode()
+def information(
+    predictors: Sequence[Predictor],
+    index: pd.DataFrame,
+    batch_size: int,
+    device: torch.device,
+    context: Context,
+) -> list[float]:
+    """`selection.information` of each predictor over the images of `index`, all of which weigh alike."""
+    probability: list[NDArray[np.float64]] = [np.zeros(1)] * len(predictors)
+    entropy = np.zeros(len(predictors))
+    for batch in context.progress(*counted_batches(index, batch_size), "batch"):
+        batch = batch.to(device)
+        for number, predictor in enumerate(predictors):
+            probabilities = predictor.predict(batch).softmax(1)
+            mean = probabilities.mean((2, 3)).double().sum(0).cpu().numpy()
+            probability[number] = probability[number] + mean
+            entropy[number] += float(image_entropy(self_information(probabilities)).double().sum())
+    sums = zip(probability, entropy, strict=True)
+    return [selection.information(each / len(index), float(sure) / len(index)) for each, sure in sums]
 
 
 def with_difficulty(index: pd.DataFrame, entropy: NDArray[np.float64]) -> pd.DataFrame:

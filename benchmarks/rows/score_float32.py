@@ -15,7 +15,7 @@ from intrada import labels, params_file
 from intrada.batches import inference_batches
 from intrada.inference import Predictor
 from intrada.models import build_model
-from intrada.stages.score import score
+from intrada.scoring import score
 
 PRESET = Path("presets/gta5_to_cityscapes.yaml")
 SIZE = (1024, 512)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import pandas as pd
-import torch
-from numpy.typing import NDArray
 
 from intrada import evaluation, files, labels, selection, tables, weights
-from intrada.batches import counted_batches
 from intrada.device import prepare
-from intrada.entropy import image_entropy, self_information
-from intrada.inference import Predictor, load_for_inference
+from intrada.inference import load_for_inference
 from intrada.metrics import miou
 from intrada.params import Params
 from intrada.stage import Choice, Context, In, Out
@@ -47,7 +42,7 @@ def run(
     rows: list[tuple[int, float, float]] = []
     for some in (paths[i : i + TOGETHER] for i in range(0, len(paths), TOGETHER)):
         predictors = [load_for_inference(params, classes, [path], device) for path in some]
-        sure = _information(predictors, sample, block.batch_size, device, context)
+        sure = evaluation.information(predictors, sample, block.batch_size, device, context)
         right = evaluation.measure(predictors, evaluated, block.batch_size, device, context)
         for path, information, results in zip(some, sure, right, strict=True):
             iteration = int(weights.read_metadata(path)["iteration"])
@@ -59,25 +54,3 @@ def run(
         places = np.flatnonzero(chosen[rule])
         with files.atomic_file(out) as temporary:
             shutil.copyfile(paths[int(places[0]) if len(places) else -1], temporary)
-
-
-@torch.inference_mode()
-def _information(
-    predictors: Sequence[Predictor],
-    index: pd.DataFrame,
-    batch_size: int,
-    device: torch.device,
-    context: Context,
-) -> list[float]:
-    """selection.information of each predictor over the images of `index`, all of which weigh alike."""
-    probability: list[NDArray[np.float64]] = [np.zeros(1)] * len(predictors)
-    entropy = np.zeros(len(predictors))
-    for batch in context.progress(*counted_batches(index, batch_size), "batch"):
-        batch = batch.to(device)
-        for number, predictor in enumerate(predictors):
-            probabilities = predictor.predict(batch).softmax(1)
-            mean = probabilities.mean((2, 3)).double().sum(0).cpu().numpy()
-            probability[number] = probability[number] + mean
-            entropy[number] += float(image_entropy(self_information(probabilities)).double().sum())
-    sums = zip(probability, entropy, strict=True)
-    return [selection.information(each / len(index), float(sure) / len(index)) for each, sure in sums]

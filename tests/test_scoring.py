@@ -1,4 +1,4 @@
-"""The loop of the stage score by itself; tests/test_stages.py runs the stage."""
+"""The loop over the images by itself; tests/test_stages.py runs the stage."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 
 from intrada import files, labels, tables
 from intrada.inference import Predictor
+from intrada.scoring import score
 from intrada.stage import Context
-from intrada.stages.score import score
 from tests.tiny_segmenter import build
 
 CLASSES = labels.class_set(["sky", "road", "car"])
