@@ -17,9 +17,10 @@ MAIN = workflow.is_main_process
 try:
     if Path.cwd() != ROOT.resolve():  # dvc.yaml's paths are relative to it
         raise UserError("Snakefile", f"started in {Path.cwd()}", "the project's folder", f"cd '{ROOT}'")
-    validate.load(ROOT / "params.yaml")  # a wrong params file stops here, before anything runs
+    CHOSEN = validate.load(ROOT / "params.yaml")  # a wrong params file stops here, before anything runs
     CHECKOUT = bridge.hold_lock() if MAIN and not workflow.dryrun else None
-    STAGES = bridge.stages(ROOT, fresh=MAIN, dry=workflow.dryrun)
+    ON_CPU = CHOSEN.compute.device == "cpu"  # then jobs share the cores, and no GPU slot is taken
+    STAGES = bridge.stages(ROOT, fresh=MAIN, dry=workflow.dryrun, on_cpu=ON_CPU)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

@@ -46,6 +46,15 @@ def _own() -> device_lock.Held:
     return held
 
 
+def uses_bf16(compute: Compute, device: torch.device) -> bool:
+    """Whether convolutions compute in bfloat16: as asked; with `precision: auto`, if the device has it."""
+    if compute.precision == "auto":
+        if device.type == "cuda":
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        return bool(torch.cpu._is_avx512_bf16_supported())
+    return compute.precision == "bf16"
+
+
 def _set_arithmetic(compute: Compute) -> None:
     """What CUDA may do with float32: see docs/determinism.md. On a CPU it changes nothing."""
     torch.backends.cudnn.allow_tf32 = compute.tf32

@@ -116,9 +116,9 @@ def segmenter_optimizer(
         allowed = "once, or published together with sgd"
         raise UserError("optimizer.multiplicity", f"{multiplicity!r} with {name}", allowed, "set it to once")
     if name == "sgd":
-        return SGD(groups, lr, momentum, weight_decay=weight_decay)
+        return SGD(groups, lr, momentum, weight_decay=weight_decay, fused=_fused(groups))
     if name == "adamw":
-        return AdamW(groups, lr, weight_decay=weight_decay)
+        return AdamW(groups, lr, weight_decay=weight_decay, fused=_fused(groups))
     raise UserError("optimizer.name", repr(name), "sgd, adamw", "name one of these")
 
 
@@ -126,4 +126,10 @@ def discriminator_optimizer(
     discriminator: nn.Module, lr: float, betas: tuple[float, float] = ADAM_BETAS
 ) -> Adam:
     """Adam of one or more discriminators: each weight once, no weight decay."""
-    return Adam([{"params": list(discriminator.parameters()), MULTIPLIER: 1.0}], lr, betas)
+    groups: list[dict[str, Any]] = [{"params": list(discriminator.parameters()), MULTIPLIER: 1.0}]
+    return Adam(groups, lr, betas, fused=_fused(groups))
+
+
+def _fused(groups: list[dict[str, Any]]) -> bool:
+    """Whether torch has a fused step for these weights: everywhere but where nothing is computed."""
+    return not any(weight.is_meta for group in groups for weight in group["params"])

@@ -90,6 +90,8 @@ class Compute(Block):
     threads: Count  # of one training or inference process on a CPU; other counts round differently
     deterministic: bool  # on CUDA; a CPU always is
     tf32: bool  # on CUDA: convolutions and matrix products of rounded inputs
+    precision: Literal["auto", "float32", "bf16"]  # of convolutions; auto: bf16 where the device has it
+    channels_last: bool  # memory layout of the networks
 
 
 class ToySource(Block):

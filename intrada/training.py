@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat, starmap
 from pathlib import Path
 from types import ModuleType
@@ -18,11 +18,12 @@ from intrada import files, interruption, optimizers, randomness
 from intrada.batches import Batch, ahead, training_stream
 from intrada.checkpoints import Checkpoints, State
 from intrada.curves import Curves, errors_once
+from intrada.device import uses_bf16
 from intrada.errors import UserError
 from intrada.initial import initialise
 from intrada.labels import ClassSet
 from intrada.methods import method
-from intrada.methods.base import Losses, Nets, supervised
+from intrada.methods.base import Group, Nets, supervised
 from intrada.models import build_model, discriminator
 from intrada.params import Heads, LossWeights, Params, Training
 from intrada.snapshots import Snapshots
@@ -76,13 +77,15 @@ class Game:
         heads = ("main", "aux") if self.method.ADVERSARIAL else ()
         judges = {head: discriminator.build(len(classes), block.discriminator.width) for head in heads}
         self.nets = Nets(segmenter, nn.ModuleDict(judges))
-        self.block = block
+        self.block, self.compute = block, params.compute
         self.done = 0
 
     def start(self, device: torch.device) -> None:
         """Move the networks to `device`, in train mode, and make the optimisers."""
+        layout = torch.channels_last if self.compute.channels_last else torch.contiguous_format
         for net in (self.nets.segmenter, self.nets.discriminators):
-            net.to(device).train()
+            net.to(device, memory_format=layout).train()  # type: ignore[call-overload]
+        self.nets = replace(self.nets, bf16=uses_bf16(self.compute, device))
         chosen = self.block.optimizer
         self.optimizer = optimizers.segmenter_optimizer(
             self.nets.segmenter,
@@ -158,24 +161,31 @@ def play(
     return back_propagate(way.losses(nets, source, target, weights))
 
 
-def back_propagate(groups: Iterable[Losses]) -> dict[str, Tensor]:
+def back_propagate(groups: Iterable[Group]) -> dict[str, Tensor]:
     """Back-propagate losses group by group; returns them unweighted, by name.
 
     A group without any weight is recorded only.
     """
     record: dict[str, Tensor] = {}
     for group in groups:
-        if any(loss.weight for loss in group.values()):
-            total: Tensor = sum((loss.weight * loss.value for loss in group.values()), start=torch.zeros(()))
-            total.backward()  # type: ignore[no-untyped-call]
-        record |= {name: loss.value.detach() for name, loss in group.items()}
+        record |= _back_propagate(group)
+        del group  # so that the next group begins with this one's graph gone
     return record
 
 
-def extra_losses(nets: Nets, batch: Batch, weights: Heads) -> Iterator[Losses]:
+def _back_propagate(group: Group) -> dict[str, Tensor]:
+    losses = group.losses
+    if any(loss.weight for loss in losses.values()):
+        total: Tensor = sum((loss.weight * loss.value for loss in losses.values()), start=torch.zeros(()))
+        trained = [weight for weight in group.network.parameters() if weight.requires_grad]
+        total.backward(retain_graph=group.shared, inputs=trained)  # type: ignore[no-untyped-call]
+    return {name: loss.value.detach() for name, loss in losses.items()}
+
+
+def extra_losses(nets: Nets, batch: Batch, weights: Heads) -> Iterator[Group]:
     """Cross entropy of labelled images that no discriminator sees: extra_main, extra_aux."""
-    losses = supervised(nets.predict(batch), batch.label, weights)
-    yield {name.replace("seg_", "extra_"): loss for name, loss in losses.items()}
+    group = supervised(nets, nets.predict(batch), batch.label, weights)
+    yield group._replace(losses={name.replace("seg_", "extra_"): each for name, each in group.losses.items()})
 
 
 def train(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from intrada import device, device_lock
-from intrada.device import prepare
+from intrada.device import prepare, uses_bf16
 from intrada.errors import UserError
 from intrada.params import Compute
 from tests import processes
@@ -19,7 +19,12 @@ UUIDS = ("6c6b6e2f-0000-0000-0000-000000000001", "6c6b6e2f-0000-0000-0000-000000
 
 
 def compute(device: str, threads: int) -> Compute:
-    return Compute(device=device, threads=threads, deterministic=False, tf32=False)  # type: ignore[arg-type]
+    return Compute.model_validate(
+        {
+            "device": device, "threads": threads, "deterministic": False, "tf32": False,
+            "precision": "float32", "channels_last": False,
+        }
+    )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -88,8 +93,18 @@ def test_the_number_of_threads_is_set() -> None:
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_params_say_what_cuda_may_do_with_float32(asked: bool) -> None:
-    prepare(Compute(device="cpu", threads=1, deterministic=asked, tf32=asked))
+    prepare(compute("cpu", 1).model_copy(update={"deterministic": asked, "tf32": asked}))
     assert torch.are_deterministic_algorithms_enabled() == torch.backends.cudnn.deterministic == asked
     assert torch.backends.cudnn.allow_tf32 == asked
     assert torch.get_float32_matmul_precision() == ("high" if asked else "highest")
     prepare(compute("cpu", 1))
+
+
+def test_bf16_is_used_where_it_is_asked_for_and_by_auto_where_the_device_is_made_for_it() -> None:
+    cpu = torch.device("cpu")
+
+    def used(precision: str) -> bool:
+        return uses_bf16(compute("cpu", 1).model_copy(update={"precision": precision}), cpu)
+
+    assert used("bf16") and not used("float32")
+    assert used("auto") == torch.cpu._is_avx512_bf16_supported()

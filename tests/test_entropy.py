@@ -61,13 +61,22 @@ def test_information_map_widens_before_the_softmax() -> None:
     )
 
 
-def test_information_map_is_the_self_information_of_the_softmax() -> None:
-    logits = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(
-        entropy.information_map(logits), entropy.self_information(logits.softmax(1)), rtol=0, atol=0
-    )
+def test_information_map_is_the_self_information_of_the_softmax_but_for_rounding() -> None:
+    """Values and gradients, also where a probability is too small for a float."""
+    logits = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    logits[0, :, 0, 0] = torch.tensor([0.0, 2000.0, -2000.0, 30.0, 1999.0])
+    slope = torch.randn(logits.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    found = []
+    for way in (entropy.information_map, lambda values: entropy.self_information(values.softmax(1))):
+        leaf = logits.clone().requires_grad_()
+        values = way(leaf)
+        values.backward(slope)
+        found.append((values.detach(), leaf.grad))
+    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-14)
 
 
 def test_one_class_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 2 classes"):
         entropy.self_information(torch.ones(1, 1, 2, 2))
+    with pytest.raises(ValueError, match="at least 2 classes"):
+        entropy.information_map(torch.ones(1, 1, 2, 2))

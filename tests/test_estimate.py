@@ -18,7 +18,7 @@ from intrada import estimate, params_file
 from intrada.__main__ import main
 from intrada.batches import Batch
 from intrada.methods import METHODS
-from intrada.methods.base import Losses, Nets, supervised
+from intrada.methods.base import Group, Nets, supervised
 from intrada.models import MODELS
 from intrada.params import LossWeights, Params
 from intrada.training import Step
@@ -53,8 +53,8 @@ def numbers(net: nn.Module) -> int:
 def toy_method(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A method of one's own: it looks at the source twice, both graphs alive at a time."""
 
-    def losses(nets: Nets, source: Batch, target: Batch, weights: LossWeights) -> Iterator[Losses]:
-        groups = [supervised(nets.predict(source), source.label, weights.seg) for _ in range(2)]
+    def losses(nets: Nets, source: Batch, target: Batch, weights: LossWeights) -> Iterator[Group]:
+        groups = [supervised(nets, nets.predict(source), source.label, weights.seg) for _ in range(2)]
         yield from groups
 
     module = ModuleType("toy_method")

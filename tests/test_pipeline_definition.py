@@ -22,6 +22,7 @@ from intrada.stages import STAGES
 from tests.definition import ROOT, Job, jobs, stages
 from tests.imports import PACKAGE, closure, imports, is_package, modules
 from tests.tiny_project import tree
+from workflow import bridge
 
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 PARAMS = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in PRESETS}
@@ -204,3 +205,13 @@ def test_the_images_that_an_index_names_are_deps_too(finished: Path, monkeypatch
                     assert any(path.is_relative_to(dep) for dep in job.deps), (job.name, path)
                     checked += 1
     assert checked > 100
+
+
+def test_stages_that_compute_ask_for_a_gpu_unless_the_params_keep_them_on_the_cpu() -> None:
+    def asking(on_cpu: bool) -> set[str]:
+        found = bridge.stages(ROOT, fresh=False, dry=True, on_cpu=on_cpu)
+        return {stage.name.split("@")[0] for stage in found if stage.resources.get("gpu")}
+
+    training = {"train_source", "train_inter", "train_intra"}
+    assert asking(on_cpu=False) == training | {"score", "evaluate", "evaluate_snapshots"}
+    assert asking(on_cpu=True) == set()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from intrada.errors import UserError
 from intrada.models import MODELS, build_model
-from intrada.models.base import Segmenter, SummedConvolutions, upsample
+from intrada.models.base import PRODUCT_CHANNELS, Segmenter, SummedConvolutions, upsample
 
 
 class OneByOne(Segmenter):
@@ -108,6 +108,22 @@ def test_the_classifier_is_the_sum_of_its_convolutions() -> None:
     total = sum(convolution(features) for convolution in classifier.conv2d_list)
     torch.testing.assert_close(classifier(features), total)
     assert classifier(features).shape == (1, 2, 9, 9)
+
+
+def test_many_channels_are_summed_by_one_product_to_the_same_values_and_gradients() -> None:
+    classifier = SummedConvolutions(PRODUCT_CHANNELS, 3, (1, 2, 4), zero_biases=False).double()
+    features = torch.randn(2, PRODUCT_CHANNELS, 5, 7, dtype=torch.float64, requires_grad=True)
+    slope = torch.randn(2, 3, 5, 7, dtype=torch.float64)
+    leaves = [features, *classifier.parameters()]
+    total = sum(convolution(features) for convolution in classifier.conv2d_list)
+    found = classifier(features)
+    torch.testing.assert_close(found, total)
+    gradients = [torch.autograd.grad(each, leaves, slope) for each in (found, total)]
+    torch.testing.assert_close(*gradients)
+    narrow = SummedConvolutions(PRODUCT_CHANNELS - 1, 3, (1,))  # by convolutions: another node of the graph
+    names = [type(each(torch.randn(1, n, 5, 7)).grad_fn).__name__ for each, n in
+             ((classifier.float(), PRODUCT_CHANNELS), (narrow, PRODUCT_CHANNELS - 1))]  # fmt: skip
+    assert names == ["AddBackward0", "ConvolutionBackward0"]
 
 
 def test_a_classifiers_weight_at_dilation_d_looks_d_pixels_away() -> None:

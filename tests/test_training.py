@@ -172,7 +172,7 @@ def test_losses_are_rows_of_means_with_poly_learning_rates() -> None:
     base, judge = tree()["train_inter"]["optimizer"]["lr"], 5.0e-4
     train()
     table = files.read_csv(LOSSES)
-    kinds = ["seg", "fool", "judge_source", "judge_target"]
+    kinds = ["seg", "fool", "judge_target", "judge_source"]
     names = [f"{kind}_{head}" for kind in kinds for head in ("main", "aux")]
     assert list(table.columns) == ["iteration", *names, "lr", "lr_judge"]
     assert table["iteration"].tolist() == [2, 4, 6, 8]

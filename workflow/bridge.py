@@ -44,11 +44,12 @@ class Stage:
         return self.name.replace("@", "_")
 
 
-def stages(folder: Path, *, fresh: bool, dry: bool) -> list[Stage]:
+def stages(folder: Path, *, fresh: bool, dry: bool, on_cpu: bool) -> list[Stage]:
     """All stages of dvc.yaml in `folder`, upstream first.
 
     fresh: ask DVC what is stale and renew the tokens. Only the main process may, since a job that
-    parses the Snakefile again would look at a half-finished state. dry: run nothing meanwhile.
+    parses the Snakefile again would look at a half-finished state. dry: run nothing meanwhile. on_cpu:
+    the params keep every stage on the CPU, so that none asks for a GPU.
     UserError while a `dvc repro` runs one of the stages.
     """
     with Repo(str(folder), _wait_for_lock=True) as repo:
@@ -58,7 +59,7 @@ def stages(folder: Path, *, fresh: bool, dry: bool) -> list[Stage]:
             if not dry and VALIDATE in stale:
                 _validate()
             _renew_tokens(found, stale - {VALIDATE})
-        return [_stage(stage, graph, folder) for stage in found]
+        return [_stage(stage, graph, folder, on_cpu) for stage in found]
 
 
 def _stale(repo: Repo) -> set[str]:
@@ -91,7 +92,7 @@ def hold_lock() -> IO[str]:
     return locks.hold(LOCK, "this checkout")
 
 
-def _stage(stage: Any, graph: Any, folder: Path) -> Stage:
+def _stage(stage: Any, graph: Any, folder: Path, on_cpu: bool) -> Stage:
     def relative(path: str) -> str:
         return Path(path).relative_to(folder.resolve()).as_posix()
 
@@ -101,13 +102,16 @@ def _stage(stage: Any, graph: Any, folder: Path) -> Stage:
     if stage.addressing == VALIDATE:  # done before the rules are made: see _validate
         files = []
     meta = stage.meta or {}
+    resources = {key: int(value) for key, value in meta.get("resources", {}).items()}
+    if on_cpu:
+        resources.pop("gpu", None)
     return Stage(
         name=stage.addressing,
         inputs=sorted({relative(path) for path in {*files, *before}}) + [str(_token(stage))],
         outputs=[relative(path) for path in _file_outputs(stage)],
         upstream=[parent.addressing for parent in upstream],
         threads=int(meta.get("threads", 1)),
-        resources={key: int(value) for key, value in meta.get("resources", {}).items()},
+        resources=resources,
     )
 
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 from intrada.batches import Batch
 from intrada.entropy import information_map
-from intrada.methods.base import Losses, Nets, play_game
+from intrada.methods.base import Group, Nets, play_game
 from intrada.params import LossWeights
 
 NEEDS_TARGET = True
 ADVERSARIAL = True
 
 
-def losses(nets: Nets, source: Batch, target: Batch, weights: LossWeights) -> Iterator[Losses]:
+def losses(nets: Nets, source: Batch, target: Batch, weights: LossWeights) -> Iterator[Group]:
     """The game on self-information maps."""
     return play_game(nets, source, target, weights, information_map)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from intrada.batches import Batch
@@ -24,54 +26,89 @@ class Loss(NamedTuple):
 Losses = dict[str, Loss]
 
 
+class Group(NamedTuple):
+    """Losses that are added and back-propagated at once, into the weights of one network alone.
+
+    shared: part of their graph belongs to a later group too.
+    """
+
+    losses: Losses
+    network: nn.Module
+    shared: bool = False
+
+
 @dataclass(frozen=True)
 class Nets:
-    """The segmentation network G and one discriminator D for each of its heads (none: no adversary)."""
+    """The segmentation network G and one discriminator D for each of its heads (none: no adversary).
+
+    bf16: convolutions take and give bfloat16 (autocast); losses and maps are float32 all the same.
+    """
 
     segmenter: Segmenter
     discriminators: nn.ModuleDict
+    bf16: bool = False
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
         """Logits of each head at the size of the images: {"main", "aux"}, (N, C, H, W)."""
         height, width = batch.image.shape[2:]
-        logits = self.segmenter(self.segmenter.normalise(batch.image))
-        return {head: upsample(values, (height, width)) for head, values in logits.items()}
+        images = self.segmenter.normalise(batch.image)
+        with self._autocast(images.device):
+            logits = self.segmenter(images)
+        return {
+            head: upsample(_wide(values).contiguous(), (height, width)) for head, values in logits.items()
+        }
+
+    def judge(self, head: str, maps: Tensor) -> Tensor:
+        """Raw verdicts of the head's discriminator on its maps (N, C, H, W)."""
+        with self._autocast(maps.device):
+            return _wide(self.discriminators[head](maps))
+
+    def _autocast(self, device: torch.device) -> AbstractContextManager[object]:
+        return torch.autocast(device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
 
-def supervised(logits: Mapping[str, Tensor], label: Tensor, weights: Heads) -> Losses:
+def _wide(values: Tensor) -> Tensor:
+    return values.float() if values.dtype == torch.bfloat16 else values
+
+
+def supervised(nets: Nets, logits: Mapping[str, Tensor], label: Tensor, weights: Heads) -> Group:
     """Cross entropy of each head: CE(main) + 0.1 CE(aux) in the paper (AdvEnt, section 3)."""
-    return {
+    losses = {
         f"seg_{head}": Loss(cross_entropy(values, label), getattr(weights, head))
         for head, values in logits.items()
     }
+    return Group(losses, nets.segmenter)
 
 
 def play_game(
     nets: Nets, source: Batch, target: Batch, weights: LossWeights, view: Callable[[Tensor], Tensor]
-) -> Iterator[Losses]:
+) -> Iterator[Group]:
     """The game of AdaptSegNet and AdvEnt, in groups of losses.
 
     Supervised on `source`; G makes D call `target` source; D learns to tell the two apart.
 
-    view: logits (N, C, H, W) -> the map of the same shape that D sees. G's second group must not reach
-    D's weights, so D is frozen for it; D's groups see detached maps.
+    view: logits (N, C, H, W) -> the map of the same shape that D sees. What D says of `target` is asked
+    once, for G's second group and for D's own.
     """
     judges = nets.discriminators
     logits = nets.predict(source)
     source_maps = {head: view(values.detach()) for head, values in logits.items()}
-    yield supervised(logits, source.label, weights.seg)
+    yield supervised(nets, logits, source.label, weights.seg)
     del logits
 
-    target_maps = {head: view(values) for head, values in nets.predict(target).items()}
-    judges.requires_grad_(False)
-    yield {
-        f"fool_{head}": Loss(called(judges[head](values), SOURCE), getattr(weights.target, head))
-        for head, values in target_maps.items()
+    predicted = nets.predict(target)
+    verdicts = {head: nets.judge(head, view(values)) for head, values in predicted.items()}
+    fool = {
+        f"fool_{head}": Loss(called(verdict, SOURCE), getattr(weights.target, head))
+        for head, verdict in verdicts.items()
     }
-    judges.requires_grad_(True)
+    yield Group(fool, nets.segmenter, shared=True)
+    yield Group(_judged("target", verdicts, TARGET), judges)
+    del predicted, verdicts, fool
 
-    for name, maps, domain in (("source", source_maps, SOURCE), ("target", target_maps, TARGET)):
-        yield {
-            f"judge_{name}_{head}": Loss(called(judges[head](values.detach()), domain), 0.5)
-            for head, values in maps.items()
-        }
+    verdicts = {head: nets.judge(head, maps) for head, maps in source_maps.items()}
+    yield Group(_judged("source", verdicts, SOURCE), judges)
+
+
+def _judged(name: str, verdicts: Mapping[str, Tensor], domain: float) -> Losses:
+    return {f"judge_{name}_{head}": Loss(called(verdict, domain), 0.5) for head, verdict in verdicts.items()}

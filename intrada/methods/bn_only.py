@@ -11,15 +11,15 @@ from collections.abc import Iterator
 import torch
 
 from intrada.batches import Batch
-from intrada.methods.base import Losses, Nets, supervised
+from intrada.methods.base import Group, Nets, supervised
 from intrada.params import LossWeights
 
 NEEDS_TARGET = True
 ADVERSARIAL = False
 
 
-def losses(nets: Nets, source: Batch, target: Batch, weights: LossWeights) -> Iterator[Losses]:
+def losses(nets: Nets, source: Batch, target: Batch, weights: LossWeights) -> Iterator[Group]:
     """Cross entropy on `source`, then one forward pass of `target` without gradient."""
-    yield supervised(nets.predict(source), source.label, weights.seg)
+    yield supervised(nets, nets.predict(source), source.label, weights.seg)
     with torch.no_grad():
         nets.predict(target)

@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from intrada.batches import Batch
 from intrada.entropy import information_map
 from intrada.losses import minent
-from intrada.methods.base import Loss, Losses, Nets, supervised
+from intrada.methods.base import Group, Loss, Nets, supervised
 from intrada.params import LossWeights
 
 NEEDS_TARGET = True
 ADVERSARIAL = False
 
 
-def losses(nets: Nets, source: Batch, target: Batch, weights: LossWeights) -> Iterator[Losses]:
+def losses(nets: Nets, source: Batch, target: Batch, weights: LossWeights) -> Iterator[Group]:
     """Cross entropy on `source`, then the mean pixel entropy of `target`."""
-    yield supervised(nets.predict(source), source.label, weights.seg)
-    yield {
+    yield supervised(nets, nets.predict(source), source.label, weights.seg)
+    entropies = {
         f"entropy_{head}": Loss(minent(information_map(values)), getattr(weights.target, head))
         for head, values in nets.predict(target).items()
     }
+    yield Group(entropies, nets.segmenter)

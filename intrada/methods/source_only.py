@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from intrada.batches import Batch
-from intrada.methods.base import Losses, Nets, supervised
+from intrada.methods.base import Group, Nets, supervised
 from intrada.params import LossWeights
 
 NEEDS_TARGET = False
 ADVERSARIAL = False
 
 
-def losses(nets: Nets, source: Batch, target: Batch | None, weights: LossWeights) -> Iterator[Losses]:
+def losses(nets: Nets, source: Batch, target: Batch | None, weights: LossWeights) -> Iterator[Group]:
     """Cross entropy on `source`; `target` is not looked at."""
-    yield supervised(nets.predict(source), source.label, weights.seg)
+    yield supervised(nets, nets.predict(source), source.label, weights.seg)

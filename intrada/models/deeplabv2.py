@@ -32,10 +32,9 @@ class FirstTwo(SummedConvolutions):
         super().__init__(channels, num_classes, DILATIONS, zero_biases=False)
         self.conv2d_list[2:].requires_grad_(False)
 
-    def forward(self, features: Tensor) -> Tensor:
-        first, second, *_ = self.conv2d_list
-        total: Tensor = first(features) + second(features)
-        return total
+    def summands(self) -> list[nn.Conv2d]:
+        """The first two."""
+        return super().summands()[:2]
 
 
 class AllFour(SummedConvolutions):

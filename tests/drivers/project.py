@@ -147,6 +147,7 @@ def make(folder: Path) -> Project:
 def tiny() -> dict[str, Any]:
     """Params that make every stage a matter of a second."""
     small: dict[str, Any] = {
+        "compute__device": "auto",  # so that the stages that compute ask for a GPU
         "compute__threads": 1,
         "toycity__source__images": 8,
         "toycity__target__train": 6,

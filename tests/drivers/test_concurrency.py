@@ -33,7 +33,7 @@ def test_whoever_comes_while_dvc_runs_a_stage_is_told_the_process_and_touches_no
         with pytest.raises(
             UserError, match=rf"dvc.yaml: a stage is run by .*\(PID {first.pid}\): \S+ repro\n"
         ):
-            bridge.stages(slow.folder, fresh=True, dry=True)
+            bridge.stages(slow.folder, fresh=True, dry=True, on_cpu=False)
         assert not bridge.TOKENS.exists()
         second = slow.dvc("--wait-for-lock", "repro", ok=False)
         assert second.returncode != 0
