@@ -259,6 +259,12 @@ def test_results_are_never_taken_for_images(checkout: Path, words: list[str]) ->
     assert "lie within each other" in refusal(*words).found
 
 
+def test_results_do_not_go_below_the_images(checkout: Path) -> None:
+    put("data/a.png")
+    with pytest.raises(UserError, match="lie within each other"):
+        sources.collect(["data"], Path("data/out"))
+
+
 def test_what_stands_in_the_output_folder_stays(model: Path) -> None:
     put("photo.png")
     kept = [OUT / "notes.txt", OUT / "prediction/old.png"]
