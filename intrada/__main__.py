@@ -12,7 +12,7 @@ from typing import get_type_hints
 from intrada import interruption, running
 from intrada.commands import COMMANDS
 from intrada.errors import UserError
-from intrada.stage import Choice, Flag, In, Numbers, Out, Round, Word
+from intrada.stage import Choice, Flag, In, Numbers, Out, Round, Value, Word
 from intrada.stages import STAGES
 
 WORDS = STAGES | COMMANDS
@@ -62,7 +62,12 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
             if isinstance(mark, Choice):
                 command.add_argument(flag, required=True, choices=mark.choices or None, help=mark.help)
             elif isinstance(mark, Word):
-                command.add_argument(option, nargs="?", default="", metavar=option.upper(), help=mark.help)
+                count = "+" if mark.many else None if mark.needed else "?"
+                command.add_argument(option, nargs=count, default="", metavar=option.upper(), help=mark.help)
+            elif isinstance(mark, Value):
+                command.add_argument(
+                    flag, type=mark.read, default=mark.default, metavar=mark.shown, help=mark.help
+                )
             elif isinstance(mark, Round):
                 command.add_argument(flag, default="", metavar="NAME", help=mark.help)
             elif isinstance(mark, Numbers):

@@ -107,7 +107,7 @@ def _code(stage: str) -> list[str]:
     package = Path(__file__).parent
     modules = sorted(package.rglob("*.py"))
     other = {package / f"{name}.py" for name in ("estimate", "provenance", "verification")}
-    folders = ("stages", "commands", "reporting")
+    folders = ("stages", "commands", "deployment", "reporting")
     used = [path for path in modules if path.parent.name not in folders and path not in other]
     ours = [fingerprints.fingerprint(path) for path in [*used, package / "stages" / f"{stage}.py"]]
     return [*ours, *(f"{name} {provenance.version(name)}" for name in ARITHMETIC)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -49,9 +49,24 @@ class Choice:
 
 @dataclass(frozen=True)
 class Word:
-    """A word that stands by itself on the command line and may be left out (then it is "")."""
+    """A word that stands by itself on the command line and may be left out (then it is "").
+
+    needed: it may not be left out. many: one or several, as a list.
+    """
 
     help: str
+    needed: bool = False
+    many: bool = False
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value behind an option. read: makes it from the text; default: what it is where it is left out."""
+
+    help: str
+    shown: str
+    read: Callable[[str], object]
+    default: object = None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ LAYERS = (
     "commands",
     "running",
     "stages",
-    "adaptation estimate evaluation reporting scoring submission verification",
+    "adaptation deployment estimate evaluation reporting scoring submission verification",
     "provenance",
     "training",
     "checkpoints curves inference initial snapshots",

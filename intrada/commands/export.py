@@ -1,0 +1,50 @@
+"""Write a trained model as an ONNX file, and check the file against the model.
+
+In: `image`, uint8, N x 3 x height x width, blue green red, 0..255 (it is normalised inside). Out: `logits`,
+N x classes x height x width, and `entropy`, N x height x width, 0..1. N is free, height and width are those
+of --size. The class names and colours are in its metadata. docs/predict.md shows how to use it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from intrada import labels
+from intrada.commands import validate
+from intrada.deployment import onnx_file, trained, words
+from intrada.device import prepare
+from intrada.stage import Out, Value, Word
+
+# The first opset that torch's exporter makes by itself, and the last that it and onnxruntime know.
+FIRST, LAST, DEFAULT = 18, 23, 20
+
+
+def run(
+    model: Annotated[str, Word("a model of a training stage (.safetensors)", needed=True)],
+    out: Annotated[Path, Out("the ONNX file, such as model.onnx")],
+    size: Annotated[
+        tuple[int, int] | None,
+        Value("of the images; left out: that of preprocess.target", "WxH", words.size),
+    ],
+    opset: Annotated[
+        int,
+        Value(f"of ONNX; left out: {DEFAULT}", "N", words.count("--opset", FIRST, LAST), DEFAULT),
+    ],
+    params_file: Annotated[
+        Path,
+        Value("params of the model's training; left out: params.yaml", "PATH", Path, Path("params.yaml")),
+    ],
+) -> None:
+    """Write OUT and print how far it is from the model on a random and on a street image."""
+    onnx_file.require()
+    chosen = validate.load(params_file)
+    classes = labels.class_set(chosen.classes)
+    device = prepare(chosen.compute.model_copy(update={"device": "cpu"}))
+    predictor = trained.load(Path(model), params_file, chosen, classes, device)
+    width, height = chosen.preprocess.target.size
+    about = onnx_file.about(classes, trained.metadata(Path(model)))
+    found = onnx_file.write(out, predictor.members[0], size or (width, height), opset, about)
+    for each in found:
+        print(onnx_file.describe(each))
+    print(out)

@@ -1,0 +1,85 @@
+"""Predict images and videos with a trained model.
+
+Written below OUT, all at the size of the image: prediction/ (PNGs of class indices, in the classes' colours),
+entropy/ (grey, 255 = the largest possible), overlay/ (image and classes' colours mixed), predictions.csv and,
+of a video, NAME_overlay.mp4. Files of other names that stand there are left alone. docs/predict.md says more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+from intrada import files, labels, submission
+from intrada.commands import validate
+from intrada.deployment import prediction, sources, trained, video, words
+from intrada.deployment.prediction import Frame, Look, Pictures
+from intrada.deployment.sources import Source
+from intrada.device import prepare
+from intrada.stage import Context, Flag, Out, Value, Word
+
+
+def run(
+    model: Annotated[str, Word("a model of a training stage (.safetensors)", needed=True)],
+    images: Annotated[
+        list[str], Word("images, videos, folders (their images) and quoted globs", needed=True, many=True)
+    ],
+    out: Annotated[Path, Out("folder of the results")],
+    size: Annotated[
+        tuple[int, int] | None,
+        Value("what the network sees, best as in its training; left out: the image's own", "WxH", words.size),
+    ],
+    batch_size: Annotated[
+        int, Value("images that the network sees at once; left out: 1", "N", words.count("--batch-size"), 1)
+    ],
+    every: Annotated[
+        int, Value("of a video, only every N-th frame; left out: all", "N", words.count("--every"), 1)
+    ],
+    alpha: Annotated[
+        float,
+        Value("share of the classes' colours in overlays, 0 to 1; left out: 0.5", "A", words.share, 0.5),
+    ],
+    label_ids: Annotated[bool, Flag("write label_ids/ too: PNGs of Cityscapes' label ids")],
+    params_file: Annotated[
+        Path,
+        Value("params of the model's training; left out: params.yaml", "PATH", Path, Path("params.yaml")),
+    ],
+) -> None:
+    """Write OUT, and say how many images and frames were predicted."""
+    chosen = validate.load(params_file)
+    classes = labels.class_set(chosen.classes)
+    ids = submission.table(classes) if label_ids else None
+    found = sources.collect(images, out)
+    facts = [(source, video.facts(source.path)) for source in found.videos]  # before the long work
+    device = prepare(chosen.compute)
+    predictor = trained.load(Path(model), params_file, chosen, classes, device)
+    look, pictures = Look(predictor, device, size, batch_size), Pictures(out, classes, alpha, ids)
+    context = Context("predict", "", Path("runs"))
+    with (
+        prediction.table(out / "predictions.csv", classes) as table,
+        ThreadPoolExecutor(context.workers) as pool,
+    ):
+        frames = context.progress(_read(found.images), len(found.images), "image")
+        for each, _ in prediction.write_all(frames, look, pictures, pool):
+            table.add(each)
+        for source, (rate, count) in facts:
+            frames = context.progress(_frames(source, every), math.ceil(count / every), "frame")
+            with video.overlay(out / f"{source.name}_overlay.mp4", rate / every) as append:
+                for each, mixed in prediction.write_all(frames, look, pictures, pool):
+                    table.add(each)
+                    append(mixed)
+    print(f"{table.rows} images and frames: {out / 'predictions.csv'}")
+
+
+def _read(images: list[Source]) -> Iterator[Frame]:
+    for source in images:
+        yield Frame(source.name, files.read_image(source.path))
+
+
+def _frames(source: Source, every: int) -> Iterator[Frame]:
+    """A video's frames, called NAME/NUMBER by their place in it."""
+    for number, image in video.read(source.path, every):
+        yield Frame(f"{source.name}/{number:06d}", image)

@@ -1,0 +1,1 @@
+"""What is done with a trained model outside of the pipeline: predictions of any images, and an ONNX file."""
