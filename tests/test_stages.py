@@ -286,7 +286,7 @@ def test_evaluation_without_labels_reports_nothing_instead_of_zero(project: Path
     assert set(metrics.values()) == {None}
     classes = files.read_csv(Path("results/evaluate/inter/classes.csv"))
     assert classes["iou"].isna().all() and classes["pixels"].sum() == 0
-    assert len(list(Path("results/evaluate/inter/samples/prediction").iterdir())) == 4
+    assert len(list(Path("results/evaluate/inter/samples/prediction").iterdir())) == 3
 
 
 def test_snapshots_are_compared_with_and_without_labels(project: Path) -> None:

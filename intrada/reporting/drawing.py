@@ -17,6 +17,8 @@ from matplotlib.figure import Figure
 
 from intrada import files
 
+Draw = Callable[[], Figure]
+
 DPI = 130
 # the light colours of page.css, in whose place the page puts its variables
 INK, SOFT, LINE, GROUND = "#1c1e21", "#5b626b", "#d9dde2", "#ffffff"
@@ -47,14 +49,14 @@ STYLE: dict[str, Any] = {
 }
 
 
-def write_png(path: Path, draw: Callable[[], Figure]) -> None:
+def write_png(path: Path, draw: Draw) -> None:
     """Draw and save a PNG, the same bytes each time."""
     with style.context(["default", STYLE]), files.atomic_file(path) as temporary:
         # matplotlib signs its files with its version unless told not to
         draw().savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
 
 
-def svg(name: str, draw: Callable[[], Figure]) -> str:
+def svg(name: str, draw: Draw) -> str:
     """The figure as an `<svg>` to stand in a page: in the page's colours, with ids of its own by `name`."""
     page = io.StringIO()
     with style.context(["default", STYLE]):

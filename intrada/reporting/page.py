@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ import pandas as pd
 
 from intrada.labels import ClassSet
 from intrada.params import Rank
+from intrada.reporting import drawing, results
 from intrada.reporting import gallery as pictures
-from intrada.reporting import results
 from intrada.reporting.advice import Advice
+from intrada.reporting.drawing import Draw
 from intrada.reporting.results import Result, Selected, decimal
 from intrada.tables import EASY, HARD
 
@@ -70,22 +70,30 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Content:
-    """All that the page says. gallery: of gallery.build; diagnosis: of diagnosis.py."""
+    """All that the page says. figures: see there; gallery: of gallery.build; diagnosis: of diagnosis.py."""
 
     title: str
     about: list[tuple[str, str]]
     advice: list[Advice]
     models: list[Result]
     chosen: list[Selected]
-    class_iou: Figure
-    figures: Sequence[Figure]
+    figures: list[Figure]
     gallery: dict[str, Any]
     diagnosis: dict[str, Any]
     provenance: Provenance
 
 
-def cut_in_words(split: pd.DataFrame, rank: Rank) -> str:
-    """The caption of the histogram: what was ranked, and how many images lie on which side of the cut."""
+def figures(iou: Draw, curves: Draw, histogram: Draw, split: pd.DataFrame, rank: Rank) -> list[Figure]:
+    """The three figures with their captions, in the order of the page."""
+    cut = _cut_in_words(split, rank)
+    return [
+        Figure(drawing.svg("iou", iou), "IoU by class", CLASS_IOU),
+        Figure(drawing.svg("curves", curves), "Training curves", CURVES, wide=True),
+        Figure(drawing.svg("cut", histogram), "The cut between easy and hard", cut),
+    ]
+
+
+def _cut_in_words(split: pd.DataFrame, rank: Rank) -> str:
     easy, hard = ((split["part"] == part).sum() for part in (EASY, HARD))
     start = f"The ranking score ({QUANTITIES[rank.rule]}) of all {len(split)} target training images"
     if not easy or not hard:

@@ -77,7 +77,6 @@ def run(
         drawing.write_png(path, figure)
     _write(diagnosis, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     _write(table, results.markdown(models))
-    cut = html.cut_in_words(ranked, params.rank)
     used = (model_source, model_inter, model_intra, scores, split, pseudo_labels, evaluate, snapshots)
     content = html.Content(
         params.report.title,
@@ -85,11 +84,7 @@ def run(
         advice.advise(models, classes, chosen, found),
         models,
         chosen,
-        html.Figure(drawing.svg("iou", figures[class_iou]), "IoU by class", html.CLASS_IOU),
-        [
-            html.Figure(drawing.svg("curves", figures[curves]), "Training curves", html.CURVES, wide=True),
-            html.Figure(drawing.svg("cut", figures[histogram]), "The cut between easy and hard", cut),
-        ],
+        html.figures(figures[class_iou], figures[curves], figures[histogram], ranked, params.rank),
         gallery.build(shown, classes.palette()),
         found,
         _provenance(params, used),
