@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from intrada.reporting import drawing
 from tests.chromium import PHONE, Watched, needs_chromium
 from tests.chromium import browser as browser
 from tests.report_tree import tree, write_report
@@ -146,12 +148,13 @@ def test_the_theme_follows_the_system_until_its_button_is_pressed(
         return sum(map(float, text[4:-1].split(","))) / 3
 
     def readable() -> float:
-        """How far ink and ground lie apart, of the text and of the figures; positive: dark ink."""
-        ground = brightness("body", "backgroundColor")
-        figure = brightness("figure svg g[id*=text] g, figure svg g[id*=text] path", "fill")
-        text = brightness("body", "color")
-        assert abs(text - figure) < 60
-        return ground - figure
+        """How far ink and ground lie apart; positive: dark ink. The figures have the same ink."""
+        shown = watched.page.locator("figure .scroll img:visible")
+        drawn = [base64.b64decode(image.get_attribute("src").split(",")[1]).decode() for image in shown.all()]
+        apart = brightness("body", "backgroundColor") - brightness("body", "color")
+        ink = drawing.INK if apart > 0 else drawing.DARK[drawing.INK]
+        assert len(drawn) == 3 and all(ink in svg for svg in drawn)
+        return apart
 
     button = watched.page.locator("#theme")
     assert (readable() > 100) == (scheme == "light")
@@ -173,7 +176,7 @@ def test_on_a_phone_only_tables_and_figures_scroll_sideways(browser: Any, addres
 def test_without_javascript_there_are_the_tables_and_figures_and_a_word(browser: Any, address: str) -> None:
     watched = Watched(browser, address, java_script_enabled=False)
     assert "needs a browser with JavaScript" in watched.page.locator("body").inner_text()
-    assert watched.page.locator("figure svg").count() == 3 and column(watched.page, 0, 2) == [
+    assert watched.page.locator("figure .scroll img:visible").count() == 3 and column(watched.page, 0, 2) == [
         "50.0",
         "57.3",
         "58.7",

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import re
+import base64
 from pathlib import Path
 
 import numpy as np
@@ -95,14 +95,20 @@ def test_a_long_curve_is_thinned_to_means_and_keeps_its_end() -> None:
     assert figures.thinned(losses, 7) is losses
 
 
-def test_figures_of_the_page_take_its_colours_and_share_no_id() -> None:
-    losses = pd.DataFrame({"iteration": [1, 2], "<b>--><script>": [2.0, 1.0]})
-    one, two = (drawing.svg(name, lambda: figures.training_curves({"a": losses})) for name in ("one", "two"))
-    assert "var(--ink)" in one and "var(--ground)" in one and drawing.INK not in one
-    ids = [re.findall(r' id="([^"]+)"', text) for text in (one, two)]
-    assert ids[0] and not set(ids[0]) & set(ids[1])
-    assert set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', one)[0]) - {""} <= set(ids[0])
-    assert one.startswith("<svg") and "http" not in one and "script" not in one
+def test_figures_of_the_page_are_drawn_in_light_and_in_dark() -> None:
+    losses = pd.DataFrame({"iteration": [1, 2], "seg": [2.0, 1.0]})
+    both = drawing.addresses(lambda: figures.training_curves({"a": losses}))
+    light, dark = (base64.b64decode(address.split(",")[1]).decode() for address in both)
+    for before, after in drawing.DARK.items():
+        assert before in light and after not in light, "no curve has a colour of the page"
+        assert after in dark and before not in dark
+
+
+def test_the_figures_colours_are_the_pages() -> None:
+    css = (Path(page.__file__).parent / "page.css").read_text(encoding="utf-8")
+    light, dark = css.split("}", 1)
+    for name, color in zip(("ink", "soft", "line", "ground"), drawing.DARK, strict=True):
+        assert f"--{name}: {color};" in light and dark.count(f"--{name}: {drawing.DARK[color]};") == 2
 
 
 def test_no_curve_is_cut_off() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,11 +35,6 @@ def build(shown: Sequence[Sample], palette: list[int], budget: int = BUDGET) -> 
             break
     images = [_entry(sample, addresses) for sample, addresses in zip(shown, encoded, strict=True)]
     return {"layers": layers, "images": images}
-
-
-def as_json(gallery: dict[str, Any]) -> str:
-    """JSON that can stand in a `<script>`: no text in it can end that."""
-    return json.dumps(gallery, ensure_ascii=True, allow_nan=False).replace("<", "\\u003c")
 
 
 def orders(gallery: dict[str, Any]) -> list[tuple[str, str]]:

@@ -21,7 +21,6 @@ from intrada.reporting.drawing import Draw
 from intrada.reporting.results import Result, Selected, decimal
 from intrada.tables import EASY, HARD
 
-HERE = Path(__file__).parent
 QUANTITIES = {
     "mean_entropy": "mean pixel entropy, 0..1",
     "published_normalized": "entropy normalised by rare classes, as the published code does",
@@ -52,9 +51,12 @@ CURVES = (
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of the page: `<svg>` text, what it is in a few words, one sentence on what one sees."""
+    """A figure of the page: what it is in a few words, one sentence on what one sees.
 
-    svg: str
+    addresses: in light and in dark colours, see drawing.addresses.
+    """
+
+    addresses: tuple[str, str]
     title: str
     caption: str
     wide: bool = False
@@ -87,9 +89,9 @@ def figures(iou: Draw, curves: Draw, histogram: Draw, split: pd.DataFrame, rank:
     """The three figures with their captions, in the order of the page."""
     cut = _cut_in_words(split, rank)
     return [
-        Figure(drawing.svg("iou", iou), "IoU by class", CLASS_IOU),
-        Figure(drawing.svg("curves", curves), "Training curves", CURVES, wide=True),
-        Figure(drawing.svg("cut", histogram), "The cut between easy and hard", cut),
+        Figure(drawing.addresses(iou), "IoU by class", CLASS_IOU),
+        Figure(drawing.addresses(curves), "Training curves", CURVES, wide=True),
+        Figure(drawing.addresses(histogram), "The cut between easy and hard", cut),
     ]
 
 
@@ -152,19 +154,18 @@ def _hex(color: tuple[int, int, int]) -> str:
 
 def render(content: Content, classes: ClassSet) -> str:
     """The page as HTML: one script, which the page's own policy names by its hash; no address outside."""
-    script = (HERE / "page.js").read_text(encoding="utf-8")
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["decimal"] = decimal
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}  # keys stay in their order
+    script = environment.get_template("page.js").render()
     return environment.get_template("page.html.j2").render(
         content=content,
-        css=(HERE / "page.css").read_text(encoding="utf-8"),
-        script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         names=[result.name for result in content.models],
         models=results.table(content.models),
@@ -172,6 +173,5 @@ def render(content: Content, classes: ClassSet) -> str:
         rules=RULES,
         labelled=results.has_labels(content.models),
         classes=class_rows(content.models, classes),
-        gallery=pictures.as_json(content.gallery),
         orders=pictures.orders(content.gallery),
     )
