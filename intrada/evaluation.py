@@ -112,10 +112,14 @@ def summary(confusions: Confusion, part: pd.Series, classes: ClassSet) -> dict[s
     return {name: None if math.isnan(value) else 100 * value for name, value in values.items()}
 
 
-def easiest_and_hardest(images: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Up to `count` images with the lowest and as many with the highest entropy, each once."""
+def to_look_at(images: pd.DataFrame, ends: int, between: int) -> pd.DataFrame:
+    """The `ends` images with the lowest and as many with the highest entropy, and an even sample of all.
+
+    Each once. The sample has up to `between` images, from the lowest entropy to the highest.
+    """
     order = images.sort_values("entropy", kind="stable")
-    return pd.concat([order.head(count), order.tail(count)]).drop_duplicates("id")
+    even = order.iloc[selection.even_sample(len(order), between)]
+    return pd.concat([order.head(ends), order.tail(ends), even]).drop_duplicates("id")
 
 
 @torch.inference_mode()

@@ -222,6 +222,7 @@ class Round(Block):
 class Evaluate(Block):
     batch_size: Count
     samples: Count  # easiest and hardest images whose predictions are written, so many of each
+    gallery: Annotated[int, Field(ge=0, le=100)]  # and so many from easiest to hardest, an even sample
     combine: Literal["probabilities", "logits"]  # what an ensemble averages
 
 

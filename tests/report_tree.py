@@ -13,6 +13,7 @@ from intrada import files, labels, ranking, selection, tables
 from intrada.params import Params, Rank, Report, Round
 from intrada.stage import Context
 from intrada.stages import report
+from tests import tiny_project
 
 CLASSES = ["road", "sky", "car"]
 PALETTE = labels.class_set(CLASSES).palette()
@@ -81,6 +82,7 @@ def tree(split: float = 0.5, labelled: bool = True) -> None:
     target(split, labelled)
     for name in METRICS:
         evaluation(name, labelled)
+        Path(f"{name}.safetensors").write_text(f"the weights of {name}")
         rows = pd.DataFrame({"iteration": [10, 20], "seg_main": [2.0, 1.0], "seg_aux": [3.0, 2.0]})
         if name != "source":
             rows["fool_main"] = [0.7, 0.8]
@@ -91,9 +93,14 @@ def write_report(out: str = "report", split: float = 0.5, **rounds: Round) -> Pa
     """Run the stage in the working directory; its outputs are under the folder returned."""
     rank = Rank(rule="mean_entropy", easy_fraction=split, rare_classes=[])
     report_block = Report(title="<b>A & B</b>")
-    params = Params.model_construct(
-        classes=CLASSES, rank=rank, rounds=rounds, select="label_free", report=report_block
-    )
+    changes = {
+        "classes": CLASSES,
+        "rank": rank,
+        "rounds": rounds,
+        "select": "label_free",
+        "report": report_block,
+    }
+    params = Params.model_validate(tiny_project.tree()).model_copy(update=changes)
     folder = Path(out)
     report.run(
         params,
@@ -105,10 +112,16 @@ def write_report(out: str = "report", split: float = 0.5, **rounds: Round) -> Pa
         losses_source=Path("source.csv"),
         losses_inter=Path("inter.csv"),
         losses_intra=Path("intra.csv"),
+        model_source=Path("source.safetensors"),
+        model_inter=Path("inter.safetensors"),
+        model_intra=Path("intra.safetensors"),
         evaluate=Path("evaluate"),
         snapshots=Path("snapshots"),
         page=folder / "index.html",
-        figures=folder / "figures",
+        samples=folder / "figures/samples.png",
+        class_iou=folder / "figures/class_iou.png",
+        histogram=folder / "figures/entropy_histogram.png",
+        curves=folder / "figures/training_curves.png",
         table=folder / "table.md",
         diagnosis=folder / "diagnosis.json",
         context=Context("report", "0" * 32, Path("runs")),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from intrada import evaluation, files, labels, tables
 from intrada.entropy import information_map, pixel_entropy
 from intrada.errors import UserError
-from intrada.evaluation import Results, easiest_and_hardest, summary, with_difficulty
+from intrada.evaluation import Results, summary, to_look_at, with_difficulty
 from intrada.inference import Predictor
 from intrada.metrics import confusion_matrix
 from intrada.models.base import Segmenter, upsample
@@ -155,11 +155,15 @@ def test_a_part_without_images_or_labels_has_no_iou() -> None:
 
 
 @pytest.mark.parametrize(
-    "count, names", [(1, "ce"), (2, "cade"), (3, "cabfde"), (4, "cabfde"), (99, "cabfde")]
-)
-def test_the_easiest_and_the_hardest_are_chosen_each_once(count: int, names: str) -> None:
+    "ends, between, names",
+    [
+        (1, 0, "ce"), (2, 0, "cade"), (3, 0, "cabfde"), (99, 0, "cabfde"),
+        (1, 3, "ceb"), (2, 2, "cade"), (1, 99, "ceabfd"),
+    ],
+)  # fmt: skip
+def test_the_ends_and_an_even_sample_are_chosen_each_once(ends: int, between: int, names: str) -> None:
     images = pd.DataFrame({"id": list("abcdef"), "entropy": [0.2, 0.3, 0.1, 0.8, 0.9, 0.4]})
-    assert "".join(easiest_and_hardest(images, count)["id"]) == names
+    assert "".join(to_look_at(images, ends, between)["id"]) == names
     assert list(images["id"]) == list("abcdef")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from matplotlib.patches import Rectangle
 from intrada import labels, ranking
 from intrada.errors import UserError
 from intrada.params import Rank
-from intrada.reporting import diagnosis, figures, page, results
+from intrada.reporting import diagnosis, drawing, figures, page, results
 from tests.report_tree import CLASSES, METRICS, evaluation
 
 
@@ -73,6 +74,7 @@ def test_every_best_iou_of_a_class_is_marked_and_an_absent_class_has_none(projec
     assert road["cells"] == [("40.0", False), ("70.0", False), ("75.0", True)]
     assert sky["cells"] == [("60.1", True), ("50.0", False), ("60.1", True)] and sky["color"] == "#4682b4"
     assert car["cells"] == [("-", False)] * 3
+    assert [row["gain"] for row in (road, sky, car)] == ["35.0", "0.0", "-"]
 
 
 def test_curves_draw_the_losses_and_not_the_rates() -> None:
@@ -84,6 +86,29 @@ def test_curves_draw_the_losses_and_not_the_rates() -> None:
     assert (main.get_label(), aux.get_label()) == ("seg_main", "seg_aux")
     assert main.get_color() == aux.get_color() and main.get_linestyle() != aux.get_linestyle()
     assert not figure.axes[1].lines and figure.axes[1].texts[0].get_text() == "nothing logged"
+
+
+def test_a_long_curve_is_thinned_to_means_and_keeps_its_end() -> None:
+    losses = pd.DataFrame({"iteration": range(1, 8), "seg": [1.0, 3, 5, 7, 9, 11, 13]})
+    thin = figures.thinned(losses, 4)
+    assert thin["iteration"].tolist() == [2, 4, 6, 7] and thin["seg"].tolist() == [2, 6, 10, 13]
+    assert figures.thinned(losses, 7) is losses
+
+
+def test_figures_of_the_page_are_drawn_in_light_and_in_dark() -> None:
+    losses = pd.DataFrame({"iteration": [1, 2], "seg": [2.0, 1.0]})
+    both = drawing.addresses(lambda: figures.training_curves({"a": losses}))
+    light, dark = (base64.b64decode(address.split(",")[1]).decode() for address in both)
+    for before, after in drawing.DARK.items():
+        assert before in light and after not in light, "no curve has a colour of the page"
+        assert after in dark and before not in dark
+
+
+def test_the_figures_colours_are_the_pages() -> None:
+    css = (Path(page.__file__).parent / "page.css").read_text(encoding="utf-8")
+    light, dark = css.split("}", 1)
+    for name, color in zip(("ink", "soft", "line", "ground"), drawing.DARK, strict=True):
+        assert f"--{name}: {color};" in light and dark.count(f"--{name}: {drawing.DARK[color]};") == 2
 
 
 def test_no_curve_is_cut_off() -> None:

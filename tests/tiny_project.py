@@ -45,7 +45,7 @@ def tree() -> dict[str, Any]:
             "discriminator": {"lr": 5.0e-4, "width": 2},
         }
     params["score"]["batch_size"] = params["evaluate"]["batch_size"] = 4
-    params["evaluate"]["samples"] = 2
+    params["evaluate"] |= {"samples": 1, "gallery": 3}
     params["evaluate_snapshots"] |= {"batch_size": 4, "images": 5}
     return params
 

@@ -2,73 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ParamSpec
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib import style
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from intrada.labels import ClassSet
+from intrada.reporting.drawing import GROUND, INK
 from intrada.reporting.results import Result
+from intrada.reporting.samples import Sample
 from intrada.tables import EASY, HARD
 
-Arguments = ParamSpec("Arguments")
-Picture = NDArray[np.uint8]
-
-DPI = 130
-STYLE: dict[str, Any] = {
-    "font.size": 9.5,
-    "axes.titlesize": 10.5,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#666666",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
-    "legend.frameon": False,
-    "text.parse_math": False,  # a class may be called "$"
-}
 BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C8C8C",
 )  # fmt: skip
 LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, GREY)
 PARTS = {EASY: SKY, HARD: VERMILION}
+MOST_POINTS = 400  # of a curve: more than a figure has room for
 MODELS = ((GREY, "o"), (BLUE, "s"), (VERMILION, "D"), (GREEN, "^"), (PURPLE, "v"), (ORANGE, "P"))
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One evaluation image as the models see it.
-
-    image (H, W, 3) uint8, red green blue; uncertainty (h, w) uint8, 255 = entropy 1; predictions: model ->
-    (h, w) uint8 class indices; label (H', W') uint8 class indices or 255, or None.
-    """
-
-    part: str
-    entropy: float
-    image: Picture
-    uncertainty: Picture
-    predictions: Mapping[str, Picture]
-    label: Picture | None
-
-
-def write(
-    path: Path, draw: Callable[Arguments, Figure], *arguments: Arguments.args, **options: Arguments.kwargs
-) -> None:
-    """Draw and save a PNG, the same bytes each time whatever the user's matplotlibrc says."""
-    with style.context(["default", STYLE]):
-        # matplotlib signs its files with its version unless told not to
-        draw(*arguments, **options).savefig(path, dpi=DPI, metadata={"Software": None})
 
 
 def samples(rows: Sequence[Sample], classes: ClassSet) -> Figure:
@@ -129,10 +86,10 @@ def entropy_histogram(split: pd.DataFrame, quantity: str) -> Figure:
         bins = np.append(bins, bins[-1] + (bins[1] - bins[0]))
         bins += cut - bins[np.searchsorted(bins, cut)]
     axis.hist(
-        scores, bins=bins.tolist(), stacked=True, color=list(PARTS.values()), label=names, edgecolor="white"
+        scores, bins=bins.tolist(), stacked=True, color=list(PARTS.values()), label=names, edgecolor=GROUND
     )
     if cut is not None:
-        axis.axvline(cut, color="black", linestyle="--", label=f"cut at {cut:.4f}")
+        axis.axvline(cut, color=INK, linestyle="--", label=f"cut at {cut:.4f}")
     axis.set(xlabel=f"{quantity}; low = sure", ylabel="target images")
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(visible=False, axis="x")
@@ -153,7 +110,8 @@ def training_curves(losses: Mapping[str, pd.DataFrame]) -> Figure:
     columns = {name: [str(key) for key in table if _is_loss(str(key))] for name, table in losses.items()}
     kinds = list(dict.fromkeys(_kind(key) for keys in columns.values() for key in keys))
     looks: dict[str, Line2D] = {}
-    for axis, (name, table) in zip(axes, losses.items(), strict=True):
+    for axis, (name, rows) in zip(axes, losses.items(), strict=True):
+        table = thinned(rows, MOST_POINTS)
         axis.set(title=name, xlabel="iteration")
         if table.empty:
             axis.text(
@@ -180,6 +138,15 @@ def training_curves(losses: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
+def thinned(table: pd.DataFrame, most: int) -> pd.DataFrame:
+    """At most `most` rows: each the mean of as many rows in turn, at the iteration of their last."""
+    together = math.ceil(len(table) / most)
+    if together <= 1:
+        return table
+    groups = table.groupby(np.arange(len(table)) // together)
+    return groups.mean().assign(iteration=groups["iteration"].last())
+
+
 def _is_loss(column: str) -> bool:
     return column != "iteration" and not column.startswith("lr")
 
@@ -198,7 +165,7 @@ def class_iou(results: Sequence[Result], classes: ClassSet) -> Figure:
     for place, column in zip(places, values.T, strict=True):
         known = column[~np.isnan(column)]
         if known.size:
-            axis.hlines(place, known.min(), known.max(), color="#bbbbbb", linewidth=2, zorder=1)
+            axis.hlines(place, known.min(), known.max(), color=GREY, alpha=0.5, linewidth=2, zorder=1)
         else:
             axis.text(1, place, "absent", color=GREY, va="center")
     for number, (result, row) in enumerate(zip(results, values, strict=True)):
@@ -211,10 +178,10 @@ def class_iou(results: Sequence[Result], classes: ClassSet) -> Figure:
             marker=marker,
             label=result.name,
             zorder=2,
-            edgecolors="white",
+            edgecolors=GROUND,
             linewidths=0.6,
         )
-    axis.axhline(len(classes) - 0.3, color="#666666", linewidth=0.8)
+    axis.axhline(len(classes) - 0.3, color=INK, linewidth=0.8)
     axis.set(xlabel="IoU, percent", xlim=(-2, 102), ylim=(len(classes) + 1, -0.7))
     axis.set_yticks(places, [*classes.names, "mean"])
     figure.legend(loc="outside upper center", ncols=len(results))

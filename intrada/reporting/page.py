@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,10 @@ import pandas as pd
 
 from intrada.labels import ClassSet
 from intrada.params import Rank
-from intrada.reporting import results
+from intrada.reporting import drawing, results
+from intrada.reporting import gallery as pictures
+from intrada.reporting.advice import Advice
+from intrada.reporting.drawing import Draw
 from intrada.reporting.results import Result, Selected, decimal
 from intrada.tables import EASY, HARD
 
@@ -34,52 +38,60 @@ RULES = {
     "oracle": "highest mIoU on the evaluation labels: for comparison, not to report, since the labels that "
     "its number is measured on chose it",
 }
+CLASS_IOU = (
+    "Each class's IoU on the evaluation images under each model, further right is better: "
+    "the grey bar is how far they lie apart."
+)
+CURVES = (
+    "Unweighted losses by iteration, each point a mean since the point before: "
+    "seg is the cross entropy, fool the segmenter's loss against the discriminator, judge the "
+    "discriminator's own (0.69 = it cannot tell the domains apart)."
+)
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure on the page: PNG bytes, what it is in a few words, one sentence on what one sees."""
+class Figure:
+    """A figure of the page: what it is in a few words, one sentence on what one sees.
 
-    png: bytes
+    addresses: in light and in dark colours, see drawing.addresses.
+    """
+
+    addresses: tuple[str, str]
     title: str
     caption: str
     wide: bool = False
 
-    @property
-    def address(self) -> str:
-        """The image itself as an address, so that the page needs no file beside it."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the results come from. params: as YAML; fingerprints: path -> that of the file or folder."""
+
+    params: str
+    fingerprints: dict[str, str]
 
 
-def pictures(folder: Path, split: pd.DataFrame, rank: Rank) -> list[Picture]:
-    """The figures in `folder` with their captions, in the order of the page."""
+@dataclass(frozen=True)
+class Content:
+    """All that the page says. figures: see there; gallery: of gallery.build; diagnosis: of diagnosis.py."""
 
-    def picture(name: str, title: str, caption: str, wide: bool = False) -> Picture:
-        return Picture((folder / f"{name}.png").read_bytes(), title, caption, wide)
+    title: str
+    about: list[tuple[str, str]]
+    advice: list[Advice]
+    models: list[Result]
+    chosen: list[Selected]
+    figures: list[Figure]
+    gallery: dict[str, Any]
+    diagnosis: dict[str, Any]
+    provenance: Provenance
 
+
+def figures(iou: Draw, curves: Draw, histogram: Draw, split: pd.DataFrame, rank: Rank) -> list[Figure]:
+    """The three figures with their captions, in the order of the page."""
+    cut = _cut_in_words(split, rank)
     return [
-        picture(
-            "samples",
-            "The surest and the least sure images",
-            "Evaluation images from the lowest to the highest entropy of the inter model (the number on the "
-            "left): bright entropy marks the pixels it is unsure of, to compare with where it is wrong.",
-            wide=True,
-        ),
-        picture(
-            "class_iou",
-            "IoU by class",
-            "Each class's IoU on the evaluation images under each model, further right is better: "
-            "the grey bar is how far they lie apart.",
-        ),
-        picture("entropy_histogram", "The cut between easy and hard", _cut_in_words(split, rank)),
-        picture(
-            "training_curves",
-            "Losses",
-            "Unweighted losses by iteration, each point a mean since the point before: "
-            "seg is the cross entropy, fool the segmenter's loss against the discriminator, judge the "
-            "discriminator's own (0.69 = it cannot tell the domains apart).",
-            wide=True,
-        ),
+        Figure(drawing.addresses(iou), "IoU by class", CLASS_IOU),
+        Figure(drawing.addresses(curves), "Training curves", CURVES, wide=True),
+        Figure(drawing.addresses(histogram), "The cut between easy and hard", cut),
     ]
 
 
@@ -96,7 +108,7 @@ def _cut_in_words(split: pd.DataFrame, rank: Rank) -> str:
 
 
 def facts(split: pd.DataFrame, rank: Rank, classes: ClassSet) -> list[tuple[str, str]]:
-    """What was run, as pairs of a word and its value."""
+    """How the target images were ranked and cut, as pairs of a word and its value."""
     easy, hard = (int((split["part"] == part).sum()) for part in (EASY, HARD))
     rows = [
         ("ranking rule", rank.rule),
@@ -114,33 +126,34 @@ def facts(split: pd.DataFrame, rank: Rank, classes: ClassSet) -> list[tuple[str,
 
 
 def class_rows(models: list[Result], classes: ClassSet) -> list[dict[str, Any]]:
-    """A row a class: name, colour as #rrggbb, each model's IoU as text and whether none is above it."""
+    """A row a class: name, colour, each model's IoU as text and whether none is above it, and the gain.
+
+    The colour is #rrggbb; the gain is the last model's IoU minus the first's.
+    """
 
     def cells(values: list[float]) -> list[tuple[str, bool]]:
         known = [value for value in values if not math.isnan(value)]
         best = decimal(max(known)) if known else None  # as text: of two that look the same both are best
         return [(decimal(value), decimal(value) == best) for value in values]
 
+    ious = [[float(result.class_iou[index]) for result in models] for index in range(len(classes))]
     return [
         {
             "name": entry.name,
-            "color": "#{:02x}{:02x}{:02x}".format(*entry.color),
-            "cells": cells([float(result.class_iou[index]) for result in models]),
+            "color": _hex(entry.color),
+            "cells": cells(row),
+            "gain": decimal(row[-1] - row[0]),
         }
-        for index, entry in enumerate(classes.classes)
+        for entry, row in zip(classes.classes, ious, strict=True)
     ]
 
 
-def render(
-    title: str,
-    models: list[Result],
-    chosen: list[Selected],
-    classes: ClassSet,
-    about: list[tuple[str, str]],
-    figures: list[Picture],
-    diagnosis: dict[str, Any],
-) -> str:
-    """The page as HTML: no script, no address outside itself."""
+def _hex(color: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+def render(content: Content, classes: ClassSet) -> str:
+    """The page as HTML: one script, which the page's own policy names by its hash; no address outside."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -149,16 +162,16 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters["decimal"] = decimal
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}  # keys stay in their order
+    script = environment.get_template("page.js").render()
     return environment.get_template("page.html.j2").render(
-        title=title,
-        names=[result.name for result in models],
-        models=results.table(models),
-        roles={result.name: ROLES.get(result.name, AGAIN) for result in models},
-        chosen=chosen,
+        content=content,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        names=[result.name for result in content.models],
+        models=results.table(content.models),
+        roles={result.name: ROLES.get(result.name, AGAIN) for result in content.models},
         rules=RULES,
-        labelled=results.has_labels(models),
-        classes=class_rows(models, classes),
-        about=about,
-        figures=figures,
-        diagnosis=diagnosis,
+        labelled=results.has_labels(content.models),
+        classes=class_rows(content.models, classes),
+        orders=pictures.orders(content.gallery),
     )

@@ -33,7 +33,7 @@ def run(
     confusion: Annotated[Path, Out("confusion matrix in pixels, rows are the truth (CSV)")],
     table: Annotated[Path, Out("images.csv: the index with entropy and part (easy or hard)")],
     samples: Annotated[
-        Path, Out("folder with predictions and entropy maps of the easiest and hardest images")
+        Path, Out("folder with predictions and entropy maps of images from easiest to hardest")
     ],
     context: Context,
     weights: Annotated[
@@ -63,7 +63,7 @@ def run(
     files.write_json(metrics, evaluation.summary(results.confusions, index["part"], classes))
     write_tables(results.confusions.sum(0), classes, class_iou, confusion)
     tables.write(table, index, tables.IMAGES)
-    chosen = evaluation.easiest_and_hardest(index, block.samples)
+    chosen = evaluation.to_look_at(index, block.samples, block.gallery)
     with files.atomic_folder(samples) as folder:
         evaluation.write_samples(predictor, chosen, folder, classes.palette(), device)
     if label_ids:

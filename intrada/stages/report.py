@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
+import yaml
 
-from intrada import files, labels, tables
+from intrada import files, fingerprints, labels, tables
 from intrada.errors import UserError
 from intrada.metrics import Confusion
 from intrada.params import Params
+from intrada.reporting import advice, drawing, gallery, results
 from intrada.reporting import diagnosis as diagnoses
 from intrada.reporting import figures as draw
 from intrada.reporting import page as html
-from intrada.reporting import results
+from intrada.reporting import samples as pictures
 from intrada.stage import Context, In, Out
 from intrada.tables import EASY
 
-READS = ("classes", "rank", "rounds", "select", "report")
+READS = (
+    "seed", "compute", "classes", "toycity", "preprocess", "model", "train_source", "train_inter", "score",
+    "rank", "pseudo_label", "train_intra", "rounds", "select", "evaluate_snapshots", "evaluate", "report",
+)  # fmt: skip
 
 
 def run(
@@ -34,10 +40,16 @@ def run(
     losses_source: Annotated[Path, In("losses.csv of the source-only model")],
     losses_inter: Annotated[Path, In("losses.csv of step 1")],
     losses_intra: Annotated[Path, In("losses.csv of step 3; without rows where lambda = 0")],
+    model_source: Annotated[Path, In("the source-only model, for its fingerprint")],
+    model_inter: Annotated[Path, In("the model of step 1, for its fingerprint")],
+    model_intra: Annotated[Path, In("the model of step 3, for its fingerprint")],
     evaluate: Annotated[Path, In("folder with the evaluations, a folder a model")],
     snapshots: Annotated[Path, In("folder with the choice among snapshots, a folder a model")],
     page: Annotated[Path, Out("the report as one HTML page, figures inside")],
-    figures: Annotated[Path, Out("folder of figures (PNG)")],
+    samples: Annotated[Path, Out("figure of the easiest and hardest evaluation images (PNG)")],
+    class_iou: Annotated[Path, Out("figure of each class's IoU (PNG)")],
+    histogram: Annotated[Path, Out("figure of the target images' scores with the cut (PNG)")],
+    curves: Annotated[Path, Out("figure of the losses (PNG)")],
     table: Annotated[Path, Out("mIoU and pixel accuracy of the models (Markdown)")],
     diagnosis: Annotated[Path, Out("how right the labels predicted on the target are (JSON)")],
     context: Context,
@@ -47,32 +59,37 @@ def run(
     ranked = tables.read(split, tables.SPLIT)
     folders = {name: evaluate / name for name in ("source", "inter", "intra", *params.rounds)}
     models = [results.read(name, folder, classes) for name, folder in folders.items()]
-    choices = {name: tables.read(snapshots / name / "snapshots.csv", tables.SNAPSHOTS) for name in folders}
-    paths = {"source": losses_source, "inter": losses_inter, "intra": losses_intra}
-    losses = {name: files.read_csv(path, ["iteration"]) for name, path in paths.items()}
-    samples = _samples(folders)
+    chosen = _chosen(snapshots, folders, params.select)
+    losses = _losses({"source": losses_source, "inter": losses_inter, "intra": losses_intra})
+    shown = pictures.read(folders, gallery.SIDES[0])
     target = _labelled(truth, ranked, tables.read(scores, tables.SCORES))
-    found = diagnoses.absent()
-    if len(target):
-        seen = _look(target, predictions, pseudo_labels, len(classes), context)
-        found = diagnoses.diagnose(seen, len(classes))
+    seen = _look(target, predictions, pseudo_labels, len(classes), context)
+    found = diagnoses.diagnose(seen, len(classes)) if len(target) else diagnoses.absent()
 
-    with files.atomic_folder(figures) as folder:
-        draw.write(folder / "samples.png", draw.samples, samples, classes)
-        draw.write(folder / "class_iou.png", draw.class_iou, models, classes)
-        draw.write(
-            folder / "entropy_histogram.png",
-            draw.entropy_histogram,
-            ranked,
-            html.QUANTITIES[params.rank.rule],
-        )
-        draw.write(folder / "training_curves.png", draw.training_curves, losses)
-    pictures = html.pictures(figures, ranked, params.rank)
-    about = html.facts(ranked, params.rank, classes)
+    ends = pictures.ends(shown, params.evaluate.samples)
+    figures = {
+        samples: partial(draw.samples, ends, classes),
+        class_iou: partial(draw.class_iou, models, classes),
+        histogram: partial(draw.entropy_histogram, ranked, html.QUANTITIES[params.rank.rule]),
+        curves: partial(draw.training_curves, losses),
+    }
+    for path, figure in figures.items():
+        drawing.write_png(path, figure)
     _write(diagnosis, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     _write(table, results.markdown(models))
-    chosen = results.selection(choices, params.select)
-    _write(page, html.render(params.report.title, models, chosen, classes, about, pictures, found))
+    used = (model_source, model_inter, model_intra, scores, split, pseudo_labels, evaluate, snapshots)
+    content = html.Content(
+        params.report.title,
+        html.facts(ranked, params.rank, classes),
+        advice.advise(models, classes, chosen, found),
+        models,
+        chosen,
+        html.figures(figures[class_iou], figures[curves], figures[histogram], ranked, params.rank),
+        gallery.build(shown, classes.palette()),
+        found,
+        _provenance(params, used),
+    )
+    _write(page, html.render(content, classes))
 
 
 def _write(path: Path, text: str) -> None:
@@ -80,32 +97,19 @@ def _write(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _samples(folders: Mapping[str, Path]) -> list[draw.Sample]:
-    """The evaluation images that evaluate has written samples of, surest first."""
-    inter = folders["inter"]
-    images = tables.read(inter / "images.csv", tables.IMAGES).sort_values("entropy", kind="stable")
-    uncertainty = {name: inter / "samples" / "entropy" / f"{name}.png" for name in images["id"]}
-    chosen = images[[uncertainty[name].exists() for name in images["id"]]]
-    if chosen.empty:
-        raise UserError(
-            inter / "samples", "no sample of any image in images.csv",
-            "entropy/<id>.png of at least one image", "run evaluate again for the three models",
-        )  # fmt: skip
-    return [_sample(row, uncertainty[row["id"]], folders) for row in chosen.to_dict("records")]
+def _chosen(snapshots: Path, names: Mapping[str, Path], rule: str) -> list[results.Selected]:
+    choices = {name: tables.read(snapshots / name / "snapshots.csv", tables.SNAPSHOTS) for name in names}
+    return results.selection(choices, rule)
 
 
-def _sample(row: Mapping[Any, Any], uncertainty: Path, folders: Mapping[str, Path]) -> draw.Sample:
-    predictions = {
-        name: folder / "samples" / "prediction" / f"{row['id']}.png" for name, folder in folders.items()
-    }
-    return draw.Sample(
-        row["part"],
-        row["entropy"],
-        files.read_image(Path(row["image"]))[:, :, ::-1],
-        files.read_label(uncertainty),
-        {name: files.read_label(path) for name, path in predictions.items()},
-        files.read_label(Path(row["label"])) if row["label"] else None,
-    )
+def _losses(paths: Mapping[str, Path]) -> dict[str, pd.DataFrame]:
+    return {name: files.read_csv(path, ["iteration"]) for name, path in paths.items()}
+
+
+def _provenance(params: Params, used: tuple[Path, ...]) -> html.Provenance:
+    """The same for the same inputs: time, machine and versions stand in the record of the run instead."""
+    text = yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return html.Provenance(text, {path.as_posix(): fingerprints.fingerprint(path) for path in used})
 
 
 def _labelled(truth: Path, ranked: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:

@@ -153,6 +153,7 @@ def tiny() -> dict[str, Any]:
         "toycity__target__train": 6,
         "toycity__target__val": 3,
         "evaluate__samples": 1,
+        "evaluate__gallery": 2,
     }
     for stage in TRAINING:
         small |= {f"{stage}__iterations": 4, f"{stage}__max_iters": 4, f"{stage}__batch_size": 2}

@@ -42,6 +42,16 @@ def test_the_rules_have_the_edges_of_the_stages(first: Project) -> None:
     assert {edge for edge in seen if "all" not in edge} == due
 
 
+def test_the_report_of_snakemake_shows_the_page_and_the_figures_with_their_captions(project: Project) -> None:
+    project.snakemake("--report", "report.html")
+    shown = (project.folder / "report.html").read_text(encoding="utf-8")
+    captions = sorted((project.folder / "workflow/report").glob("*.rst"))
+    assert len(captions) == 5
+    for caption in captions:
+        assert f"/{caption.stem}." in shown
+        assert caption.read_text(encoding="utf-8").splitlines()[0] in shown
+
+
 def test_a_change_of_lambda_runs_what_follows_once_whoever_ran_before(project: Project) -> None:
     """The checkout is up to date by dvc; then each driver follows the other, with something to do and without."""
     assert project.stages_run_by(project.snakemake) == []

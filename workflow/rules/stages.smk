@@ -1,4 +1,12 @@
 # One rule a stage, made from dvc.yaml. DVC decides whether anything is computed, and remembers it.
+def described(path):
+    """An output of `report` with a caption goes into `snakemake --report`."""
+    caption = f"workflow/report/{Path(path).stem}.rst"
+    if not path.startswith("results/report/") or not (ROOT / caption).exists():
+        return path
+    return report(path, caption=f"../../{caption}", category="Results")
+
+
 for stage in STAGES:
 
     rule:
@@ -7,7 +15,7 @@ for stage in STAGES:
         input:
             stage.inputs,
         output:
-            stage.outputs,
+            [described(path) for path in stage.outputs],
         log:
             f"logs/{stage.rule}.log",
         threads: stage.threads
