@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -24,12 +25,13 @@ from intrada.errors import UserError
 
 TOKENS = Path(".snakemake/tokens")
 LOCK = Path(".snakemake/intrada.lock")
+MAIN, ABLATION = "dvc.yaml", "ablation/dvc.yaml"
 VALIDATE, STAMP = "validate", Path("results/validate/params.json")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of dvc.yaml as a rule. name: as DVC says it (`preprocess@source`)."""
+    """One stage as a rule. name: as DVC says it (`preprocess@source`, `ablation/dvc.yaml:collect`)."""
 
     name: str
     inputs: list[str]
@@ -40,30 +42,47 @@ class Stage:
 
     @property
     def rule(self) -> str:
-        """The name of the rule: Snakemake allows no @."""
-        return self.name.replace("@", "_")
+        """The name of the rule: Snakemake allows no @, say."""
+        return _plain(self.name)
+
+    @property
+    def of_ablation(self) -> bool:
+        """Whether it belongs to the ablation, and not to the main pipeline."""
+        return self.name.startswith(ABLATION)
 
 
-def stages(folder: Path, *, fresh: bool, dry: bool) -> list[Stage]:
-    """All stages of dvc.yaml in `folder`, upstream first.
+def definitions(words: Iterable[str]) -> list[str]:
+    """The files whose stages Snakemake is asked for, given the words of its command line.
 
-    fresh: ask DVC what is stale and renew the tokens. Only the main process may, since a job that
-    parses the Snakefile again would look at a half-finished state. dry: run nothing meanwhile.
+    The ablation's, of ten times as many stages, only where a word names one of its rules or files:
+    Snakemake does not tell its targets before the rules are made.
+    """
+    asked = any(re.match(r"ablation($|_)|results/ablation/", word) for word in words)
+    return [MAIN, *[ABLATION] * asked]
+
+
+def stages(folder: Path, wanted: list[str], *, fresh: bool, dry: bool) -> list[Stage]:
+    """All stages that the files `wanted` in `folder` define, upstream first.
+
+    fresh: ask DVC which of them are stale and renew their tokens. Only the main process may, since a job
+    that parses the Snakefile again would look at a half-finished state. dry: run nothing meanwhile.
     UserError while a `dvc repro` runs one of the stages.
     """
     with Repo(str(folder), _wait_for_lock=True) as repo:
-        found, graph = repo.index.stages, repo.index.graph
+        graph = repo.index.graph
+        paths = {str(folder.resolve() / name) for name in wanted}
+        found = [stage for stage in repo.index.stages if stage.path in paths]
         if fresh:
-            stale = _stale(repo)
+            stale = _stale(repo, wanted)
             if not dry and VALIDATE in stale:
                 _validate()
             _renew_tokens(found, stale - {VALIDATE})
         return [_stage(stage, graph, folder) for stage in found]
 
 
-def _stale(repo: Repo) -> set[str]:
+def _stale(repo: Repo, wanted: list[str]) -> set[str]:
     try:
-        return set(repo.status())
+        return set(repo.status(targets=wanted))
     except LockError as error:  # it names the processes, each once for every path
         holders = ", ".join(sorted(set(re.findall(r"\(PID \d+\): .*", str(error)))))
         raise UserError(
@@ -118,7 +137,12 @@ def _file_outputs(stage: Any) -> list[str]:
 
 def _token(stage: Any) -> Path:
     name: str = stage.addressing
-    return TOKENS / name.replace("@", "_")
+    return TOKENS / _plain(name)
+
+
+def _plain(name: str) -> str:
+    """`ablation_collect` for `ablation/dvc.yaml:collect`."""
+    return re.sub(r"\W", "_", name.replace("/dvc.yaml:", "_"))
 
 
 def _renew_tokens(found: list[Any], stale: set[str]) -> None:
