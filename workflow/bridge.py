@@ -12,13 +12,14 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from dvc.lock import LockError
 from dvc.repo import Repo
+from dvc.repo.index import Index
 
 from intrada import locks
 from intrada.errors import UserError
@@ -61,7 +62,7 @@ def definitions(words: Iterable[str]) -> list[str]:
     return [MAIN, *[ABLATION] * asked]
 
 
-def stages(folder: Path, wanted: list[str], *, fresh: bool, dry: bool) -> list[Stage]:
+def stages(folder: Path, wanted: Sequence[str] = (MAIN,), *, fresh: bool, dry: bool) -> list[Stage]:
     """All stages that the files `wanted` in `folder` define, upstream first.
 
     fresh: ask DVC which of them are stale and renew their tokens. Only the main process may, since a job
@@ -69,20 +70,20 @@ def stages(folder: Path, wanted: list[str], *, fresh: bool, dry: bool) -> list[S
     UserError while a `dvc repro` runs one of the stages.
     """
     with Repo(str(folder), _wait_for_lock=True) as repo:
-        graph = repo.index.graph
-        paths = {str(folder.resolve() / name) for name in wanted}
-        found = [stage for stage in repo.index.stages if stage.path in paths]
+        paths = [str(folder.resolve() / name) for name in wanted]
+        indexes = [Index.from_file(repo, path) for path in paths]  # repo.index would read them all
+        found = [stage for index in indexes for stage in index.stages]
         if fresh:
-            stale = _stale(repo, wanted)
+            stale = _stale(repo, paths)
             if not dry and VALIDATE in stale:
                 _validate()
             _renew_tokens(found, stale - {VALIDATE})
-        return [_stage(stage, graph, folder) for stage in found]
+        return [_stage(stage, index.graph, folder) for index in indexes for stage in index.stages]
 
 
-def _stale(repo: Repo, wanted: list[str]) -> set[str]:
+def _stale(repo: Repo, definitions: list[str]) -> set[str]:
     try:
-        return set(repo.status(targets=wanted))
+        return set(repo.status(targets=definitions))
     except LockError as error:  # it names the processes, each once for every path
         holders = ", ".join(sorted(set(re.findall(r"\(PID \d+\): .*", str(error)))))
         raise UserError(

@@ -32,8 +32,8 @@ def markdown(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> s
 def _legend(ablation: Ablation, benchmark: Benchmark) -> str:
     seeds = ", ".join(map(str, benchmark.seeds))
     return f"""\
-{len(benchmark.seeds)} runs (training seeds {seeds}), the same for every recipe; mean ± deviation over them, in
-percent. Hard: the third of the evaluation images with the highest entropy under the model of step 1.
+{len(benchmark.seeds)} runs (training seeds {seeds}), the same for every recipe; mean ± deviation over them,
+in percent. Hard: the third of the evaluation images with the highest entropy under the model of step 1.
 Differences: run by run to the control, {ablation.recipes[ablation.control].label}, in points,
 with Student's {CONFIDENCE:.0%} interval of their mean; for each recipe alone, not corrected for their number.
 Iterations: all trainings from the initial weights on; *: not as many as the control's.
