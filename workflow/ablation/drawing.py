@@ -52,5 +52,5 @@ def curve(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> Figu
     own.set(title=benchmark.title, ylabel="mIoU, percent", xlabel="lambda: share of easy images")
     own.legend()
     theirs.plot(paper.index, paper, color=VERMILION, marker="D")
-    theirs.set(title="the paper, GTA5 to Cityscapes, one run each", xlabel="lambda: share of easy images")
+    theirs.set(title="the paper: GTA5 to Cityscapes", xlabel="lambda: share of easy images")
     return figure
