@@ -1,4 +1,4 @@
-# snakemake --cores all --resources gpu=1
+# snakemake --cores all --resources gpu=1        snakemake ablation --cores all
 # dvc.yaml defines the stages and dvc.lock remembers them; Snakemake adds parallel jobs, cores, GPU
 # slots, clusters and logs (see workflow/bridge.py).
 import sys
@@ -19,8 +19,9 @@ try:
         raise UserError("Snakefile", f"started in {Path.cwd()}", "the project's folder", f"cd '{ROOT}'")
     CHOSEN = validate.load(ROOT / "params.yaml")  # a wrong params file stops here, before anything runs
     CHECKOUT = bridge.hold_lock() if MAIN and not workflow.dryrun else None
+    DEFINITIONS = bridge.definitions(sys.argv[1:] if MAIN else ["ablation"])  # of a job: any of them
     ON_CPU = CHOSEN.compute.device == "cpu"  # then jobs share the cores, and no GPU slot is taken
-    STAGES = bridge.stages(ROOT, fresh=MAIN, dry=workflow.dryrun, on_cpu=ON_CPU)
+    STAGES = bridge.stages(ROOT, DEFINITIONS, fresh=MAIN, dry=workflow.dryrun, on_cpu=ON_CPU)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -30,8 +31,13 @@ workflow.global_resources.setdefault("gpu", 1)
 
 rule all:
     input:
-        [path for stage in STAGES for path in stage.outputs],
+        [path for stage in STAGES if not stage.of_ablation for path in stage.outputs],
     default_target: True
+
+
+rule ablation:
+    input:
+        [path for stage in STAGES if stage.of_ablation for path in stage.outputs],
 
 
 include: "workflow/rules/stages.smk"

@@ -34,7 +34,7 @@ LAYERS = (
     "models",
     "device device_lock entropy losses metrics params_file pseudo ranking resize selection tables",
     "atomic files fingerprints labels locks params plain_yaml randomness stage",
-    "errors interruption",
+    "errors interruption params_types",
 )
 LEVEL = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 HEAVY = ("torch", "torchvision", "matplotlib", "timm", "tensorboard")

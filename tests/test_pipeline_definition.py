@@ -207,6 +207,7 @@ def test_the_images_that_an_index_names_are_deps_too(finished: Path, monkeypatch
     assert checked > 100
 
 
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC and ruamel.yaml
 def test_stages_that_compute_ask_for_a_gpu_unless_the_params_keep_them_on_the_cpu() -> None:
     def asking(on_cpu: bool) -> set[str]:
         found = bridge.stages(ROOT, fresh=False, dry=True, on_cpu=on_cpu)

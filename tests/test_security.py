@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from intrada.commands import validate
 from intrada.errors import UserError
-from intrada.params import PathText
+from intrada.params_types import PathText
 from tests import audit
 from tests.definition import ROOT, TEMPLATE, jobs, stages
 from tests.tiny_project import tree

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pandas as pd
-import pytest
 
 from workflow import study
 
@@ -21,11 +20,3 @@ def test_the_summary_has_mean_and_sample_deviation_of_each_row() -> None:
         "| a | 3 | 2.00 ± 1.00 | - |",
         "| b | 1 | 7.00 | -0.50 |",
     ]
-
-
-def test_changes_go_into_a_copy_and_only_where_a_key_is() -> None:
-    params = {"seed": 1, "rank": {"rule": "x"}}
-    assert study.with_changes(params, {"rank.rule": "y"}) == {"seed": 1, "rank": {"rule": "y"}}
-    assert params["rank"] == {"rule": "x"}
-    with pytest.raises(KeyError, match="sed"):
-        study.with_changes(params, {"sed": 2})

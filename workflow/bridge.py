@@ -12,24 +12,27 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from dvc.lock import LockError
 from dvc.repo import Repo
+from dvc.repo.index import Index
 
 from intrada import locks
 from intrada.errors import UserError
 
 TOKENS = Path(".snakemake/tokens")
 LOCK = Path(".snakemake/intrada.lock")
+MAIN, ABLATION = "dvc.yaml", "ablation/dvc.yaml"
 VALIDATE, STAMP = "validate", Path("results/validate/params.json")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of dvc.yaml as a rule. name: as DVC says it (`preprocess@source`)."""
+    """One stage as a rule. name: as DVC says it (`preprocess@source`, `ablation/dvc.yaml:collect`)."""
 
     name: str
     inputs: list[str]
@@ -40,31 +43,50 @@ class Stage:
 
     @property
     def rule(self) -> str:
-        """The name of the rule: Snakemake allows no @."""
-        return self.name.replace("@", "_")
+        """The name of the rule: Snakemake allows no @, say."""
+        return _plain(self.name)
+
+    @property
+    def of_ablation(self) -> bool:
+        """Whether it belongs to the ablation, and not to the main pipeline."""
+        return self.name.startswith(ABLATION)
 
 
-def stages(folder: Path, *, fresh: bool, dry: bool, on_cpu: bool) -> list[Stage]:
-    """All stages of dvc.yaml in `folder`, upstream first.
+def definitions(words: Iterable[str]) -> list[str]:
+    """The files whose stages Snakemake is asked for, given the words of its command line.
 
-    fresh: ask DVC what is stale and renew the tokens. Only the main process may, since a job that
-    parses the Snakefile again would look at a half-finished state. dry: run nothing meanwhile. on_cpu:
-    the params keep every stage on the CPU, so that none asks for a GPU.
+    The ablation's, of ten times as many stages, only where a word names one of its rules or files:
+    Snakemake does not tell its targets before the rules are made.
+    """
+    asked = any(re.match(r"ablation($|_)|results/ablation/", word) for word in words)
+    return [MAIN, *[ABLATION] * asked]
+
+
+def stages(
+    folder: Path, wanted: Sequence[str] = (MAIN,), *, fresh: bool, dry: bool, on_cpu: bool
+) -> list[Stage]:
+    """All stages that the files `wanted` in `folder` define, upstream first.
+
+    fresh: ask DVC which of them are stale and renew their tokens. Only the main process may, since a job
+    that parses the Snakefile again would look at a half-finished state. dry: run nothing meanwhile.
+    on_cpu: the params keep every stage on the CPU, so that none asks for a GPU.
     UserError while a `dvc repro` runs one of the stages.
     """
     with Repo(str(folder), _wait_for_lock=True) as repo:
-        found, graph = repo.index.stages, repo.index.graph
+        paths = [str(folder.resolve() / name) for name in wanted]
+        indexes = [Index.from_file(repo, path) for path in paths]  # repo.index would read them all
+        found = [stage for index in indexes for stage in index.stages]
         if fresh:
-            stale = _stale(repo)
+            stale = _stale(repo, paths)
             if not dry and VALIDATE in stale:
                 _validate()
             _renew_tokens(found, stale - {VALIDATE})
-        return [_stage(stage, graph, folder, on_cpu) for stage in found]
+        return [_stage(stage, index.graph, folder, on_cpu) for index in indexes for stage in index.stages]
 
 
-def _stale(repo: Repo) -> set[str]:
+def _stale(repo: Repo, definitions: list[str]) -> set[str]:
     try:
-        return set(repo.status())
+        return set(repo.status(targets=definitions))
     except LockError as error:  # it names the processes, each once for every path
         holders = ", ".join(sorted(set(re.findall(r"\(PID \d+\): .*", str(error)))))
         raise UserError(
@@ -122,7 +144,12 @@ def _file_outputs(stage: Any) -> list[str]:
 
 def _token(stage: Any) -> Path:
     name: str = stage.addressing
-    return TOKENS / name.replace("@", "_")
+    return TOKENS / _plain(name)
+
+
+def _plain(name: str) -> str:
+    """`ablation_collect` for `ablation/dvc.yaml:collect`."""
+    return re.sub(r"\W", "_", name.replace("/dvc.yaml:", "_"))
 
 
 def _renew_tokens(found: list[Any], stale: set[str]) -> None:

@@ -19,6 +19,7 @@ import pandas as pd
 import yaml
 
 from intrada import files
+from workflow.ablation.settings import with_changes
 
 PARAMS = Path("params.yaml")
 METRICS = ("mIoU", "mIoU_easy", "mIoU_hard", "pixel_accuracy")
@@ -58,20 +59,6 @@ def summary(table: pd.DataFrame) -> str:
         cells = [_cell(float(mean.loc[row, name]), float(deviation.loc[row, name])) for name in names]
         lines.append(f"| {row} | {count[row]} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def with_changes(params: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """A copy of the params tree with dotted keys changed; KeyError for a key that is not there."""
-    copy: dict[str, Any] = yaml.safe_load(yaml.safe_dump(params))
-    for key, value in changes.items():
-        *above, last = key.split(".")
-        block = copy
-        for name in above:
-            block = block[name]
-        if last not in block:
-            raise KeyError(key)
-        block[last] = value
-    return copy
 
 
 def _run(study: dict[str, Any], run: dict[str, Any], driver: str) -> list[dict[str, Any]]:

@@ -132,7 +132,8 @@ def make(folder: Path) -> Project:
         cwd=ROOT, text=True, capture_output=True, check=True,
     )  # fmt: skip
     for name in listed.stdout.splitlines():
-        if not name.startswith(("tests/", "docs/", "dvc.lock")) and (ROOT / name).is_file():
+        left_out = name.startswith(("tests/", "docs/")) or Path(name).name == "dvc.lock"
+        if not left_out and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     shutil.copyfile(ROOT / "presets/toycity.yaml", folder / "params.yaml")

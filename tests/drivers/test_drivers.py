@@ -37,7 +37,7 @@ def test_the_rules_have_the_edges_of_the_stages(first: Project) -> None:
     dot = first.snakemake("--forceall", "--dag", "dot").stdout
     rules = dict(re.findall(r"^\s*(\d+)\[label = \"(\w+)", dot, re.M))
     seen = {(rules[a], rules[b]) for a, b in re.findall(r"^\s*(\d+) -> (\d+)", dot, re.M)}
-    dag = first.dvc("dag", "--dot").stdout
+    dag = first.dvc("dag", "--dot", "dvc.yaml").stdout
     due = {(a.replace("@", "_"), b.replace("@", "_")) for a, b in re.findall(r'"(\S+)" -> "(\S+)"', dag)}
     assert {edge for edge in seen if "all" not in edge} == due
 

@@ -1,0 +1,63 @@
+"""A tiny ablation by the real dvc and snakemake, beside a main pipeline that never ran."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.drivers import project as projects
+from tests.drivers.project import LOG, Project
+
+pytestmark = pytest.mark.drivers
+
+SUMMARY = "ablation/dvc.yaml:summary@toycity"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A checkout whose ablation has one seed a benchmark, two recipes and tiny trainings."""
+    project = projects.make(tmp_path_factory.mktemp("ablation"))
+    path = project.folder / "ablation/ablation.yaml"
+    tree = yaml.safe_load(path.read_text())
+    changes = {key.replace("__", "."): value for key, value in projects.tiny().items()}
+    for benchmark in tree["benchmarks"].values():
+        benchmark |= {"seeds": [7], "changes": changes}
+    tree["recipes"] = {name: tree["recipes"][name] for name in ("advent_continued", "intrada")}
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    return project
+
+
+def jobs(project: Project) -> list[str]:
+    """The stages of the pipeline that the ablation ran, by the folder that they ran in."""
+    logs = (project.folder / "results/ablation/work").rglob("execution.jsonl")
+    return sorted(f"{log.parents[1].name} {line.count('done')}" for log in logs for line in _lines(log))
+
+
+def _lines(log: Path) -> list[str]:
+    return log.read_text().splitlines()
+
+
+def test_both_drivers_run_the_ablation_once_and_nothing_else(tiny: Project) -> None:
+    output = tiny.run(*projects.SNAKEMAKE[:3], "ablation_summary_toycity", "--cores", "2").stdout
+    table = (tiny.folder / "results/ablation/summary/toycity/table.md").read_text()
+    assert "AdvEnt continued" in table and "IntraDA" in table
+    together = [
+        set(re.findall(r"^Job \d+: \S*recipe_toycity@(\S+):", part, re.M))
+        for part in output.split("Execute ")
+    ]
+    assert {"7-advent_continued", "7-intrada"} in together
+    assert not (tiny.folder / LOG).exists() and not (tiny.folder / "data/preprocess").exists()
+    before = jobs(tiny)
+    assert "didn't change" in tiny.dvc("repro", SUMMARY).stdout
+    path = tiny.folder / "ablation/ablation.yaml"
+    path.write_text(path.read_text().replace("rank.easy_fraction: 0.67", "rank.easy_fraction: 0.34"))
+    tiny.dvc("repro", SUMMARY)
+    after = jobs(tiny)
+    new = [line for line in after if after.count(line) > before.count(line)]
+    assert {line.split()[0] for line in new} == {"intrada"}
+    tiny.snakemake("ablation_summary_toycity")
+    assert jobs(tiny) == after
+    assert "ablation" not in tiny.dvc("metrics", "show", ok=False).stdout

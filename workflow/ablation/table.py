@@ -1,0 +1,64 @@
+"""table.md: a line a recipe."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from workflow.ablation.definition import Ablation, Benchmark
+from workflow.ablation.statistics import CONFIDENCE, paired
+
+METRICS = ("mIoU", "mIoU_easy", "mIoU_hard")
+HEAD = ("recipe", "iterations", "mIoU", "easy", "hard", "mIoU - control", "hard - control", "paper")
+
+
+def markdown(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> str:
+    """Mean and deviation (n - 1) over the seeds, and the paired differences to the control, in points.
+
+    found: a row a recipe and seed, with `iterations` and METRICS in percent.
+    """
+    control = _by_seed(found, ablation.control)
+    lines = [_line(HEAD), _line(["---", *["---:"] * (len(HEAD) - 1)])]
+    for name, recipe in ablation.recipes.items():
+        rows = _by_seed(found, name)
+        same = name == ablation.control
+        differences = ["control" if same else _difference(rows[m], control[m]) for m in METRICS[::2]]
+        cells = [recipe.label, _iterations(rows, control), *(_spread(rows[metric]) for metric in METRICS)]
+        lines.append(_line([*cells, *differences, f"{recipe.paper:.1f}" if recipe.paper else ""]))
+    return f"## {benchmark.title}\n\n" + "\n".join(lines) + "\n\n" + _legend(ablation, benchmark) + "\n"
+
+
+def _legend(ablation: Ablation, benchmark: Benchmark) -> str:
+    seeds = ", ".join(map(str, benchmark.seeds))
+    return f"""\
+{len(benchmark.seeds)} runs (training seeds {seeds}), the same for every recipe; mean ± deviation over them,
+in percent. Hard: the third of the evaluation images with the highest entropy under the model of step 1.
+Differences: run by run to the control, {ablation.recipes[ablation.control].label}, in points,
+with Student's {CONFIDENCE:.0%} interval of their mean; for each recipe alone, not corrected for their number.
+Iterations: all trainings from the initial weights on; *: not as many as the control's.
+Paper: {ablation.paper}."""
+
+
+def _by_seed(found: pd.DataFrame, recipe: str) -> pd.DataFrame:
+    return found[found["recipe"] == recipe].set_index("seed")
+
+
+def _line(cells: list[str] | tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _iterations(rows: pd.DataFrame, control: pd.DataFrame) -> str:
+    counts = rows["iterations"].unique()
+    mark = "" if list(counts) == list(control["iterations"].unique()) else "*"
+    return ", ".join(f"{count}" for count in counts) + mark
+
+
+def _spread(values: pd.Series) -> str:
+    mean, deviation = values.mean(), values.std()
+    return f"{mean:.2f}" if math.isnan(deviation) else f"{mean:.2f} ± {deviation:.2f}"
+
+
+def _difference(values: pd.Series, control: pd.Series) -> str:
+    mean, low, high = paired(values, control)
+    return f"{mean:+.2f}" + ("" if math.isnan(low) else f" [{low:+.2f}, {high:+.2f}]")
