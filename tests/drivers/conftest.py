@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +14,22 @@ from tests.drivers.project import Project
 
 
 @pytest.fixture(scope="session")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A fresh checkout after `snakemake --cores 3`."""
-    made = projects.make(tmp_path_factory.mktemp("checkout"))
+def first(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
+    """A fresh checkout after `snakemake --cores 3`; of several workers one makes it, the others copy it."""
+    own = tmp_path_factory.mktemp("checkout")
+    if worker_id == "master":
+        return _run(own)
+    shared = tmp_path_factory.getbasetemp().parent / "first"
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            shutil.copytree(_run(own / "made").folder, shared, symlinks=True)
+    return Project(shutil.copytree(shared, own / "mine", symlinks=True))
+
+
+def _run(folder: Path) -> Project:
+    folder.mkdir(exist_ok=True)
+    made = projects.make(folder)
     output = made.run(*projects.SNAKEMAKE[:3], "--cores", "3").stdout
     (made.folder / "first_run.log").write_text(output)
     return made
