@@ -6,6 +6,7 @@ it. A process that is killed leaves it there; the name tells whose it is, and `s
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import platform
@@ -94,16 +95,40 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     with _temporary(path) as temporary:
         temporary.mkdir()
         yield temporary
-        retired = _sibling(path)
-        try:
-            if path.exists():
-                path.rename(retired)
-            temporary.rename(path)
-        except BaseException:
-            if retired.exists() and not path.exists():
-                retired.rename(path)
-            raise
-        _remove(retired)
+        _exchange(temporary, path)
+
+
+@contextmanager
+def resumed_folder(path: Path, key: str) -> Iterator[Path]:
+    """Like `atomic_folder`, but what a block that raised or was killed has written is there again next time.
+
+    key: a word for what is being made, of letters and digits; what was begun under another one is removed.
+    A file in the folder must be whole, so to be written with `atomic_file`. One process at a time: the
+    second one would write into the first one's folder.
+    """
+    work = path.with_name(f".{path.name}.{key}.work")
+    with writing(path):
+        for other in path.parent.glob(f".{glob.escape(path.name)}.*.work"):
+            if other != work:
+                _remove(other)
+        work.mkdir(parents=True, exist_ok=True)
+        sweep([work])
+        yield work
+        _exchange(work, path)
+
+
+def _exchange(new: Path, path: Path) -> None:
+    """The folder `new` replaces `path`, as `atomic_folder` says."""
+    retired = _sibling(path)
+    try:
+        if path.exists():
+            path.rename(retired)
+        new.rename(path)
+    except BaseException:
+        if retired.exists() and not path.exists():
+            retired.rename(path)
+        raise
+    _remove(retired)
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
