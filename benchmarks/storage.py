@@ -43,10 +43,7 @@ def main() -> None:
         image = resize_image(raw, size)
         for name, way in WAYS.items():
             print(f"| {size[0]}x{size[1]} | {name} | {_measured(image, *way)} |")
-        array = io.BytesIO()
-        np.save(array, image)
-        save, load = _cpu(lambda image=image: np.save(io.BytesIO(), image)), _cpu(lambda: _load(array))
-        print(f"| {size[0]}x{size[1]} | array (.npy) | {_numbers(image.nbytes, save, load)} | - | True |")
+        print(f"| {size[0]}x{size[1]} | array (.npy) | {_as_array(image)} |")
 
 
 def _measured(image: np.ndarray, suffix: str, options: list[int]) -> str:
@@ -58,10 +55,12 @@ def _measured(image: np.ndarray, suffix: str, options: list[int]) -> str:
     return f"{_numbers(data.nbytes, encode, opencv)} | {pillow:.2f} | {same}"
 
 
-def _load(array: io.BytesIO) -> np.ndarray:
-    array.seek(0)
-    loaded: np.ndarray = np.load(array)
-    return loaded
+def _as_array(image: np.ndarray) -> str:
+    array = io.BytesIO()
+    np.save(array, image)
+    encode = _cpu(lambda: np.save(io.BytesIO(), image))
+    decode = _cpu(lambda: np.load(io.BytesIO(array.getvalue())))
+    return f"{_numbers(image.nbytes, encode, decode)} | - | True"
 
 
 def _numbers(size: int, encode: float, decode: float) -> str:
