@@ -22,6 +22,7 @@ from intrada.errors import UserError
 
 _HOST = hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<process>[0-9]+)-[0-9a-f]{8}\.tmp")
+_WORK = re.compile(r"^\.(?P<name>.+)\.[0-9A-Za-z]+\.work$")
 _UNWRITABLE = (EACCES, EDQUOT, ENOSPC, EPERM, EROFS)
 
 
@@ -32,6 +33,11 @@ def _sibling(path: Path) -> Path:
     """
     owner = f"{_HOST}-{os.getpid()}-{secrets.token_hex(4)}"
     return path.with_name(f".{path.stem}.{owner}.tmp{path.suffix}")
+
+
+def _name(part: str) -> str:
+    """What a part of a path is to become: of a temporary name, the final one."""
+    return _WORK.sub(r"\g<name>", _TEMPORARY.sub(r"\g<name>", part))
 
 
 def _remove(path: Path) -> None:
@@ -50,7 +56,7 @@ def writing(path: Path) -> Iterator[None]:
         if error.errno not in _UNWRITABLE:
             raise
         raise UserError(
-            Path(*(_TEMPORARY.sub(r"\g<name>", part) for part in path.parts)),  # what it was to become
+            Path(*map(_name, path.parts)),
             f"cannot be written ({error.strerror})",
             "a folder that this user may write to, on a disk with room left",
             "free space or mend the folder's permissions, then run the same command again",
@@ -100,11 +106,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def resumed_folder(path: Path, key: str) -> Iterator[Path]:
-    """Like `atomic_folder`, but what a block that raised or was killed has written is there again next time.
+    """Like `atomic_folder`, but what a block that was interrupted or killed has written is there next time.
 
-    key: a word for what is being made, of letters and digits; what was begun under another one is removed.
-    A file in the folder must be whole, so to be written with `atomic_file`. One process at a time: the
-    second one would write into the first one's folder.
+    A block that fails (an Exception) leaves nothing: mended input is other input, with another key.
+    key: letters and digits, for what is being made; what was begun under another one is removed. A file in
+    the folder must be whole, so to be written with `atomic_file`. For one process at a time.
     """
     work = path.with_name(f".{path.name}.{key}.work")
     with writing(path):
@@ -113,7 +119,11 @@ def resumed_folder(path: Path, key: str) -> Iterator[Path]:
                 _remove(other)
         work.mkdir(parents=True, exist_ok=True)
         sweep([work])
-        yield work
+        try:
+            yield work
+        except Exception:
+            _remove(work)
+            raise
         _exchange(work, path)
 
 
