@@ -16,6 +16,7 @@ ROWS: dict[str, str] = {
     "read_cityscapes": "benchmarks.rows.read_cityscapes",
     "data_wait": "benchmarks.rows.data_wait",
     "checkpoint_share": "benchmarks.rows.checkpoint_share",
+    "index_scale": "benchmarks.rows.index_scale",
 }
 
 

@@ -6,6 +6,7 @@ it. A process that is killed leaves it there; the name tells whose it is, and `s
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import platform
@@ -21,6 +22,7 @@ from intrada.errors import UserError
 
 _HOST = hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<process>[0-9]+)-[0-9a-f]{8}\.tmp")
+_WORK = re.compile(r"^\.(?P<name>.+)\.[0-9A-Za-z]+\.work$")
 _UNWRITABLE = (EACCES, EDQUOT, ENOSPC, EPERM, EROFS)
 
 
@@ -31,6 +33,11 @@ def _sibling(path: Path) -> Path:
     """
     owner = f"{_HOST}-{os.getpid()}-{secrets.token_hex(4)}"
     return path.with_name(f".{path.stem}.{owner}.tmp{path.suffix}")
+
+
+def _name(part: str) -> str:
+    """What a part of a path is to become: of a temporary name, the final one."""
+    return _WORK.sub(r"\g<name>", _TEMPORARY.sub(r"\g<name>", part))
 
 
 def _remove(path: Path) -> None:
@@ -49,7 +56,7 @@ def writing(path: Path) -> Iterator[None]:
         if error.errno not in _UNWRITABLE:
             raise
         raise UserError(
-            Path(*(_TEMPORARY.sub(r"\g<name>", part) for part in path.parts)),  # what it was to become
+            Path(*map(_name, path.parts)),
             f"cannot be written ({error.strerror})",
             "a folder that this user may write to, on a disk with room left",
             "free space or mend the folder's permissions, then run the same command again",
@@ -94,16 +101,44 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     with _temporary(path) as temporary:
         temporary.mkdir()
         yield temporary
-        retired = _sibling(path)
+        _exchange(temporary, path)
+
+
+@contextmanager
+def resumed_folder(path: Path, key: str) -> Iterator[Path]:
+    """Like `atomic_folder`, but what a block that was interrupted or killed has written is there next time.
+
+    A block that fails (an Exception) leaves nothing: mended input is other input, with another key.
+    key: letters and digits, for what is being made; what was begun under another one is removed. A file in
+    the folder must be whole, so to be written with `atomic_file`. For one process at a time.
+    """
+    work = path.with_name(f".{path.name}.{key}.work")
+    with writing(path):
+        for other in path.parent.glob(f".{glob.escape(path.name)}.*.work"):
+            if other != work:
+                _remove(other)
+        work.mkdir(parents=True, exist_ok=True)
+        sweep([work])
         try:
-            if path.exists():
-                path.rename(retired)
-            temporary.rename(path)
-        except BaseException:
-            if retired.exists() and not path.exists():
-                retired.rename(path)
+            yield work
+        except Exception:
+            _remove(work)
             raise
-        _remove(retired)
+        _exchange(work, path)
+
+
+def _exchange(new: Path, path: Path) -> None:
+    """The folder `new` replaces `path`, as `atomic_folder` says."""
+    retired = _sibling(path)
+    try:
+        if path.exists():
+            path.rename(retired)
+        new.rename(path)
+    except BaseException:
+        if retired.exists() and not path.exists():
+            retired.rename(path)
+        raise
+    _remove(retired)
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:

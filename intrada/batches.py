@@ -21,6 +21,7 @@ from intrada.params import Augment
 
 Item = TypeVar("Item")
 AHEAD = 2  # batches that are read before they are asked for
+_NO_LABEL = np.array(IGNORE, np.uint8)
 
 
 class Batch(NamedTuple):
@@ -36,7 +37,7 @@ class Batch(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One image (3, H, W) uint8 BGR with its label (H, W) int64; all 255 where there is none."""
+    """One image (3, H, W) uint8 BGR with its label (H, W) uint8; all 255 where there is none."""
 
     id: str
     image: Tensor
@@ -82,7 +83,7 @@ class Once(Dataset[Sample]):
     def __getitem__(self, position: int) -> Sample:
         row = self.index.iloc[position]
         image = files.read_image(Path(row.image))
-        return _sample(str(row.id), image, np.full(image.shape[:2], IGNORE, np.uint8))
+        return _sample(str(row.id), image, np.broadcast_to(_NO_LABEL, image.shape[:2]))
 
 
 def training_stream(
@@ -131,7 +132,7 @@ def read_pair(row: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Image (H, W, 3) uint8 BGR and label (H, W) uint8 of one row; all 255 where the row has no label."""
     image = files.read_image(Path(row.image))
     if not row.label:
-        return image, np.full(image.shape[:2], IGNORE, np.uint8)
+        return image, np.broadcast_to(_NO_LABEL, image.shape[:2])
     label = files.read_label(Path(row.label))
     if label.shape != image.shape[:2]:
         raise UserError(
@@ -159,7 +160,7 @@ def augmented(
 
 def _sample(name: str, image: np.ndarray, label: np.ndarray) -> Sample:
     pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-    return Sample(name, pixels, torch.from_numpy(label.astype(np.int64)))
+    return Sample(name, pixels, torch.from_numpy(np.ascontiguousarray(label)))
 
 
 def _collate(samples: list[Sample]) -> Batch:
@@ -173,4 +174,5 @@ def _collate(samples: list[Sample]) -> Batch:
             "run preprocess, which resizes them, or set batch_size: 1",
         )
     images = torch.stack([sample.image for sample in samples])
-    return Batch([sample.id for sample in samples], images, torch.stack([sample.label for sample in samples]))
+    labels = torch.stack([sample.label for sample in samples])  # bytes up to here: an eighth of the memory
+    return Batch([sample.id for sample in samples], images, labels.long())

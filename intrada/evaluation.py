@@ -16,24 +16,24 @@ from torch import Tensor
 
 from intrada import files, selection
 from intrada.batches import Batch, ahead, counted_batches, inference_batches
-from intrada.entropy import image_entropy, information_map, pixel_entropy, self_information
 from intrada.errors import UserError
 from intrada.inference import Predictor
 from intrada.labels import IGNORE, ClassSet, reported
 from intrada.metrics import Confusion, miou, pixel_accuracy
+from intrada.pixels import Pixels, classes_of, survey
 from intrada.stage import Context
 from intrada.tables import EASY, HARD
 
 
 @dataclass(frozen=True)
 class Results:
-    """entropy (N,) float64 in 0..1 and confusions (N, C, C) int64 of the images, in the index's order.
+    """confusions (N, C, C) int64 and entropy (N,) float64 in 0..1 of the images, in the index's order.
 
-    The confusion matrix of an image without a label is all zero.
+    The confusion matrix of an image without a label is all zero. entropy: None where it was not asked for.
     """
 
-    entropy: NDArray[np.float64]
     confusions: Confusion
+    entropy: NDArray[np.float64] | None
 
 
 @torch.inference_mode()
@@ -43,26 +43,27 @@ def measure(
     batch_size: int,
     device: torch.device,
     context: Context,
+    entropies: bool,
 ) -> list[Results]:
-    """Entropy at the network's input size, confusion at each label's own size, of each predictor.
+    """Confusion at each label's own size and, with `entropies`, entropy at the network's input size.
 
-    Every image is read once. Logits are upsampled to the label (bilinear, align_corners) before argmax,
-    as in the published code.
+    Every image is read once, for all predictors. Logits are upsampled to the label (bilinear,
+    align_corners) before argmax, as in the published code.
     """
     entropy = np.zeros((len(predictors), len(index)))
     confusions = [[np.empty(0, np.int64)] * len(index) for _ in predictors]
     batches, total = counted_batches(index, batch_size)
     for batch, truths in context.progress(ahead(_with_truths(batches, index)), total, "batch"):
         batch = batch.to(device)
-        places = [truth.place for truth in truths]
         for number, predictor in enumerate(predictors):
             maps = predictor.maps(batch)
-            full = predictor.at(maps, (batch.image.shape[2], batch.image.shape[3]))
-            entropy[number, places] = image_entropy(information_map(full)).cpu().numpy()
             for image, truth in enumerate(truths):
-                one = [each[image : image + 1] for each in maps]
-                confusions[number][truth.place] = _confusion(predictor, one, truth)
-    return [Results(each, np.stack(found)) for each, found in zip(entropy, confusions, strict=True)]
+                confusions[number][truth.place] = _confusion(predictor, maps, image, truth)
+                if entropies:
+                    found = _survey(predictor, maps, image, batch)
+                    entropy[number, truth.place] = found.entropy.mean().item()
+    found_entropy = list(entropy) if entropies else [None] * len(predictors)
+    return [Results(np.stack(found), each) for found, each in zip(confusions, found_entropy, strict=True)]
 
 
 @torch.inference_mode()
@@ -79,12 +80,22 @@ def information(
     for batch in context.progress(*counted_batches(index, batch_size), "batch"):
         batch = batch.to(device)
         for number, predictor in enumerate(predictors):
-            probabilities = predictor.predict(batch).softmax(1)
-            mean = probabilities.mean((2, 3)).double().sum(0).cpu().numpy()
-            probability[number] = probability[number] + mean
-            entropy[number] += float(image_entropy(self_information(probabilities)).double().sum())
+            maps = predictor.maps(batch)
+            for image in range(len(batch.ids)):
+                total = torch.zeros(maps[0].shape[1], dtype=torch.float64, device=device)
+                found = _survey(predictor, maps, image, batch, total)
+                probability[number] = probability[number] + total.cpu().numpy() / found.entropy.numel()
+                entropy[number] += found.entropy.mean().item()
     sums = zip(probability, entropy, strict=True)
     return [selection.information(each / len(index), float(sure) / len(index)) for each, sure in sums]
+
+
+def _survey(
+    predictor: Predictor, maps: Sequence[Tensor], image: int, batch: Batch, total: Tensor | None = None
+) -> Pixels:
+    """Of image number `image` of the batch, at the size that the network sees."""
+    size = batch.image.shape[2], batch.image.shape[3]
+    return survey(predictor.bands(maps, image, size), size, batch.image.device, total)
 
 
 def with_difficulty(index: pd.DataFrame, entropy: NDArray[np.float64]) -> pd.DataFrame:
@@ -128,11 +139,11 @@ def write_samples(
 ) -> None:
     """prediction/<id>.png (class indices, in colours) and entropy/<id>.png (grey, 255 = 1) in `folder`."""
     for batch in inference_batches(chosen, 1):
-        logits = predictor.predict(batch.to(device))
-        entropy = pixel_entropy(information_map(logits))[0].cpu().numpy()
-        prediction = logits[0].argmax(0).to(torch.uint8).cpu().numpy()
+        batch = batch.to(device)
+        found = _survey(predictor, predictor.maps(batch), 0, batch)
+        prediction = found.label.cpu().numpy()
         files.write_label(folder / "prediction" / f"{batch.ids[0]}.png", prediction, palette)
-        grey = np.rint(255 * entropy).astype(np.uint8)
+        grey = np.rint(255 * found.entropy.cpu().numpy()).astype(np.uint8)
         files.write_label(folder / "entropy" / f"{batch.ids[0]}.png", grey, files.GREY)
 
 
@@ -154,20 +165,20 @@ def _with_truths(batches: Iterable[Batch], index: pd.DataFrame) -> Iterator[tupl
         yield batch, truths
 
 
-def _confusion(predictor: Predictor, maps: Sequence[Tensor], truth: _Truth) -> Confusion:
-    """Confusion of one image's `maps` (1, C, h, w) with its label at its own size, zero without one.
+def _confusion(predictor: Predictor, maps: Sequence[Tensor], image: int, truth: _Truth) -> Confusion:
+    """Confusion of image number `image` of `maps` with its label at its own size, zero without one.
 
     UserError for values of the label that are no class and not ignored either.
     """
-    classes = maps[0].shape[1]
+    classes, device = maps[0].shape[1], maps[0].device
     if truth.label is None:
         return np.zeros((classes, classes), np.int64)
-    label = torch.from_numpy(truth.label).to(maps[0].device)
-    logits = predictor.at(maps, (label.shape[0], label.shape[1]))[0]
-    prediction = logits.max(0).indices  # argmax, which takes three times as long on a CPU
+    size = truth.label.shape[0], truth.label.shape[1]
+    prediction = classes_of(predictor.bands(maps, image, size), size, device)
     # what metrics.confusion_matrix counts, where the logits are: no prediction leaves the device
-    pairs = torch.bincount((label.long() * classes + prediction).flatten(), minlength=256 * classes)
-    counts: Confusion = pairs.view(256, classes).cpu().numpy()  # a row for each value that a label can have
+    pairs = torch.from_numpy(truth.label).to(device).int().mul_(classes).add_(prediction)
+    counted = torch.bincount(pairs.flatten(), minlength=256 * classes)
+    counts: Confusion = counted.view(256, classes).cpu().numpy()  # a row for each value that a label can have
     if strangers := (np.flatnonzero(counts[classes:IGNORE].sum(1)) + classes).tolist():
         allowed = f"indices of the {classes} classes, and {IGNORE}"
         raise UserError(truth.file, f"the values {strangers[:5]}", allowed, "run `preprocess` for val again")

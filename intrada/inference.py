@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from intrada import weights
+from intrada import folding, pixels, weights
 from intrada.batches import Batch
 from intrada.errors import UserError
 from intrada.labels import ClassSet
 from intrada.models import build_model
-from intrada.models.base import Segmenter, upsample
+from intrada.models.base import Segmenter
 from intrada.params import Params
+from intrada.pixels import Band
 
 PROBABILITIES, LOGITS = "probabilities", "logits"
 
@@ -36,25 +37,32 @@ class Predictor:
         """Each member's logits of the main head, (N, C, h, w), at the network's own resolution."""
         return [member.main_logits(member.normalise(batch.image)) for member in self.members]
 
-    def at(self, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-        """The logits (N, C, height, width) of the ensemble, from the members' `maps`.
+    def bands(self, maps: Sequence[Tensor], image: int, size: tuple[int, int]) -> Iterator[Band]:
+        """The logits of the ensemble for image number `image` of the members' `maps`, at `size`.
 
         Upsampled bilinearly, then averaged. Averaged probabilities come as their logarithm, whose
         softmax they are, so that whatever reads logits reads them too.
         """
-        scaled = [upsample(each, size) for each in maps]
-        if len(scaled) == 1:
-            return scaled[0]
-        if self.combine == PROBABILITIES:
-            scaled = [each.softmax(1) for each in scaled]
-        total = torch.stack([share * each for share, each in zip(self.shares, scaled, strict=True)]).sum(0)
-        return (
-            total.clamp(min=torch.finfo(total.dtype).tiny).log() if self.combine == PROBABILITIES else total
-        )
+        single = [pixels.bands(each[image : image + 1], size) for each in maps]
+        return single[0] if len(single) == 1 else map(self._averaged, zip(*single, strict=True))
 
-    def predict(self, batch: Batch) -> Tensor:
-        """The logits (N, C, H, W) at the size of the images."""
-        return self.at(self.maps(batch), (batch.image.shape[2], batch.image.shape[3]))
+    def _averaged(self, bands: Sequence[Band]) -> Band:
+        values = [band.logits for band in bands]
+        if self.combine == PROBABILITIES:
+            values = [each.softmax(0) for each in values]
+        total = torch.stack([share * each for share, each in zip(self.shares, values, strict=True)]).sum(0)
+        if self.combine == PROBABILITIES:
+            total = total.clamp(min=torch.finfo(total.dtype).tiny).log()
+        return Band(bands[0].place, total)
+
+
+def prepared(segmenter: Segmenter, device: torch.device) -> Segmenter:
+    """The network as inference runs it: on `device`, in evaluation mode, folded, channels last.
+
+    docs/decisions/0007 has what that saves, and what it does to the last digits.
+    """
+    moved = folding.folded(segmenter.to(device).eval())
+    return moved.to(memory_format=torch.channels_last)
 
 
 def load_for_inference(
@@ -80,5 +88,5 @@ def load_for_inference(
     for path in paths:
         segmenter = build_model(params.model.name, len(classes), params.model.options)
         weights.load_weights(path, segmenter)
-        members.append(segmenter.to(device).eval())
+        members.append(prepared(segmenter, device))
     return Predictor(members, [share / sum(chosen) for share in chosen], combine)

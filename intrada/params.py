@@ -69,6 +69,7 @@ class Domain(Block):
     root: PathText
     split: str  # all | list:FILE | range:START:STOP | a split of the dataset's own (train, val)
     size: Size  # of the network's input: width, height
+    storage: Literal["png_uncompressed", "png", "jpeg"]  # of the resized images; jpeg changes pixels
     options: dict[str, Any]  # of the dataset: see its module
     allow_absent: list[str]  # classes that may be missing from these labels
 

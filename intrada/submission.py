@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from intrada import files
+from intrada import files, pixels
 from intrada.batches import inference_batches
 from intrada.errors import UserError
 from intrada.inference import Predictor
@@ -43,8 +43,8 @@ def write(
     labels = dict(zip(index["id"], index["label"], strict=True))
     for batch in context.progress(inference_batches(index, 1), len(index), "image"):
         width, height = _size(batch.ids[0], labels[batch.ids[0]], size)
-        logits = predictor.at(predictor.maps(batch.to(device)), (height, width))
-        prediction = ids[logits[0].argmax(0).cpu().numpy()]
+        bands = predictor.bands(predictor.maps(batch.to(device)), 0, (height, width))
+        prediction = ids[pixels.classes_of(bands, (height, width), device).cpu().numpy()]
         files.write_label(folder / f"{batch.ids[0]}.png", prediction, files.GREY)
 
 

@@ -30,7 +30,7 @@ LAYERS = (
     "training",
     "checkpoints curves inference initial snapshots",
     "methods",
-    "batches datasets optimizers weights",
+    "batches datasets folding optimizers pixels weights",
     "models",
     "device device_lock entropy losses metrics params_file pseudo ranking resize selection tables",
     "atomic files fingerprints labels locks params plain_yaml randomness stage",

@@ -54,7 +54,8 @@ def test_a_sample_is_an_image_with_its_label(index: pd.DataFrame) -> None:
     sample = Endless(index, 1, "labelled", PLAIN, 1)[0]
     number = int(sample.id)
     assert (sample.image.shape, sample.image.dtype) == ((3, HEIGHT, WIDTH), torch.uint8)
-    assert (sample.label.shape, sample.label.dtype) == ((HEIGHT, WIDTH), torch.int64)
+    assert (sample.label.shape, sample.label.dtype) == ((HEIGHT, WIDTH), torch.uint8)
+    assert stream(index, 0, 1)[0].label.dtype == torch.int64  # of a batch, as the losses want it
     assert sample.image[:, 1, 2].tolist() == [100 + 10 * number + 2, 1, number]
     assert sample.label.tolist() == [[0, 1, 2], [0, 1, 2]]
 

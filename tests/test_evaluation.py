@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from intrada import evaluation, files, labels, tables
+from intrada import evaluation, files, labels, selection, tables
 from intrada.entropy import information_map, pixel_entropy
 from intrada.errors import UserError
 from intrada.evaluation import Results, summary, to_look_at, with_difficulty
@@ -70,7 +70,7 @@ def frame(*rows: tuple[object, ...]) -> pd.DataFrame:
 
 
 def measure(index: pd.DataFrame, batch_size: int = 1) -> Results:
-    (results,) = evaluation.measure([PREDICTOR], index, batch_size, CPU, CONTEXT)
+    (results,) = evaluation.measure([PREDICTOR], index, batch_size, CPU, CONTEXT, True)
     return results
 
 
@@ -87,7 +87,7 @@ def test_logits_are_upsampled_to_the_size_of_the_label() -> None:
 def test_entropy_is_the_mean_at_the_size_of_the_image() -> None:
     found = measure(frame(row(1, 4, 6, np.zeros((9, 14)))))
     expected = pixel_entropy(information_map(says(1, 4, 6)[None])).mean().item()
-    assert found.entropy.tolist() == pytest.approx([expected])
+    assert found.entropy is not None and found.entropy.tolist() == pytest.approx([expected])
     assert 0 < expected < 1
 
 
@@ -204,10 +204,31 @@ def test_confusions_are_those_of_the_argmax_and_the_label(height: int, width: in
     assert found.confusions.dtype == np.int64
 
 
-def test_of_equal_logits_the_first_class_is_predicted() -> None:
-    """What lets `max` stand for `argmax`: both take the first of equals."""
-    logits = torch.from_numpy(np.random.default_rng(1).integers(0, 3, (19, 40, 50))).float()
-    assert np.array_equal(logits.max(0).indices.numpy(), logits.numpy().argmax(0))
+def test_entropies_that_nobody_reads_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(evaluation, "survey")
+    index = frame(row(1, 4, 6, np.zeros((4, 6))))
+    (results,) = evaluation.measure([PREDICTOR, PREDICTOR], index, 1, CPU, CONTEXT, False)[1:]
+    assert results.entropy is None and results.confusions.sum() == 24
+
+
+def test_each_image_is_read_once_for_several_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = frame(row(1, 4, 6, np.zeros((4, 6))), row(3, 5, 7, np.zeros((5, 7))))
+    read: list[Path] = []
+    kept = {name: getattr(files, name) for name in ("read_image", "read_label")}
+    for name, reader in kept.items():
+        monkeypatch.setattr(files, name, lambda path, reader=reader: (read.append(path), reader(path))[1])
+    evaluation.measure([PREDICTOR] * 3, index, 1, CPU, CONTEXT, True)
+    assert sorted(read) == sorted(Path(path) for path in (*index["image"], *index["label"]))
+
+
+def test_information_is_the_mean_over_images_of_both_of_its_terms() -> None:
+    """An image of 24 pixels and one of 35 weigh alike."""
+    index = frame(row(1, 4, 6, None), row(3, 5, 7, None))
+    large = [says(1, 4, 6)[None], says(3, 5, 7)[None]]
+    mean = sum(each.softmax(1).mean((0, 2, 3)).double().numpy() for each in large) / 2
+    entropy = sum(pixel_entropy(information_map(each)).mean().item() for each in large) / 2
+    (found,) = evaluation.information([PREDICTOR], index, 2, CPU, CONTEXT)
+    assert found == pytest.approx(selection.information(mean, entropy), abs=1e-6) and found > 0.01
 
 
 def test_a_label_with_a_value_that_is_no_class_is_refused() -> None:

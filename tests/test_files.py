@@ -238,6 +238,37 @@ def writer(kind: str, path: Path, then: str) -> subprocess.Popen[str]:
     return process
 
 
+def test_a_resumed_folder_holds_what_was_written_before(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.mkdir()
+    (path / "old").touch()
+    for name in "ab":
+        with pytest.raises(KeyboardInterrupt), files.resumed_folder(path, "key") as work:
+            (work / name).touch()
+            raise KeyboardInterrupt
+    assert [entry.name for entry in path.iterdir()] == ["old"]
+    with files.resumed_folder(path, "key") as work:
+        assert sorted(entry.name for entry in work.iterdir()) == ["a", "b"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+    assert sorted(entry.name for entry in path.iterdir()) == ["a", "b"]
+
+
+def test_a_resumed_folder_of_another_key_is_begun_anew_and_the_old_one_removed(tmp_path: Path) -> None:
+    for key in ("one", "two"):
+        with pytest.raises(KeyboardInterrupt), files.resumed_folder(tmp_path / "out", key) as work:
+            assert list(work.iterdir()) == []
+            (work / "a").touch()
+            raise KeyboardInterrupt
+    assert [entry.name for entry in tmp_path.iterdir()] == [".out.two.work"]
+
+
+def test_a_resumed_folder_whose_block_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), files.resumed_folder(tmp_path / "out", "key") as work:
+        (work / "a").touch()
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("kind", ["atomic_file", "atomic_folder"])
 def test_what_a_killed_process_left_is_swept_and_what_a_live_one_writes_is_not(
     tmp_path: Path, kind: str

@@ -45,6 +45,44 @@ def test_an_image_survives_a_round_trip_with_the_same_bytes_each_time(tmp_path: 
     assert files.image_size(tmp_path / "a.png") == (7, 5)
 
 
+def test_pngs_without_and_with_compression_hold_the_same_pixels(tmp_path: Path) -> None:
+    bgr = np.stack([np.add.outer(np.arange(60), np.arange(80))] * 3, 2).astype(np.uint8)
+    sizes = []
+    for storage in ("png_uncompressed", "png"):
+        files.write_image(tmp_path / f"{storage}.png", bgr, storage)
+        assert np.array_equal(files.read_image(tmp_path / f"{storage}.png"), bgr)
+        sizes.append((tmp_path / f"{storage}.png").stat().st_size)
+    assert sizes[0] > bgr.size > 2 * sizes[1]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"transparency": (1, 2, 3)}, {"icc_profile": b"none"}, {"dpi": (72, 72)}]
+)
+def test_a_colour_png_has_the_pixels_that_pillow_reads(tmp_path: Path, options: dict[str, object]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (9, 11, 3), np.uint8)
+    pixels[0] = 1, 2, 3
+    info = PngInfo()
+    info.add(b"gAMA", struct.pack(">I", 100000))
+    Image.fromarray(pixels).save(tmp_path / "a.png", pnginfo=info, **options)
+    assert np.array_equal(files.read_image(tmp_path / "a.png"), pixels[:, :, ::-1])
+
+
+@pytest.mark.parametrize("storage", ["png_uncompressed", "png"])
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_broken_image_is_refused_wherever_it_is_broken(
+    tmp_path: Path, storage: str, place: float, cut: bool
+) -> None:
+    bgr = np.random.default_rng(2).integers(0, 256, (60, 70, 3), np.uint8)
+    files.write_image(tmp_path / "a.png", bgr, storage)
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    middle = int(place * len(data))
+    data[middle] ^= 255
+    (tmp_path / "a.png").write_bytes(data[:middle] if cut else data)
+    with pytest.raises(UserError, match="a.png"):
+        files.read_image(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize(
     "mode, color, bgr",
     [

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from intrada.batches import Batch
-from intrada.inference import Predictor
+from intrada.inference import Predictor, prepared
 from intrada.models import MODELS, build_model
 from intrada.models.base import Segmenter
 
@@ -26,10 +26,15 @@ class Says(Segmenter):
         return images.float()
 
 
+def at_the_pixel(predictor: Predictor) -> Tensor:
+    (band,) = predictor.bands(predictor.maps(IMAGE), 0, (1, 1))
+    return band.logits.flatten()
+
+
 def says(combine: str, *shares: float) -> Tensor:
     """One model is very sure of class 0, the other prefers class 1 a little."""
     members = [Says(9.0, 0.0, 0.0), Says(0.0, 2.0, 1.0)]
-    return Predictor(members, shares, combine).predict(IMAGE).flatten()
+    return at_the_pixel(Predictor(members, shares, combine))
 
 
 def test_probabilities_are_averaged_by_their_weights() -> None:
@@ -47,12 +52,12 @@ def test_the_two_ways_differ_where_one_model_is_very_sure() -> None:
 
 
 def test_a_probability_of_0_has_a_finite_logarithm() -> None:
-    far = Predictor([Says(200.0, 0.0, 0.0), Says(200.0, 0.0, 0.0)], (0.5, 0.5)).predict(IMAGE)
-    assert far.isfinite().all() and far.softmax(1).flatten().tolist() == pytest.approx([1, 0, 0])
+    far = at_the_pixel(Predictor([Says(200.0, 0.0, 0.0), Says(200.0, 0.0, 0.0)], (0.5, 0.5)))
+    assert far.isfinite().all() and far.softmax(0).tolist() == pytest.approx([1, 0, 0])
 
 
 def test_one_model_alone_keeps_its_logits() -> None:
-    assert Predictor([Says(9.0, 0.0, 0.0)]).predict(IMAGE).flatten().tolist() == [9.0, 0.0, 0.0]
+    assert at_the_pixel(Predictor([Says(9.0, 0.0, 0.0)])).tolist() == [9.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -69,3 +74,63 @@ def test_the_main_logits_alone_are_the_same_bits_and_leave_the_other_head_out(na
     with torch.inference_mode():
         assert torch.equal(network.main_logits(images), network(images)["main"])
     assert ran == [2, 1]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_inference_runs_says_the_same_but_for_rounding_and_leaves_the_network_alone(name: str) -> None:
+    if name == "efficientnet_lite0":
+        pytest.importorskip("timm")
+    torch.manual_seed(1)
+    network = build_model(name, 3, {"backbone": "resnet18"} if name == "deeplabv2" else {})
+    images = network.normalise(torch.randint(256, (2, 3, 40, 64), dtype=torch.uint8))
+    for norm in (each for each in network.modules() if isinstance(each, nn.BatchNorm2d)):
+        norm.momentum = None  # the statistics of one batch: normalisations that do something
+    network(images)
+    due = {key: value.clone() for key, value in network.state_dict().items()}
+    ready = prepared(network, torch.device("cpu"))
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            ready.main_logits(images), network.eval().main_logits(images), rtol=1e-4, atol=1e-4
+        )
+    assert all(torch.equal(due[key], value) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["small", "deeplabv2"])
+def test_no_normalisation_is_left_where_each_follows_a_convolution(name: str) -> None:
+    network = build_model(name, 3, {"backbone": "resnet18"} if name == "deeplabv2" else {})
+    assert any(isinstance(each, nn.BatchNorm2d) for each in network.modules())
+    ready = prepared(network, torch.device("cpu"))
+    assert not any(isinstance(each, nn.BatchNorm2d) for each in ready.modules())
+
+
+class Shortcut(Segmenter):
+    """Its convolution is read a second time, behind the normalisation's back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+        nn.init.uniform_(self.norm.weight, 2.0, 3.0)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        features = self.convolution(images)
+        logits = self.norm(features) + features
+        return {"main": logits, "aux": logits}
+
+    def normalise(self, images: Tensor) -> Tensor:
+        return images.float()
+
+
+class Asks(Shortcut):
+    """Looks into its tensors, so that torch cannot trace it."""
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return super().forward(images) if images.sum() > 0 else {}
+
+
+@pytest.mark.parametrize("kind", [Shortcut, Asks])
+def test_a_network_that_cannot_be_folded_is_left_as_it_is(kind: type[Shortcut]) -> None:
+    network, images = kind().eval(), torch.rand(1, 3, 4, 5)
+    with torch.inference_mode():
+        due = network.main_logits(images)
+        found = prepared(network, torch.device("cpu")).main_logits(images)
+    torch.testing.assert_close(found, due)

@@ -16,6 +16,7 @@ from intrada import files, labels, pseudo, tables
 from intrada.__main__ import main
 from intrada.labels import IGNORE
 from intrada.models import build_model
+from intrada.stages import preprocess
 from intrada.weights import export_published, load_weights
 from tests.definition import jobs
 from tests.tiny_project import ORDER, change, run, tree, write_params
@@ -163,12 +164,75 @@ def test_the_split_and_size_are_those_of_the_params(project: Path) -> None:
 
 
 def test_a_broken_image_leaves_the_old_output(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = contents(["data/preprocess/source"])
+    outs = jobs(tree())["preprocess@source"].outs
+    before = contents(outs)
     path = Path("data/raw/toycity/gta5/images/00007.png")
     path.write_bytes(path.read_bytes()[:200])
     assert run("preprocess@source") == 1
     assert "00007.png" in capsys.readouterr().err
-    assert contents(["data/preprocess/source"]) == before
+    assert contents(outs) == before
+
+
+def stop_after(images: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The raw image after so many is where a signal comes."""
+    monkeypatch.setenv("INTRADA_WORKERS", "1")
+    seen, resize = [], preprocess.resize_image
+
+    def stopping(*arguments: Any) -> np.ndarray:
+        seen.append(arguments)
+        if len(seen) > images:
+            raise KeyboardInterrupt
+        return resize(*arguments)
+
+    monkeypatch.setattr(preprocess, "resize_image", stopping)
+
+
+def work_folders() -> list[Path]:
+    return sorted(Path("data/preprocess").rglob(".*.work"))
+
+
+def test_an_interrupted_preprocess_goes_on_with_the_images_that_are_missing(project: Path) -> None:
+    outs = jobs(tree())["preprocess@source"].outs
+    before = contents(outs)
+    for out in outs:  # DVC removes them before a run
+        shutil.rmtree(out) if Path(out).is_dir() else Path(out).unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(5, patch)
+        with pytest.raises(KeyboardInterrupt):
+            run("preprocess@source")
+    _, images = work_folders()
+    finished = {path.name: path.stat().st_ino for path in images.iterdir()}
+    assert len(finished) == 5 and not Path(outs[1]).exists()
+    assert run("preprocess@source") == 0
+    assert contents(outs) == before and work_folders() == []
+    now = {path.name: path.stat().st_ino for path in Path("data/preprocess/source/images").iterdir()}
+    assert len(now) == 12 and finished.items() <= now.items()  # the very files
+
+
+def test_what_was_begun_with_other_params_is_not_gone_on_with(project: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(5, patch)
+        with pytest.raises(KeyboardInterrupt):
+            run("preprocess@source")
+    use(preprocess__source__size=[32, 16])
+    assert run("preprocess@source") == 0 and work_folders() == []
+    index = tables.read(Path("data/preprocess/source/index.csv"), tables.INDEX)
+    assert {files.image_size(Path(path)) for path in index["image"]} == {(32, 16)}
+
+
+@pytest.mark.parametrize(
+    "storage, suffix, most", [("png_uncompressed", ".png", 0), ("png", ".png", 0), ("jpeg", ".jpg", 16)]
+)
+def test_images_are_kept_as_the_params_say(project: Path, storage: str, suffix: str, most: int) -> None:
+    before = [files.read_image(path) for path in sorted(Path("data/preprocess/source/images").iterdir())]
+    use(preprocess__source__storage=storage)
+    assert run("preprocess@source") == 0
+    index = tables.read(Path("data/preprocess/source/index.csv"), tables.INDEX)
+    found = [files.read_image(Path(path)) for path in index["image"]]
+    assert {Path(path).suffix for path in index["image"]} == {suffix}
+    # JPEG: on average, for it rounds eight by eight pixels together
+    assert all(np.abs(a.astype(int) - b).mean() <= most for a, b in zip(before, found, strict=True))
+    assert most == 0 or any((a != b).any() for a, b in zip(before, found, strict=True))
 
 
 # --- score, rank, pseudo_label

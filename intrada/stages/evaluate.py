@@ -57,8 +57,9 @@ def run(
     block = params.evaluate
     predictor = load_for_inference(params, classes, model, device, weights, block.combine)
     index = tables.read_images(images)
-    (results,) = evaluation.measure([predictor], index, block.batch_size, device, context)
-    if "part" not in index:
+    ranked = "part" in index  # easy and hard are another model's
+    (results,) = evaluation.measure([predictor], index, block.batch_size, device, context, not ranked)
+    if results.entropy is not None:
         index = evaluation.with_difficulty(index, results.entropy)
     files.write_json(metrics, evaluation.summary(results.confusions, index["part"], classes))
     write_tables(results.confusions.sum(0), classes, class_iou, confusion)

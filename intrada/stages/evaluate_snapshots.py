@@ -43,7 +43,7 @@ def run(
     for some in (paths[i : i + TOGETHER] for i in range(0, len(paths), TOGETHER)):
         predictors = [load_for_inference(params, classes, [path], device) for path in some]
         sure = evaluation.information(predictors, sample, block.batch_size, device, context)
-        right = evaluation.measure(predictors, evaluated, block.batch_size, device, context)
+        right = evaluation.measure(predictors, evaluated, block.batch_size, device, context, False)
         for path, information, results in zip(some, sure, right, strict=True):
             iteration = int(weights.read_metadata(path)["iteration"])
             rows.append((iteration, information, 100 * miou(results.confusions.sum(0))))

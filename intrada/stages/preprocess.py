@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 
-from intrada import files, labels, tables
+from intrada import files, labels, locks, tables
 from intrada.datasets import open_dataset
 from intrada.datasets.base import Dataset, Item
 from intrada.params import Domain, Params
@@ -28,7 +28,7 @@ def run(
     domain: Annotated[str, Choice("which images to prepare", (SOURCE, TARGET, VAL))],
     root: Annotated[Path, In("folder of the raw dataset", raw=True)],
     index: Annotated[Path, Out("index.csv: id, image, label, width, height")],
-    images: Annotated[Path, Out("folder of the resized images (PNG)")],
+    images: Annotated[Path, Out("folder of the resized images (PNG or JPEG)")],
     label_folder: Annotated[Path, Out("folder of the label maps (PNG, class indices, 255 ignored)")],
     context: Context,
 ) -> None:
@@ -36,25 +36,40 @@ def run(
 
     Evaluation labels keep their own size. The index of the target names no label: what labels it has
     stand in a table of their own, label_folder/index.csv, which nothing but the report reads.
+
+    Images are prepared side by side. What was finished when a run was interrupted waits, under the run's
+    fingerprint, in hidden folders beside the outputs, which DVC does not touch: the next run goes on there.
     """
     block: Domain = getattr(params.preprocess, domain)
     classes = labels.class_set(params.classes)
     dataset = open_dataset(block.dataset, root, block.split, block.options, classes)
     size = (block.size[0], block.size[1])
     items = dataset.items()
-    palette = classes.palette()
-    with files.atomic_folder(images) as image_out, files.atomic_folder(label_folder) as label_out:
+    palette, key = classes.palette(), context.fingerprint[:16]
+    suffix, _ = files.STORAGE[block.storage]
+    lock = locks.hold(context.checkpoints / "run.lock", "this run")
+    with (
+        lock,
+        files.resumed_folder(images, key) as image_out,
+        files.resumed_folder(label_folder, key) as label_out,
+    ):
 
         def prepare(item: Item) -> None:
-            files.write_image(image_out / f"{item.id}.png", resize_image(files.read_image(item.image), size))
-            if item.label is not None:
+            picture, truth = image_out / f"{item.id}{suffix}", label_out / f"{item.id}.png"
+            if not picture.exists():
+                files.write_image(picture, resize_image(files.read_image(item.image), size), block.storage)
+            if item.label is not None and not truth.exists():
                 label = _label(dataset, item.label, None if domain == VAL else size)
-                files.write_label(label_out / f"{item.id}.png", label, palette)
+                files.write_label(truth, label, palette)
 
         with ThreadPoolExecutor(context.workers) as pool:
-            for _ in context.progress(pool.map(prepare, items), len(items), "image"):
-                pass
-        table = _index(items, images, label_folder, size)
+            try:
+                for _ in context.progress(pool.map(prepare, items), len(items), "image"):
+                    pass
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # what has not begun
+                raise
+        table = _index(items, images, label_folder, block)
         if domain == TARGET:
             tables.write(label_out / "index.csv", table[table["label"] != ""], tables.INDEX)
             table["label"] = ""
@@ -66,13 +81,14 @@ def _label(dataset: Dataset, path: Path, size: tuple[int, int] | None) -> np.nda
     return label if size is None else resize_label(label, size)
 
 
-def _index(items: list[Item], images: Path, label_folder: Path, size: tuple[int, int]) -> pd.DataFrame:
+def _index(items: list[Item], images: Path, label_folder: Path, block: Domain) -> pd.DataFrame:
+    suffix, _ = files.STORAGE[block.storage]
     rows = [
         (
             item.id,
-            (images / f"{item.id}.png").as_posix(),
+            (images / f"{item.id}{suffix}").as_posix(),
             (label_folder / f"{item.id}.png").as_posix() if item.label else "",
-            *size,
+            *block.size,
         )
         for item in items
     ]

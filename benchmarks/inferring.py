@@ -1,0 +1,43 @@
+"""What the rows about inference share: the published experiment on drawn Cityscapes images, on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from benchmarks.streets import prepared, workplace, write_cityscapes
+from intrada import labels, params_file
+from intrada.labels import ClassSet
+from intrada.params import Params
+
+PRESET = Path("presets/gta5_to_cityscapes.yaml")
+SIZE = (1024, 512)  # of the images as the network sees them
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """raw: images and labels as they were drawn, in `folder`; index: what preprocess made of them."""
+
+    params: Params
+    classes: ClassSet
+    folder: Path
+    raw: list[tuple[Path, Path]]
+    index: pd.DataFrame
+
+
+@contextmanager
+def setting(images: int, domain: str, split: str) -> Iterator[Setting]:
+    """`images` images of `split`, prepared as the preset's `domain`; torch has the preset's threads."""
+    params = params_file.load(PRESET)
+    torch.set_num_threads(params.compute.threads)
+    torch.manual_seed(0)
+    with workplace() as folder:
+        raw = write_cityscapes(folder / "raw", images, split)
+        index = prepared(params, domain, folder / "raw", folder)
+        yield Setting(params, labels.class_set(params.classes), folder, raw, index)

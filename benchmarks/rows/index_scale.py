@@ -1,0 +1,60 @@
+"""A million target images: reading their index, one pass of the sampler over it, and the ranking."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks import Row, timing
+from benchmarks.streets import workplace
+from intrada import files, params_file, randomness, ranking, tables
+from intrada.params import Params
+
+PRESET = Path("presets/gta5_to_cityscapes.yaml")
+INDEX, SCORES = Path("index.csv"), Path("scores.csv")
+IMAGES, TRACED = 1_000_000, 100_000  # tracing every allocation makes a run several times as long
+
+
+def measure() -> Row:
+    """Seconds of all three; ratio: the most memory that Python held over that of the two tables."""
+    params = params_file.load(PRESET)
+    with workplace():
+        _write(IMAGES, list(map(str, params.classes)))
+        seconds = timing.seconds(lambda: _work(params))
+        _write(TRACED, list(map(str, params.classes)))
+        tracemalloc.start()
+        own = sum(int(frame.memory_usage(deep=True).sum()) for frame in _work(params))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    return Row("index_scale", seconds, own / 2**20, peak / own, "s,MiB", "under 4", peak / 2**20)
+
+
+def _write(images: int, classes: list[str]) -> None:
+    files.write_csv(INDEX, _index(images))
+    files.write_csv(SCORES, _scores(images, classes))
+
+
+def _work(params: Params) -> list[pd.DataFrame]:
+    kept = [tables.read(INDEX, tables.INDEX), tables.read(SCORES, tables.SCORES)]
+    order = randomness.permutation(params.seed, len(kept[0]), "target", "order", 0)
+    for place in order[:1000]:  # what Endless asks of the index for each sample
+        assert kept[0].iloc[int(place)].image
+    ranking.rank(kept[1], params.rank.rule, params.rank.easy_fraction, params.rank.rare_classes)
+    return kept
+
+
+def _index(images: int) -> pd.DataFrame:
+    names = [f"city_{number:07d}" for number in range(images)]
+    paths = [f"data/preprocess/target/images/{name}.png" for name in names]
+    columns = (names, paths, "", 1024, 512)
+    return pd.DataFrame(dict(zip(tables.INDEX_COLUMNS, columns, strict=True)))
+
+
+def _scores(images: int, classes: list[str]) -> pd.DataFrame:
+    random = np.random.default_rng(1)
+    counts = {tables.PIXELS + name: random.integers(0, 9, images) for name in classes}
+    names = [f"city_{number:07d}" for number in range(images)]
+    return pd.DataFrame({"image": names, "entropy": random.random(images), **counts})
