@@ -19,6 +19,7 @@ from intrada.deployment import prediction, sources, video
 from intrada.deployment.prediction import Frame, Look
 from intrada.errors import UserError
 from intrada.labels import CITYSCAPES_IDS
+from intrada.models.base import upsample
 from intrada.stage import Context
 from tests import trained_model
 from tests.tiny_project import change, tree, write_params
@@ -71,7 +72,7 @@ def logits(image: np.ndarray, size: tuple[int, int] = SIZE) -> torch.Tensor:
     predictor = trained_model.predictor()
     with torch.inference_mode():
         maps = predictor.maps(Batch(["a"], pixels, torch.empty(0)))
-        return predictor.at(maps, (image.shape[0], image.shape[1]))
+        return upsample(maps[0], (image.shape[0], image.shape[1]))
 
 
 @pytest.fixture

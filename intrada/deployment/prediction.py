@@ -22,9 +22,9 @@ from torch import Tensor
 
 from intrada import files
 from intrada.batches import Batch, ahead
-from intrada.entropy import information_map, pixel_entropy
 from intrada.inference import Predictor
 from intrada.labels import IGNORE, ClassSet
+from intrada.pixels import survey
 from intrada.resize import resize_image
 from intrada.tables import PIXELS
 
@@ -141,10 +141,7 @@ def predict(frames: Iterable[Frame], look: Look) -> Iterator[list[Prediction]]:
         unlabelled = torch.full((len(batch), *images.shape[2:]), IGNORE)
         names = [frame.name for frame, _ in batch]
         maps = look.predictor.maps(Batch(names, images, unlabelled).to(look.device))
-        yield [
-            _prediction(look.predictor, [each[place : place + 1] for each in maps], frame)
-            for place, (frame, _) in enumerate(batch)
-        ]
+        yield [_prediction(look, maps, place, frame) for place, (frame, _) in enumerate(batch)]
 
 
 _Seen = tuple[Frame, NDArray[np.uint8]]  # a frame, and the same as the network sees it
@@ -167,9 +164,8 @@ def _batches(seen: Iterable[_Seen], batch_size: int) -> Iterator[list[_Seen]]:
         yield batch
 
 
-def _prediction(predictor: Predictor, maps: list[Tensor], frame: Frame) -> Prediction:
-    """From one frame's `maps` (1, C, h, w)."""
-    logits = predictor.at(maps, (frame.image.shape[0], frame.image.shape[1]))
-    entropy = pixel_entropy(information_map(logits))
-    label = logits[0].max(0).indices.to(torch.uint8)  # argmax, which takes three times as long on a CPU
-    return Prediction(frame, label.cpu().numpy(), entropy[0].cpu().numpy(), float(entropy.mean((1, 2))))
+def _prediction(look: Look, maps: list[Tensor], place: int, frame: Frame) -> Prediction:
+    """Of the frame at `place` in the batch whose `maps` (N, C, h, w) these are, at the frame's own size."""
+    size = frame.image.shape[0], frame.image.shape[1]
+    found = survey(look.predictor.bands(maps, place, size), size, look.device).cpu()
+    return Prediction(frame, found.label.numpy(), found.entropy.numpy(), float(found.entropy.mean()))
