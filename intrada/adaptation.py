@@ -42,7 +42,7 @@ def adapt(
         kept = Snapshots(context.checkpoints, block.snapshot_every, about)
         curves = training.train(game, domains, seed, classes, device, kept, context)
         kept.gather(block.iterations, snapshots)
-        kept.save(model, game.done, game.nets.segmenter)
+        kept.save(model, game.done, game.model)
         files.write_csv(losses, curves.frame())
 
 

@@ -140,7 +140,8 @@ def count(game: Game, batches: Step, supervised: bool = True) -> tuple[int, int,
     states = [
         value for optimizer in optimizers for state in optimizer.state.values() for value in state.values()
     ]
-    tensors = [*resident, *gradients, *(value for value in states if isinstance(value, Tensor))]
+    averaged = game.mean.state_dict().values() if game.mean else ()
+    tensors = [*resident, *averaged, *gradients, *(value for value in states if isinstance(value, Tensor))]
     return sum(tensor.nbytes for tensor in tensors), graphs.peak, operations.flop
 
 

@@ -14,7 +14,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from intrada.params_types import Count, Fraction, NotNegative, PathText, Positive, Seed, Size, ToyRoot
+from intrada.params_types import (
+    Count,
+    Decay,
+    Fraction,
+    NotNegative,
+    PathText,
+    Positive,
+    Seed,
+    Share,
+    Size,
+    ToyRoot,
+)
 
 
 def _known(entries: list[str | dict[str, Any]]) -> list[str | dict[str, Any]]:
@@ -132,6 +143,7 @@ class Training(Block):
     checkpoint_minutes: Positive
     checkpoints_kept: Count
     snapshot_every: Count  # iterations between the models that are kept to choose from
+    ema: Decay  # of the mean of weights that is saved in place of the last ones; 0: the last ones
 
     @model_validator(mode="after")
     def _schedule_is_long_enough(self) -> Training:
@@ -158,6 +170,7 @@ class Rank(Block):
 
 class PseudoLabel(Block):
     min_confidence: Fraction  # 0: every pixel keeps its argmax, as in the paper
+    class_share: Share  # of the pixels of each predicted class, its surest are kept; 1: all
 
 
 class Round(Block):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from intrada import files, interruption, optimizers, randomness
+from intrada import averaging, files, interruption, optimizers, randomness
 from intrada.batches import Batch, ahead, training_stream
 from intrada.checkpoints import Checkpoints, State
 from intrada.curves import Curves, errors_once
@@ -25,6 +26,7 @@ from intrada.labels import ClassSet
 from intrada.methods import method
 from intrada.methods.base import Group, Nets, supervised
 from intrada.models import build_model, discriminator
+from intrada.models.base import Segmenter
 from intrada.params import Heads, LossWeights, Params, Training
 from intrada.snapshots import Snapshots
 from intrada.stage import Context
@@ -86,6 +88,7 @@ class Game:
         for net in (self.nets.segmenter, self.nets.discriminators):
             net.to(device, memory_format=layout).train()  # type: ignore[call-overload]
         self.nets = replace(self.nets, bf16=uses_bf16(self.compute, device))
+        self.mean = copy.deepcopy(self.nets.segmenter) if self.block.ema else None
         chosen = self.block.optimizer
         self.optimizer = optimizers.segmenter_optimizer(
             self.nets.segmenter,
@@ -98,6 +101,11 @@ class Game:
         )
         judges, lr = self.nets.discriminators, self.block.discriminator.lr
         self.judge_optimizer = optimizers.discriminator_optimizer(judges, lr) if judges else None
+
+    @property
+    def model(self) -> Segmenter:
+        """What the run is for: the network, or the mean of its weights where `ema` asks for it."""
+        return self.mean or self.nets.segmenter
 
     def rates(self) -> dict[str, float]:
         """The learning rates of the coming iteration, set before it: "lr", and "lr_judge" of D."""
@@ -128,12 +136,15 @@ class Game:
         for optimizer in used:
             optimizer.step()
         self.done += 1
+        if self.mean:
+            averaging.average(self.mean, self.nets.segmenter, self.done, self.block.ema)
         return record
 
     def state(self) -> State:
         """Everything that the next iteration depends on, but for the data, which `done` determines."""
         return {
             "segmenter": self.nets.segmenter.state_dict(),
+            "mean": self.mean.state_dict() if self.mean else {},
             "discriminators": self.nets.discriminators.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "judge_optimizer": self.judge_optimizer.state_dict() if self.judge_optimizer else {},
@@ -144,6 +155,8 @@ class Game:
     def restore(self, state: State) -> None:
         """Go back to what `state` returned."""
         self.nets.segmenter.load_state_dict(state["segmenter"])
+        if self.mean:
+            self.mean.load_state_dict(state["mean"])
         self.nets.discriminators.load_state_dict(state["discriminators"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.judge_optimizer:
@@ -228,7 +241,7 @@ def train(
             if due or snapshot:
                 _finite_weights(game, batches)
             if snapshot:  # before the checkpoint, which presumes it
-                snapshots.keep(game.done, game.nets.segmenter)
+                snapshots.keep(game.done, game.model)
             if due:
                 curves.picture(game.done, game.nets, batches.target or batches.labelled)
                 checkpoints.save(game.done, {**game.state(), "curves": curves.state()})

@@ -32,7 +32,7 @@ LAYERS = (
     "methods",
     "batches datasets folding optimizers pixels weights",
     "models",
-    "device device_lock entropy losses metrics params_file pseudo ranking resize selection tables",
+    "averaging device device_lock entropy losses metrics params_file pseudo ranking resize selection tables",
     "atomic files fingerprints labels locks params plain_yaml randomness stage",
     "errors interruption params_types",
 )

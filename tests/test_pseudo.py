@@ -54,3 +54,34 @@ def test_threshold_outside_0_to_1_is_refused(threshold: float) -> None:
 def test_different_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="differ in shape"):
         pseudo.select(PREDICTION, CONFIDENCE[:, :2], 0.5)
+
+
+def test_a_class_keeps_the_surest_share_of_its_pixels_and_all_of_the_equally_sure() -> None:
+    counts = np.zeros((4, 256), np.int64)
+    counts[0, [10, 20, 30, 40]] = 1  # half of four pixels: those of 30 and 40
+    counts[1, [5, 200]] = [1, 9]  # nine are equally sure
+    counts[2, 255] = 3
+    # class 3 is never predicted
+    found = pseudo.class_thresholds(counts, 0.5)
+    assert found * 255 == pytest.approx([29.5, 199.5, 254.5, 0.0])
+    assert pseudo.class_thresholds(counts, 0.51)[0] * 255 == pytest.approx(19.5)
+
+
+def test_every_byte_of_confidence_is_kept_by_its_own_threshold() -> None:
+    for byte in range(256):
+        counts = np.zeros((1, 256), np.int64)
+        counts[0, byte] = 1
+        kept = pseudo.select(
+            np.zeros((1, 1), np.uint8),
+            np.full((1, 1), byte, np.uint8),
+            0.0,
+            pseudo.class_thresholds(counts, 0.5),
+        )
+        assert kept[0, 0] == 0
+
+
+def test_both_thresholds_must_be_reached() -> None:
+    prediction = np.array([[0, 0, 1, 1]], np.uint8)
+    confidence = np.array([[0.3, 0.6, 0.6, 0.9]])
+    kept = pseudo.select(prediction, confidence, 0.5, np.array([0.2, 0.8]))
+    assert kept.tolist() == [[255, 0, 255, 1]]

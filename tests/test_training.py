@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
+from torch import Tensor
 from torch.utils.tensorboard.writer import SummaryWriter
 
 from intrada import files, running, tables, training
@@ -136,7 +138,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
 def test_a_run_interrupted_twice_with_a_torn_checkpoint_goes_on_to_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    setup(checkpoint_every=2)
+    setup(checkpoint_every=2, ema=0.9)
     expected = train()
     shutil.rmtree("runs")
     interrupted(monkeypatch, 6, KeyboardInterrupt())
@@ -261,6 +263,31 @@ def test_a_snapshot_is_the_model_of_a_run_that_stops_there() -> None:
     setup(max_iters=20, iterations=3)
     assert train()[0] == third
     assert kept() == {}  # the last model is no snapshot
+
+
+def test_the_saved_model_is_the_mean_of_weights_where_ema_asks_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of four iterations with a decay near 1: their plain mean, in the snapshot that of the first two."""
+    seen: list[dict[str, Tensor]] = []
+    step = training.Game.step
+
+    def watched(game: training.Game, *batches: Any) -> dict[str, Tensor]:
+        losses = step(game, *batches)
+        seen.append({name: value.clone() for name, value in game.nets.segmenter.state_dict().items()})
+        return losses
+
+    monkeypatch.setattr(training.Game, "step", watched)
+    setup(iterations=4, max_iters=4, snapshot_every=2, ema=0.99)
+    train()
+    for path, states in ((MODEL, seen), (Path("snapshots/snapshot_00000002.safetensors"), seen[:2])):
+        saved = load_file(path)
+        mean = {
+            name: sum(state[name] for state in states) / len(states)
+            for name in saved
+            if "batches" not in name
+        }
+        torch.testing.assert_close({name: saved[name] for name in mean}, mean)
 
 
 def test_training_lowers_the_loss() -> None:

@@ -89,14 +89,14 @@ class SummedConvolutions(nn.Module):
 
         Few output channels leave a convolution little to do for each input value that it loads.
         """
-        used, (images, channels, height, width) = self.summands(), features.shape
+        used, channels, size = self.summands(), features.shape[1], features.shape[2:]
         # `fold` adds what comes from the left to the right: the mirror image of a convolution's kernel
-        kernels = [each.weight.flip(2, 3).permute(0, 2, 3, 1).reshape(-1, channels) for each in used]
-        products = torch.cat(kernels) @ features.reshape(images, channels, height * width)
+        kernels = [each.weight.flip(2, 3).permute(0, 2, 3, 1).reshape(-1, channels, 1, 1) for each in used]
+        products = F.conv2d(features, torch.cat(kernels)).flatten(2)
         total = torch.stack([each.bias for each in used if each.bias is not None]).sum(0)[:, None, None]
         for each, product in zip(used, products.chunk(len(used), 1), strict=True):
             dilation = each.dilation[0]
-            total = total + F.fold(product, (height, width), 3, dilation=dilation, padding=dilation)
+            total = total + F.fold(product, size, 3, dilation=dilation, padding=dilation)
         return total
 
 

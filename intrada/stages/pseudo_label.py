@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from intrada import files, labels, pseudo, tables
 from intrada.errors import UserError
@@ -29,21 +31,40 @@ def run(
     context: Context,
     round: Annotated[str, Round()] = "",
 ) -> None:
-    """Keep the argmax where the model is at least `pseudo_label.min_confidence` sure (0: everywhere)."""
+    """Keep the argmax where the model is at least `pseudo_label.min_confidence` sure (0: everywhere).
+
+    Of each predicted class only the surest `pseudo_label.class_share` of its pixels is kept (1: all).
+    """
     ranked = tables.read(split, tables.SPLIT)
     index = _in_rank_order(tables.read(target, tables.INDEX), ranked, split)
     is_easy = (ranked["part"] == tables.EASY).to_numpy()
     chosen = index[is_easy].copy()
-    palette = labels.class_set(params.classes).palette()
+    classes, chosen_by = labels.class_set(params.classes), params.pseudo_label
+    of_class = None
+    if (share := chosen_by.class_share) < 1:
+        of_class = _class_thresholds(chosen["id"], predictions, confidence, len(classes), share)
+    palette = classes.palette()
     with files.atomic_folder(out) as folder:
         for name in context.progress(chosen["id"], len(chosen), "image"):
             prediction = files.read_label(predictions / f"{name}.png")
             sure = files.read_label(confidence / f"{name}.png")
-            kept = pseudo.select(prediction, sure, params.pseudo_label.min_confidence)
+            kept = pseudo.select(prediction, sure, chosen_by.min_confidence, of_class)
             files.write_label(folder / f"{name}.png", kept, palette)
     chosen["label"] = [(out / f"{name}.png").as_posix() for name in chosen["id"]]
     tables.write(easy, chosen, tables.INDEX)
     tables.write(hard, index[~is_easy], tables.INDEX)
+
+
+def _class_thresholds(
+    names: pd.Series, predictions: Path, confidence: Path, classes: int, share: float
+) -> NDArray[np.float64]:
+    """Over all the images named, since a rare class may be sure in one and unsure in the next."""
+    counts = np.zeros(classes * 256, np.int64)
+    for name in names:
+        prediction = files.read_label(predictions / f"{name}.png").astype(np.int64)
+        sure = files.read_label(confidence / f"{name}.png")
+        counts += np.bincount((prediction * 256 + sure).ravel(), minlength=classes * 256)
+    return pseudo.class_thresholds(counts.reshape(classes, 256), share)
 
 
 def _in_rank_order(index: pd.DataFrame, ranked: pd.DataFrame, split: Path) -> pd.DataFrame:
