@@ -21,7 +21,9 @@ from intrada.stage import Choice, Context, In, Out, Round
 ARITHMETIC = ("torch", "torchvision", "numpy", "opencv-python", "pillow")
 LOG = Path("logs/execution.jsonl")
 RUNS = Path("runs")
-WAY_BACK = "then start again; if a driver has removed earlier outputs, `dvc checkout` brings them back"
+WAY_BACK = (
+    "then start again; if a driver has removed earlier outputs, `dvc checkout dvc.yaml` brings them back"
+)
 
 
 def execute(stage: str, params_file: Path, options: Mapping[str, Any]) -> None:

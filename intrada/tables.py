@@ -130,5 +130,5 @@ def _refused(path: Path, cases: pd.DataFrame) -> UserError:
         path,
         "; ".join(rows) + more,
         "a table as the stage that writes it leaves it (docs/artifacts.md)",
-        "do not edit it by hand: run its stage again, or `dvc checkout` to have the last one back",
+        "do not edit it by hand: run its stage again, or `dvc checkout dvc.yaml` to have the last one back",
     )

@@ -43,7 +43,7 @@ def test_a_preset_that_this_machine_cannot_run_is_put_in_place_without_an_estima
     checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    cluster = (checkout / "presets/toycity.yaml").read_text().replace("device: auto", "device: cuda")
+    cluster = (checkout / "presets/toycity.yaml").read_text().replace("device: cpu", "device: cuda")
     (checkout / "presets/cluster.yaml").write_text(cluster)
     assert main(["preset", "cluster"]) == 0
     assert (checkout / "params.yaml").read_text() == cluster

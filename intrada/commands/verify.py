@@ -25,7 +25,7 @@ def run(folder: Annotated[str, Word(f"the folder whose artifacts to verify; {DEF
     """Print what made each artifact; UserError if they do not belong together, or nothing is known."""
     top = Path(os.path.relpath(folder or DEFAULT))
     if not top.is_dir():
-        fix = "start in the project's folder; run the pipeline there, or `dvc checkout`"
+        fix = "start in the project's folder; run the pipeline there, or `dvc checkout dvc.yaml`"
         raise UserError(top, "no such folder", "a folder with artifacts", fix)
     findings = verification.verify(top, provenance.read())
     for line in [*map(_line, findings.verdicts), *_notes(findings)]:
@@ -36,8 +36,8 @@ def run(folder: Annotated[str, Word(f"the folder whose artifacts to verify; {DEF
             top,
             f"{len(wrong)} of {len(findings.verdicts)} jobs do not fit: {', '.join(wrong)}",
             "outputs as their run wrote them, made from what stands beside them",
-            "`dvc checkout` brings back what was edited or removed, `dvc repro` makes anew what is out of "
-            "date; remove what no stage of dvc.yaml makes any more",
+            "`dvc checkout dvc.yaml` brings back what was edited or removed, `dvc repro` makes anew what is "
+            "out of date; remove what no stage of dvc.yaml makes any more",
         )
     if not findings.verdicts:
         raise UserError(
