@@ -120,9 +120,10 @@ def wait_for(project: Project, pattern: str, seconds: float = 900) -> Path:
 
 
 def environment() -> dict[str, str]:
-    """Ours, with this Python first on the PATH and without pytest's own traces."""
+    """Ours, with this Python first on the PATH, and with bytecode: stages start by the hundred."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "GIT_CONFIG_GLOBAL": os.devnull}
+    ours = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**ours, "PATH": path, "GIT_CONFIG_GLOBAL": os.devnull}
 
 
 def make(folder: Path) -> Project:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from functools import partial
 
 import pytest
 
@@ -53,10 +54,14 @@ def test_the_report_of_snakemake_shows_the_page_and_the_figures_with_their_capti
 
 
 def test_a_change_of_lambda_runs_what_follows_once_whoever_ran_before(project: Project) -> None:
-    """The checkout is up to date by dvc; then each driver follows the other, with something to do and without."""
+    """The checkout is up to date by dvc; then each driver follows the other, with something to do and without.
+
+    DVC runs it as an experiment, which is a `dvc repro` after an edit; the test below has a plain one.
+    """
     assert project.stages_run_by(project.snakemake) == []
-    project.set_params(rank__easy_fraction=0.34)
-    assert project.stages_run_by(project.dvc) == AFTER_LAMBDA
+    experiment = partial(project.dvc, "exp", "run", "-S", "rank.easy_fraction=0.34")
+    assert project.stages_run_by(experiment) == AFTER_LAMBDA
+    assert project.params()["rank"]["easy_fraction"] == 0.34
     assert project.stages_run_by(project.snakemake) == []
     project.set_params(rank__easy_fraction=0.84)
     assert project.stages_run_by(project.snakemake) == AFTER_LAMBDA

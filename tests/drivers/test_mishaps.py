@@ -1,4 +1,4 @@
-"""What goes wrong and what is added on one checkout: lost files, wrong params, another round, experiments."""
+"""What goes wrong and what is added on one checkout: lost files, wrong params, another round."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.drivers import project as projects
-from tests.drivers.project import AFTER_LAMBDA, DRIVERS, Project, by
+from tests.drivers.project import DRIVERS, Project, by
 
 pytestmark = pytest.mark.drivers
 
@@ -69,12 +69,6 @@ def test_another_round_runs_no_earlier_one_again(project: Project) -> None:
     assert "| r2 |" in (project.folder / "results/report/table.md").read_text()
     for path in project.folder.glob("results/*/r2"):  # no driver removes what a stage that is gone has left
         shutil.rmtree(path)
-
-
-def test_an_experiment_with_another_lambda_runs(project: Project) -> None:
-    ran = project.stages_run_by(lambda: project.dvc("exp", "run", "-S", "rank.easy_fraction=0.5"))
-    assert ran == AFTER_LAMBDA
-    assert project.params()["rank"]["easy_fraction"] == 0.5
 
 
 def test_a_second_snakemake_names_the_first_and_leaves_everything_alone(project: Project) -> None:
