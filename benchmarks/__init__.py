@@ -17,6 +17,7 @@ ROWS: dict[str, str] = {
     "data_wait": "benchmarks.rows.data_wait",
     "checkpoint_share": "benchmarks.rows.checkpoint_share",
     "index_scale": "benchmarks.rows.index_scale",
+    "toy_pipeline": "benchmarks.rows.toy_pipeline",
 }
 
 

@@ -1,0 +1,37 @@
+"""The whole pipeline on the toy city, as `make demo` runs it, against the commit before the speed-ups."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import Row, timing
+from intrada.errors import UserError
+
+BASELINE = "e34072b"  # tagged baseline-pipeline
+PIPELINE = (sys.executable, "-m", "snakemake", "--cores", "all", "--resources", "gpu=1", "--quiet")
+
+
+def measure() -> Row:
+    """Seconds from an empty checkout to the table of results; what is not committed takes no part."""
+    with tempfile.TemporaryDirectory() as folder:
+        ours = _seconds(Path(folder, "ours"), "HEAD")
+        baseline = _seconds(Path(folder, "baseline"), BASELINE)
+    return Row("toy_pipeline", ours, baseline, baseline / ours, "s", "at least 1.5")
+
+
+def _seconds(folder: Path, commit: str) -> float:
+    _run(("git", "clone", "--quiet", "--no-checkout", ".", str(folder)), Path())
+    _run(("git", "checkout", "--quiet", commit), folder)
+    return timing.seconds(lambda: _run(PIPELINE, folder))
+
+
+def _run(command: tuple[str, ...], folder: Path) -> None:
+    """UserError with the end of its output where it fails."""
+    found = subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if found.returncode:
+        fix = f"see its output: {found.stdout[-1500:]}"
+        allowed = f"a git checkout that holds {BASELINE}, in which the pipeline runs"
+        raise UserError(" ".join(command), f"exit code {found.returncode} in {folder}", allowed, fix)
