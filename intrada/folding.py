@@ -8,7 +8,7 @@ from collections import Counter
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from intrada.models.base import Segmenter
+from intrada.models.base import Segmenter, SummedConvolutions
 
 
 def folded(segmenter: Segmenter) -> Segmenter:
@@ -18,7 +18,7 @@ def folded(segmenter: Segmenter) -> Segmenter:
     hold) comes back as it is.
     """
     try:
-        graph = fx.Tracer().trace(segmenter)
+        graph = _Tracer().trace(segmenter)
     except (fx.proxy.TraceError, TypeError, RuntimeError):
         return segmenter
     copied = copy.deepcopy(segmenter)
@@ -34,3 +34,10 @@ def folded(segmenter: Segmenter) -> Segmenter:
             copied.set_submodule(str(before.target), fuse_conv_bn_eval(convolution, norm))
             copied.set_submodule(str(node.target), nn.Identity())
     return copied
+
+
+class _Tracer(fx.Tracer):
+    """Looks into no classifier: it has no normalisation, and chooses its way by what it is given."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, SummedConvolutions) or super().is_leaf_module(m, module_qualified_name)
