@@ -93,10 +93,14 @@ class SummedConvolutions(nn.Module):
         # `fold` adds what comes from the left to the right: the mirror image of a convolution's kernel
         kernels = [each.weight.flip(2, 3).permute(0, 2, 3, 1).reshape(-1, channels, 1, 1) for each in used]
         products = F.conv2d(features, torch.cat(kernels)).flatten(2)
-        total = torch.stack([each.bias for each in used if each.bias is not None]).sum(0)[:, None, None]
-        for each, product in zip(used, products.chunk(len(used), 1), strict=True):
-            dilation = each.dilation[0]
-            total = total + F.fold(product, size, 3, dilation=dilation, padding=dilation)
+        # A bias is added to its own sum: of biases that are stacked first, all gradients are one piece of
+        # memory, into which the next backward pass would add once for each of them.
+        sums = [
+            F.fold(product, size, 3, dilation=each.dilation[0], padding=each.dilation[0])
+            + each.bias[:, None, None]  # type: ignore[index]  # they all have one
+            for each, product in zip(used, products.chunk(len(used), 1), strict=True)
+        ]
+        total: Tensor = sum(sums[1:], start=sums[0])
         return total
 
 
