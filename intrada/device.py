@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 
 import torch
@@ -53,6 +54,11 @@ def uses_bf16(compute: Compute, device: torch.device) -> bool:
             return bool(torch.cuda.is_bf16_supported(including_emulation=False))
         return bool(torch.cpu._is_avx512_bf16_supported())
     return compute.precision == "bf16"
+
+
+def autocast(device: torch.device, bf16: bool) -> AbstractContextManager[object]:
+    """Within the block, convolutions take and give bfloat16 if `bf16`; the meta device has no such mode."""
+    return torch.autocast(device.type, torch.bfloat16) if bf16 and device.type != "meta" else nullcontext()
 
 
 def _set_arithmetic(compute: Compute) -> None:

@@ -3,9 +3,9 @@
 The stage's own first iteration is played on tensors without data (torch's meta device), so a method is
 counted by its own code, and no file is opened. It is an estimate. Counted are the convolutions and
 matrix products, forward and backward, and the tensors that outlive an operation: weights, gradients,
-optimiser state, and what the largest graph keeps for its backward pass. Not counted are scratch memory
-(gradients on their way, cuDNN's workspace, the allocator's reserve, torch itself), the optimiser's
-step, checkpoints, and reading the images.
+optimiser state, and what the largest graph keeps for its backward pass, all as float32. Not counted are
+scratch memory (gradients on their way, cuDNN's workspace, the allocator's reserve, torch itself), the
+optimiser's step, checkpoints, and reading the images.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def training(params: Params, stage: str) -> Cost:
 
 
 def measured_throughput(params: Params, device: torch.device) -> float:
-    """FLOP/s of the network of `params` on `device`, in training, float32, without the optimiser's step.
+    """FLOP/s of the network of `params` on `device`, in training at its precision, without the optimiser.
 
     One image, small at first: a second or two. A large batch may run faster on a GPU.
     """

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from intrada import folding, pixels, weights
 from intrada.batches import Batch
+from intrada.device import autocast, uses_bf16
 from intrada.errors import UserError
 from intrada.labels import ClassSet
 from intrada.models import build_model
@@ -27,15 +28,18 @@ class Predictor:
 
     members: one or several; shares: their weights, which add up to 1; combine: what is averaged,
     PROBABILITIES or LOGITS (as the published code does). One member alone is not averaged at all.
+    bf16: convolutions take and give bfloat16; whatever comes after them is float32 all the same.
     """
 
     members: Sequence[Segmenter]
     shares: Sequence[float] = (1.0,)
     combine: str = PROBABILITIES
+    bf16: bool = False
 
     def maps(self, batch: Batch) -> list[Tensor]:
         """Each member's logits of the main head, (N, C, h, w), at the network's own resolution."""
-        return [member.main_logits(member.normalise(batch.image)) for member in self.members]
+        with autocast(batch.image.device, self.bf16):
+            return [member.main_logits(member.normalise(batch.image)) for member in self.members]
 
     def bands(self, maps: Sequence[Tensor], image: int, size: tuple[int, int]) -> Iterator[Band]:
         """The logits of the ensemble for image number `image` of the members' `maps`, at `size`.
@@ -75,8 +79,8 @@ def load_for_inference(
 ) -> Predictor:
     """Networks of `params.model` with the weights at `paths` (ours or published), on `device`.
 
-    shares: a weight for each path; none: all alike. UserError where their number differs or one is not
-    positive.
+    Their precision is that of `params.compute`. shares: a weight for each path; none: all alike. UserError
+    where their number differs or one is not positive.
     """
     chosen = list(shares) or [1.0] * len(paths)
     if len(chosen) != len(paths) or min(chosen) <= 0:
@@ -89,4 +93,5 @@ def load_for_inference(
         segmenter = build_model(params.model.name, len(classes), params.model.options)
         weights.load_weights(path, segmenter)
         members.append(prepared(segmenter, device))
-    return Predictor(members, [share / sum(chosen) for share in chosen], combine)
+    bf16 = uses_bf16(params.compute, device)
+    return Predictor(members, [share / sum(chosen) for share in chosen], combine, bf16)

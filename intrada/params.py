@@ -50,7 +50,7 @@ class Compute(Block):
     deterministic: bool  # on CUDA; a CPU always is
     tf32: bool  # on CUDA: convolutions and matrix products of rounded inputs
     precision: Literal["auto", "float32", "bf16"]  # of convolutions; auto: bf16 where the device has it
-    channels_last: bool  # memory layout of the networks
+    channels_last: bool  # memory layout of the networks in training; inference has its own
 
 
 class ToySource(Block):

@@ -191,3 +191,8 @@ def test_source_labels_kept_in_step_3_cost_a_pass_more() -> None:
     pseudo, source, both = (cost(name).flop for name in ("pseudo", "source", "both"))
     assert pseudo < both and source < both
     assert len(cost("both").sizes) == 3 and len(cost("pseudo").sizes) == 2
+
+
+def test_a_training_in_bf16_is_counted_as_float32_since_the_meta_device_has_no_such_mode() -> None:
+    exact, rounded = (chosen(compute__precision=precision) for precision in ("float32", "bf16"))
+    assert estimate.trainings(rounded) == estimate.trainings(exact)

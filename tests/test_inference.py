@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -8,6 +10,9 @@ from intrada.batches import Batch
 from intrada.inference import Predictor, prepared
 from intrada.models import MODELS, build_model
 from intrada.models.base import Segmenter
+from intrada.pixels import survey
+from tests import trained_model
+from tests.tiny_project import change, tree, write_params
 
 IMAGE = Batch(["a"], torch.zeros((1, 3, 1, 1), dtype=torch.uint8), torch.zeros((1, 1, 1), dtype=torch.int64))
 
@@ -134,3 +139,27 @@ def test_a_network_that_cannot_be_folded_is_left_as_it_is(kind: type[Shortcut]) 
         due = network.main_logits(images)
         found = prepared(network, torch.device("cpu")).main_logits(images)
     torch.testing.assert_close(found, due)
+
+
+def test_bf16_rounds_the_networks_logits_and_nothing_after_them() -> None:
+    torch.manual_seed(0)
+    network = prepared(build_model("small", 3, {}), torch.device("cpu"))
+    batch = Batch(["a"], torch.randint(0, 256, (1, 3, 32, 64), dtype=torch.uint8), torch.empty(0))
+    with torch.inference_mode():
+        exact, rounded = Predictor([network]), Predictor([network], bf16=True)
+        maps = rounded.maps(batch)
+        assert maps[0].dtype == torch.bfloat16
+        found, due = (
+            survey(each.bands(each.maps(batch), 0, (32, 64)), (32, 64), torch.device("cpu"))
+            for each in (rounded, exact)
+        )
+    assert found.entropy.dtype == torch.float32
+    assert not torch.equal(found.entropy, due.entropy)
+    torch.testing.assert_close(found.entropy, due.entropy, rtol=0, atol=0.05)
+
+
+def test_the_params_say_in_which_precision_a_model_predicts(checkout: Path) -> None:
+    trained_model.write()
+    for precision in ("bf16", "float32"):
+        write_params(change(tree(), compute__precision=precision))
+        assert trained_model.predictor().bf16 == (precision == "bf16")

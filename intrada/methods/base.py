@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from intrada.batches import Batch
+from intrada.device import autocast
 from intrada.losses import SOURCE, TARGET, called, cross_entropy
 from intrada.models.base import Segmenter, upsample
 from intrada.params import Heads, LossWeights
@@ -52,7 +52,7 @@ class Nets:
         """Logits of each head at the size of the images: {"main", "aux"}, (N, C, H, W)."""
         height, width = batch.image.shape[2:]
         images = self.segmenter.normalise(batch.image)
-        with self._autocast(images.device):
+        with autocast(images.device, self.bf16):
             logits = self.segmenter(images)
         return {
             head: upsample(_wide(values).contiguous(), (height, width)) for head, values in logits.items()
@@ -60,11 +60,8 @@ class Nets:
 
     def judge(self, head: str, maps: Tensor) -> Tensor:
         """Raw verdicts of the head's discriminator on its maps (N, C, H, W)."""
-        with self._autocast(maps.device):
+        with autocast(maps.device, self.bf16):
             return _wide(self.discriminators[head](maps))
-
-    def _autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        return torch.autocast(device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
 
 def _wide(values: Tensor) -> Tensor:
