@@ -11,7 +11,6 @@ from typing import get_type_hints
 
 from intrada import interruption, running
 from intrada.commands import COMMANDS
-from intrada.errors import UserError
 from intrada.stage import Choice, Flag, In, Numbers, Out, Round, Value, Word
 from intrada.stages import STAGES
 
@@ -19,27 +18,18 @@ WORDS = STAGES | COMMANDS
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; 0 when it went well, 1 with a message on stderr when it did not.
+    """Run one command; `interruption.exit_code` says what is returned."""
+    return interruption.exit_code(lambda: _run(sys.argv[1:] if argv is None else argv))
 
-    Stopped by a signal: 130 (SIGINT) or 143 (SIGTERM), with a message too.
-    """
-    arguments = sys.argv[1:] if argv is None else argv
+
+def _run(arguments: list[str]) -> None:
     name = arguments[0] if arguments and arguments[0] in WORDS else None
-    try:
-        with interruption.at_once():
-            options = vars(_parser(name).parse_args(arguments))
-            word = options.pop("word")
-            if word in STAGES:
-                running.execute(word, options.pop("params"), options)
-            else:
-                _module(word).run(**options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except interruption.Stopped as stop:
-        print(stop, file=sys.stderr)
-        return stop.code
-    return 0
+    options = vars(_parser(name).parse_args(arguments))
+    word = options.pop("word")
+    if word in STAGES:
+        running.execute(word, options.pop("params"), options)
+    else:
+        _module(word).run(**options)
 
 
 def _parser(chosen: str | None) -> argparse.ArgumentParser:

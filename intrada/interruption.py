@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from intrada.errors import UserError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -42,6 +45,23 @@ class Request:
         """Stopped if there was a signal; to be called when `done` iterations are complete and saved."""
         if self.number is not None:
             raise Stopped(self.number, f" after iteration {done}", "the checkpoint is kept, ")
+
+
+def exit_code(work: Callable[[], object]) -> int:
+    """Do `work` as a program does: 0 when it went well, 1 with a UserError's message on stderr.
+
+    Stopped by a signal: 130 (SIGINT) or 143 (SIGTERM), with a message too.
+    """
+    try:
+        with at_once():
+            work()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        return stop.code
+    return 0
 
 
 @contextmanager

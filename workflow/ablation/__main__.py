@@ -7,7 +7,6 @@ import sys
 from typing import Any
 
 from intrada import interruption
-from intrada.errors import UserError
 from workflow.ablation import code, definition, recipes, settings, steps
 from workflow.ablation.places import Places
 
@@ -25,17 +24,8 @@ JOBS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one job; 0 when it went well, 1 with a message on stderr when not, 130 or 143 after a signal."""
-    try:
-        with interruption.at_once():
-            _run(_parser().parse_args(argv))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except interruption.Stopped as stop:
-        print(stop, file=sys.stderr)
-        return stop.code
-    return 0
+    """Run one job; `interruption.exit_code` says what is returned."""
+    return interruption.exit_code(lambda: _run(_parser().parse_args(argv)))
 
 
 def _parser() -> argparse.ArgumentParser:
