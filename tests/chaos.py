@@ -5,8 +5,9 @@
 One checkout runs undisturbed. Another, with the same params, is killed with SIGKILL, drivers and stages
 at once, and started again with the same command until it is finished; then the next, until there were as
 many kills as asked. Each kill has
-a moment of the remaining run, chosen uniformly. Half of the kills strike then, the others wait for a
-write of a checkpoint or an output to begin, or for half a second at most after the end of a job. Exit
+a moment of the remaining run, chosen uniformly. Three of eight kills strike then, the others wait for a
+training to iterate, for a write of a checkpoint, an output or a record to begin, or for half a second at
+most after the end of a job. Exit
 code 1 if any artifact differs.
 """
 
@@ -29,7 +30,7 @@ if __name__ == "__main__":  # as a script, Python looks for modules beside it
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from tests import chaos_phases
-from tests.chaos_phases import CHECKPOINT, OUTPUT, Hit, State
+from tests.chaos_phases import CHECKPOINT, ITERATION, OUTPUT, RECORD, Hit, State
 from tests.definition import ROOT, jobs
 from tests.drivers import project as projects
 from tests.drivers.project import DVC, SNAKEMAKE, TRAINING, Project
@@ -39,7 +40,7 @@ JOBS = (*ORDER, "report")
 SCRIPT = "jobs.sh"
 COMMANDS = {"cli": ("sh", SCRIPT), "dvc": (*DVC, "repro"), "snakemake": SNAKEMAKE}
 RANDOM, JOB_END = "random", "job end"
-AIMS = (RANDOM, CHECKPOINT, RANDOM, OUTPUT, RANDOM, JOB_END)
+AIMS = (RANDOM, CHECKPOINT, RANDOM, OUTPUT, ITERATION, JOB_END, RANDOM, RECORD)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,7 +120,7 @@ def _frozen(
             time.sleep(0.002)
 
     wait(_after(delay))
-    due = _due(aim, project, since)
+    due = _due(aim, project, since, process.pid)
     wait(due)
     if aim == JOB_END:
         wait(_after(pause))
@@ -132,13 +133,15 @@ def _after(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() >= end
 
 
-def _due(aim: str, project: Project, since: State) -> Callable[[], bool]:
+def _due(aim: str, project: Project, since: State, group: int) -> Callable[[], bool]:
     """Whether what a kill is aimed at has come."""
     if aim == RANDOM:
         return lambda: True
     if aim == JOB_END:
         now = State.of(project)
         return lambda: now.finished(project)
+    if aim == ITERATION:
+        return lambda: chaos_phases.iterates(project, group)
     return lambda: since.writes(project, aim)
 
 

@@ -93,9 +93,12 @@ def _seen(project: Project, group: int, since: State) -> Hit:
         return Hit(jobs, EXIT)
     if not any(job.startswith(TRAINING) for job in jobs):
         return Hit(jobs, COMPUTATION)
-    # the curves' file, which is opened when the loop begins, is named after the process
-    loops = [process for process in running if any(project.folder.glob(f"runs/*/*/*/*.{process}.*"))]
-    return Hit(jobs, ITERATION if loops else START)
+    return Hit(jobs, ITERATION if iterates(project, group) else START)
+
+
+def iterates(project: Project, group: int) -> bool:
+    """Whether a training of the group is in its loop: the curves' file opened there is named after its process."""
+    return any(any(project.folder.glob(f"runs/*/*/*/*.{process}.*")) for process, _ in _members(group))
 
 
 def _members(group: int) -> Iterator[tuple[int, list[str]]]:
