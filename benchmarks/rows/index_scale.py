@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks import Row, timing
+from benchmarks import Row
 from benchmarks.streets import workplace
 from intrada import files, params_file, randomness, ranking, tables
 from intrada.params import Params
@@ -19,17 +19,15 @@ IMAGES, TRACED = 1_000_000, 100_000  # tracing every allocation makes a run seve
 
 
 def measure() -> Row:
-    """Seconds of all three; ratio: the most memory that Python held over that of the two tables."""
+    """The most memory that Python held, in MiB, against that of the two tables."""
     params = params_file.load(PRESET)
     with workplace():
         _write(IMAGES, list(map(str, params.classes)))
-        seconds = timing.seconds(lambda: _work(params))
-        _write(TRACED, list(map(str, params.classes)))
         tracemalloc.start()
         own = sum(int(frame.memory_usage(deep=True).sum()) for frame in _work(params))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    return Row("index_scale", seconds, own / 2**20, peak / own, "s,MiB", "under 4", peak / 2**20)
+    return Row("index_scale", peak / 2**20, own / 2**20, peak / own, "MiB", "under 4")
 
 
 def _write(images: int, classes: list[str]) -> None:
