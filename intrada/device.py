@@ -68,4 +68,7 @@ def _set_arithmetic(compute: Compute) -> None:
     if compute.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
     torch.backends.cudnn.deterministic = compute.deterministic
-    torch.use_deterministic_algorithms(compute.deterministic)
+    if (
+        torch.are_deterministic_algorithms_enabled() != compute.deterministic
+    ):  # the call loads torch's compiler
+        torch.use_deterministic_algorithms(compute.deterministic)

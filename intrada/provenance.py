@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -169,9 +170,9 @@ def _seed(params: Mapping[str, Any]) -> int | None:
 
 def _compute(params: Mapping[str, Any]) -> dict[str, Any]:
     """The device that the stage ran on and its threads; None for a stage that computes on neither."""
-    if "compute" not in params:
+    if "compute" not in params or "torch" not in sys.modules:  # the report reads `compute` to print it
         return {"device": None, "threads": None}
-    import torch  # such a stage has imported it; the others are spared
+    import torch
 
     from intrada.device import prepare
 

@@ -22,6 +22,7 @@ from tests.imports import PACKAGE, closure, imports, modules, parsed
 # Top first. A module imports its own layer or one below; a new module or package finds its place here.
 LAYERS = (
     "__main__",
+    "command_line",
     "commands",
     "running",
     "stages",

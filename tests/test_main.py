@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import get_type_hints
 
 import pytest
 
-from intrada.__main__ import WORDS, main
+from intrada.__main__ import main
+from intrada.command_line import WORDS
 from intrada.stage import Word
 from intrada.stages import STAGES, rank
+from tests.definition import ROOT
 from tests.tiny_project import PARAMS
 
 RANK = ["rank", "--scores", "scores.csv", "--out", "split.csv"]
@@ -114,3 +118,35 @@ def test_a_fault_of_this_project_keeps_its_traceback(checkout: Path, monkeypatch
 def test_a_command_leaves_no_line_in_the_execution_log(checkout: Path) -> None:
     assert main(["validate", "--params-file", "params.yaml", "--out", "stamp.json"]) == 0
     assert Path("stamp.json").exists() and not Path("logs").exists()
+
+
+def test_a_signal_while_the_libraries_are_imported_ends_in_a_line() -> None:
+    script = """
+import signal, sys
+from importlib.abc import MetaPathFinder
+class Signal(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "pandas":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Signal())
+from intrada.__main__ import main
+sys.exit(main(["rank", "--help"]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr == "stopped by SIGINT; start the same command again to go on\n"
+
+
+def test_the_compiler_of_torch_is_not_loaded_for_an_evaluation() -> None:
+    """It takes as long to import as torch itself."""
+    script = """
+import sys
+from pathlib import Path
+from intrada import params_file
+from intrada.device import prepare
+from intrada.stages import evaluate
+prepare(params_file.load(Path("params.yaml")).compute)
+print([name for name in sys.modules if name.startswith(("torch._dynamo", "torch._inductor"))])
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
