@@ -25,15 +25,19 @@ _NO_LABEL = np.array(IGNORE, np.uint8)
 
 
 class Batch(NamedTuple):
-    """ids (N); image (N, 3, H, W) uint8 BGR; label (N, H, W) int64, 0..C-1 or 255, which means ignore."""
+    """ids (N); image (N, 3, H, W) uint8 BGR; label (N, H, W) int64, 0..C-1 or 255, which means ignore.
+
+    followed: whether the running statistics of batch normalisation follow these images in training.
+    """
 
     ids: list[str]
     image: Tensor
     label: Tensor
+    followed: bool = True
 
     def to(self, device: torch.device) -> Batch:
         """The same batch, its tensors on `device`."""
-        return Batch(self.ids, self.image.to(device), self.label.to(device))
+        return self._replace(image=self.image.to(device), label=self.label.to(device))
 
 
 class Sample(NamedTuple):

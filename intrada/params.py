@@ -144,6 +144,7 @@ class Training(Block):
     checkpoints_kept: Count
     snapshot_every: Count  # iterations between the models that are kept to choose from
     ema: Decay  # of the mean of weights that is saved in place of the last ones; 0: the last ones
+    bn_statistics: Literal["all", "target"]  # images that batch norm's running statistics follow
 
     @model_validator(mode="after")
     def _schedule_is_long_enough(self) -> Training:
@@ -220,6 +221,14 @@ class Params(Block):
     evaluate_snapshots: Snapshots
     evaluate: Evaluate
     report: Report
+
+    @model_validator(mode="after")
+    def _statistics_have_images(self) -> Params:
+        if self.train_source.bn_statistics == "target":
+            raise ValueError(
+                "train_source.bn_statistics is target, whose images it never sees; allowed is all"
+            )
+        return self
 
     @model_validator(mode="after")
     def _rounds_follow_each_other(self) -> Params:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import repeat, starmap
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pandas as pd
 import torch
@@ -38,11 +38,13 @@ class Domains:
 
     labelled: images with (pseudo-)labels, called source by the discriminators (without any label: only
     they look at them); target: images without. extra: labelled images that no discriminator sees.
+    source: which of the three are images of the source domain.
     """
 
     labelled: pd.DataFrame
     target: pd.DataFrame
     extra: pd.DataFrame | None = None
+    source: Literal["labelled", "extra"] = "labelled"
 
     @property
     def supervised(self) -> bool:
@@ -256,9 +258,11 @@ def _steps(game: Game, domains: Domains, seed: int) -> Iterator[Step]:
     def stream(index: pd.DataFrame | None, name: str) -> Iterator[Batch | None]:
         if index is None:
             return repeat(None, block.iterations - game.done)
-        return training_stream(
+        batches = training_stream(
             index, seed, name, block.augment, block.batch_size, game.done, block.iterations
         )
+        followed = block.bn_statistics == "all" or name != domains.source
+        return (batch._replace(followed=followed) for batch in batches)
 
     target = domains.target if game.method.NEEDS_TARGET else None
     streams = stream(domains.labelled, "labelled"), stream(target, "target"), stream(domains.extra, "extra")

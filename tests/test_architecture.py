@@ -33,7 +33,7 @@ LAYERS = (
     "methods",
     "batches datasets folding optimizers pixels weights",
     "models",
-    "averaging device device_lock entropy losses metrics params_file pseudo ranking resize selection tables",
+    "averaging bn_statistics device device_lock entropy losses metrics params_file pseudo ranking resize selection tables",
     "atomic files fingerprints labels locks params plain_yaml randomness stage",
     "errors interruption params_types",
 )

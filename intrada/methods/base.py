@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from intrada import bn_statistics
 from intrada.batches import Batch
 from intrada.device import autocast
 from intrada.losses import SOURCE, TARGET, called, cross_entropy
@@ -52,7 +54,8 @@ class Nets:
         """Logits of each head at the size of the images: {"main", "aux"}, (N, C, H, W)."""
         height, width = batch.image.shape[2:]
         images = self.segmenter.normalise(batch.image)
-        with autocast(images.device, self.bf16):
+        follow = nullcontext() if batch.followed else bn_statistics.kept(self.segmenter)
+        with autocast(images.device, self.bf16), follow:
             logits = self.segmenter(images)
         return {
             head: upsample(_wide(values).contiguous(), (height, width)) for head, values in logits.items()

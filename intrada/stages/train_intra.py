@@ -53,4 +53,13 @@ def run(
     if block.supervision == "source":
         labelled = labelled.assign(label="")
     extra = None if block.supervision == "pseudo" else tables.read(source, tables.INDEX)
-    adapt(params, block, Domains(labelled, target, extra), init, model, snapshots, losses, context)
+    adapt(
+        params,
+        block,
+        Domains(labelled, target, extra, source="extra"),
+        init,
+        model,
+        snapshots,
+        losses,
+        context,
+    )

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from intrada import files, tables, training
+from intrada.bn_statistics import kept
+from intrada.errors import UserError
+from intrada.methods import advent
+from intrada.params_file import validate
+from intrada.training import Domains
+from tests.test_methods import SOURCES, TARGETS, gradients, nets, statistics
+from tests.tiny_project import change, tree
+
+WEIGHTS = validate(Path("params.yaml"), tree()).train_inter.weights
+
+
+def played(followed: bool) -> tuple[Tensor, dict[str, Tensor]]:
+    """Running statistics and gradients of the segmenter after one iteration of AdvEnt."""
+    found = nets()
+    training.play(advent, found, SOURCES._replace(followed=followed), TARGETS, WEIGHTS)
+    return statistics(found), gradients(found.segmenter)
+
+
+def test_statistics_follow_the_target_alone_and_gradients_are_those_of_before() -> None:
+    alone = nets()
+    with torch.no_grad():
+        alone.predict(TARGETS)
+    (all_of_them, before), (target, after) = played(True), played(False)
+    assert torch.equal(target, statistics(alone))
+    assert not torch.allclose(target, all_of_them)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_an_error_within_the_block_gives_the_momentum_back() -> None:
+    norm = torch.nn.BatchNorm2d(1, momentum=0.3)
+    with pytest.raises(ZeroDivisionError), kept(torch.nn.Sequential(norm)):
+        assert norm.momentum == 0
+        raise ZeroDivisionError
+    assert norm.momentum == 0.3
+
+
+@pytest.mark.parametrize(
+    ("way", "source", "due"),
+    [
+        ("all", "labelled", [True, True, True]),
+        ("target", "labelled", [False, True, True]),
+        ("target", "extra", [True, True, False]),
+    ],
+)
+def test_images_of_the_source_are_told_by_their_part_in_the_game(
+    tmp_path: Path, way: str, source: Any, due: list[bool]
+) -> None:
+    files.write_image(tmp_path / "a.png", torch.zeros(8, 8, 3, dtype=torch.uint8).numpy())
+    row = [("a", str(tmp_path / "a.png"), "", 8, 8)]
+    index = pd.DataFrame(row, columns=tables.INDEX_COLUMNS)
+    params = validate(Path("params.yaml"), change(tree(), train_inter__bn_statistics=way))
+    game: Any = SimpleNamespace(block=params.train_inter, method=advent, done=0)
+    step = next(training._steps(game, Domains(index, index, index, source), seed=1))
+    assert [batch.followed for batch in step if batch] == due
+    assert [batch.followed for batch in step.to(torch.device("cpu")) if batch] == due
+
+
+def test_a_training_on_the_source_alone_has_no_target_to_follow() -> None:
+    with pytest.raises(UserError, match="train_source.bn_statistics is target"):
+        validate(Path("params.yaml"), change(tree(), train_source__bn_statistics="target"))
