@@ -53,13 +53,6 @@ def run(
     if block.supervision == "source":
         labelled = labelled.assign(label="")
     extra = None if block.supervision == "pseudo" else tables.read(source, tables.INDEX)
-    adapt(
-        params,
-        block,
-        Domains(labelled, target, extra, source="extra"),
-        init,
-        model,
-        snapshots,
-        losses,
-        context,
-    )
+    # the control of the ablation, step 1 for the length of step 3, names the source as its easy images
+    domains = Domains(labelled, target, extra, source="labelled" if easy == source else "extra")
+    adapt(params, block, domains, init, model, snapshots, losses, context)
