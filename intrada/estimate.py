@@ -27,8 +27,9 @@ from intrada import labels
 from intrada.batches import Batch
 from intrada.initial import MARKERS, RANDOM
 from intrada.methods import method
+from intrada.objective import play
 from intrada.params import Intra, Params, Training
-from intrada.training import Game, Step, play
+from intrada.training import Game, Step
 
 META = torch.device("meta")
 # The speed is taken at the first of these widths whose pass lasts long enough to be timed.
