@@ -7,6 +7,7 @@ import shutil
 import sys
 
 import torch
+import torch._functorch.config
 
 from intrada.errors import UserError
 from intrada.models.base import Segmenter
@@ -25,8 +26,7 @@ def is_wanted(compute: Compute, device: torch.device) -> bool:
 def install(segmenter: Segmenter, device: torch.device) -> None:
     """Let calls of `segmenter` run compiled, once for each size of images; names and weights stay.
 
-    Losses and discriminators stay as they are: through their graphs two backward passes go.
-    UserError on a CPU without a C++ compiler.
+    Losses and discriminators are not compiled. UserError on a CPU without a C++ compiler.
     """
     compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # as torch has it
     if device.type == "cpu" and not shutil.which(compiler):
@@ -36,4 +36,6 @@ def install(segmenter: Segmenter, device: torch.device) -> None:
             "false, auto, or true with a C++ compiler (on a CPU)",
             "set compute.compile to false, or install a compiler and name it in CXX",
         )
+    # What G's group keeps belongs to D's as well: its backward pass must not write into it.
+    torch._functorch.config.donated_buffer = False
     segmenter.compile(backend=BACKEND, dynamic=False)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from intrada import compilation, params_file
+from intrada import compilation, estimate, params_file
 from intrada.compilation import is_wanted
 from intrada.errors import UserError
 from intrada.estimate import META, any_batch, build_game
@@ -69,3 +69,12 @@ def test_another_word_for_compile_is_refused(written: object) -> None:
     with pytest.raises(UserError) as caught:
         params_file.validate(PARAMS, change(tree(), compute__compile=written))
     assert caught.value.found.startswith("compute.compile") and "; " not in caught.value.found
+
+
+def test_the_speed_of_a_compiled_training_is_taken_after_it_was_compiled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compilation, "BACKEND", "eager")
+    monkeypatch.setattr(estimate, "WIDTHS", (64,))
+    params = params_file.validate(PARAMS, change(tree(), compute__compile=True))
+    assert estimate.measured_throughput(params, CPU) > 1e7
