@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 ROWS: dict[str, str] = {
     "advent_iteration_float32": "benchmarks.rows.advent_iteration_float32",
+    "advent_memory": "benchmarks.rows.advent_memory",
     "score_float32": "benchmarks.rows.score_float32",
     "evaluate_rest": "benchmarks.rows.evaluate_rest",
     "read_gta5": "benchmarks.rows.read_gta5",

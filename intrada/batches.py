@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from intrada import files, randomness
+from intrada import files, losses, randomness
 from intrada.errors import UserError
 from intrada.labels import IGNORE
 from intrada.params import Augment
@@ -24,20 +24,47 @@ AHEAD = 2  # batches that are read before they are asked for
 _NO_LABEL = np.array(IGNORE, np.uint8)
 
 
+class Share(NamedTuple):
+    """What a part of a batch counts in the means of the whole batch: its share of images, of labelled pixels.
+
+    pixels: a scalar; 0 where the whole batch has no labelled pixel.
+    """
+
+    images: float
+    pixels: Tensor
+
+
 class Batch(NamedTuple):
     """ids (N); image (N, 3, H, W) uint8 BGR; label (N, H, W) int64, 0..C-1 or 255, which means ignore.
 
     followed: whether the running statistics of batch normalisation follow these images in training.
+    share: of a part of a batch; None: this is the whole.
     """
 
     ids: list[str]
     image: Tensor
     label: Tensor
     followed: bool = True
+    share: Share | None = None
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch, its tensors on `device`."""
+        """The same batch, its tensors on `device`; to be called on a whole one."""
         return self._replace(image=self.image.to(device), label=self.label.to(device))
+
+    def parts(self, count: int, classes: int) -> list[Batch]:
+        """The batch in `count` parts of equally many images (views); `count` divides N. One is the whole."""
+        if count == 1:
+            return [self]
+        images = len(self.ids) // count
+        cuts = [slice(first, first + images) for first in range(0, len(self.ids), images)]
+        parts = [
+            self._replace(ids=self.ids[cut], image=self.image[cut], label=self.label[cut]) for cut in cuts
+        ]
+        pixels = torch.stack([losses.labelled(part.label, classes).sum() for part in parts])
+        shares = pixels / pixels.sum().clamp(min=1)
+        return [
+            part._replace(share=Share(1 / count, share)) for part, share in zip(parts, shares, strict=True)
+        ]
 
 
 class Sample(NamedTuple):

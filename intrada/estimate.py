@@ -3,7 +3,8 @@
 The stage's own first iteration is played on tensors without data (torch's meta device), so a method is
 counted by its own code, and no file is opened. It is an estimate. Counted are the convolutions and
 matrix products, forward and backward, and the tensors that outlive an operation: weights, gradients,
-optimiser state, and what the largest graph keeps for its backward pass, all as float32. Not counted are
+optimiser state, and what the largest graph keeps for its backward pass, all as float32; of blocks that are
+computed again, their inputs and the largest of them whole. Not counted are
 scratch memory (gradients on their way, cuDNN's workspace, the allocator's reserve, torch itself), the
 optimiser's step, checkpoints, and reading the images.
 """
@@ -13,12 +14,13 @@ from __future__ import annotations
 import time
 import weakref
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -27,8 +29,9 @@ from intrada import labels
 from intrada.batches import Batch
 from intrada.initial import MARKERS, RANDOM
 from intrada.methods import method
+from intrada.objective import play
 from intrada.params import Intra, Params, Training
-from intrada.training import Game, Step, play
+from intrada.training import Game, Step
 
 META = torch.device("meta")
 # The speed is taken at the first of these widths whose pass lasts long enough to be timed.
@@ -42,7 +45,7 @@ class Cost:
 
     sizes: (width, height) of the labelled images and, where they are read, of the target's and the extra;
     weights: bytes of parameters, buffers, gradients and optimiser state; kept: bytes that the largest
-    graph alive keeps for its backward pass; flop: of one iteration.
+    graph alive keeps for its backward pass, of a part where a batch is cut; flop: of one iteration.
     """
 
     stage: str
@@ -92,12 +95,14 @@ def measured_throughput(params: Params, device: torch.device) -> float:
 
     One image, small at first: a second or two. A large batch may run faster on a GPU.
     """
-    game = build_game(params, params.train_source, device)
+    game, counted = (build_game(params, params.train_source, where) for where in (device, META))
     throughput = 0.0
     for width in WIDTHS:
-        batch = any_batch(1, (width, width // 2), device)
+        size = (width, width // 2)
         with Operations() as operations:
-            _duration(game, batch)
+            _play(counted, any_batch(1, size, META))
+        batch = any_batch(1, size, device)
+        _duration(game, batch)  # a compiled network is made by its first call
         seconds = _duration(game, batch)
         throughput = operations.flop / seconds
         if seconds > LONG_ENOUGH:
@@ -107,9 +112,12 @@ def measured_throughput(params: Params, device: torch.device) -> float:
 
 def _duration(game: Game, batch: Batch) -> float:
     start = time.perf_counter()
-    record = play(method("source_only"), game.nets, batch, None, game.block.weights)
-    torch.stack(list(record.values())).tolist()  # waits until a GPU is done
+    torch.stack(list(_play(game, batch).values())).tolist()  # waits until a GPU is done
     return time.perf_counter() - start
+
+
+def _play(game: Game, batch: Batch) -> dict[str, Tensor]:
+    return play(method("source_only"), game.nets, batch, None, game.block.weights)
 
 
 def build_game(params: Params, block: Training, device: torch.device) -> Game:
@@ -133,8 +141,10 @@ def count(game: Game, batches: Step, supervised: bool = True) -> tuple[int, int,
     parameters = [weight for net in nets for weight in net.parameters()]
     resident = parameters + [buffer for net in nets for buffer in net.buffers()]
     graphs = Graphs(resident)
-    with Operations() as operations, saved_tensors_hooks(graphs.pack, _unpack):
+    blocks = game.nets.segmenter.recomputable() if game.compute.activation_checkpointing else []
+    with Operations() as operations, saved_tensors_hooks(graphs.pack, _unpack), _inputs(blocks) as inputs:
         game.step(batches, supervised)
+    again = max((_kept_by(block, features, resident) for block, features in inputs.items()), default=0)
     gradients = [weight.grad for weight in parameters if weight.grad is not None]
     optimizers = [optimizer for optimizer in (game.optimizer, game.judge_optimizer) if optimizer]
     states = [
@@ -142,7 +152,30 @@ def count(game: Game, batches: Step, supervised: bool = True) -> tuple[int, int,
     ]
     averaged = game.mean.state_dict().values() if game.mean else ()
     tensors = [*resident, *averaged, *gradients, *(value for value in states if isinstance(value, Tensor))]
-    return sum(tensor.nbytes for tensor in tensors), graphs.peak, operations.flop
+    return sum(tensor.nbytes for tensor in tensors), graphs.peak + again, operations.flop
+
+
+@contextmanager
+def _inputs(blocks: Iterable[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
+    """Of each block that is called inside: its largest input, without values."""
+    largest: dict[nn.Module, Tensor] = {}
+
+    def note(block: nn.Module, arguments: tuple[Tensor]) -> None:
+        if block not in largest or arguments[0].numel() > largest[block].numel():
+            largest[block] = torch.empty_like(arguments[0], requires_grad=True)
+
+    hooks = [block.register_forward_pre_hook(note) for block in blocks]
+    yield largest
+    for hook in hooks:
+        hook.remove()
+
+
+def _kept_by(block: nn.Module, features: Tensor, resident: Iterable[Tensor]) -> int:
+    """Bytes that a block computed again keeps beside its input while its own backward pass runs."""
+    graphs = Graphs([*resident, features])
+    with saved_tensors_hooks(graphs.pack, _unpack):
+        type(block).forward(block, features)  # not the forward that lets go of them
+    return graphs.peak
 
 
 class _Kept:

@@ -51,6 +51,16 @@ class Compute(Block):
     tf32: bool  # on CUDA: convolutions and matrix products of rounded inputs
     precision: Literal["auto", "float32", "bf16"]  # of convolutions; auto: bf16 where the device has it
     channels_last: bool  # memory layout of the networks in training; inference has its own
+    activation_checkpointing: bool  # in training: blocks keep their input and compute the rest again
+    compile: Literal["auto", True, False]  # the network in training, by torch.compile; auto: on CUDA
+
+    @model_validator(mode="after")
+    def _compiles_or_recomputes(self) -> Compute:
+        if self.activation_checkpointing and self.compile:
+            raise ValueError(
+                f"activation_checkpointing goes with compile false alone, compile is {self.compile!r}"
+            )
+        return self
 
 
 class ToySource(Block):
@@ -134,6 +144,7 @@ class Training(Block):
     max_iters: Count  # where the poly schedule reaches 0
     power: NotNegative
     batch_size: Count
+    accumulate: Count  # parts that a batch is computed in, one after another; gradients add up
     optimizer: Optimizer
     discriminator: Discriminator
     weights: LossWeights
@@ -150,6 +161,12 @@ class Training(Block):
     def _schedule_is_long_enough(self) -> Training:
         if self.max_iters < self.iterations:
             raise ValueError(f"max_iters {self.max_iters} is below iterations {self.iterations}")
+        return self
+
+    @model_validator(mode="after")
+    def _batch_is_cut_evenly(self) -> Training:
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"accumulate {self.accumulate} does not divide batch_size {self.batch_size}")
         return self
 
 

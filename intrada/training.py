@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import repeat, starmap
 from pathlib import Path
@@ -15,7 +15,15 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from intrada import averaging, files, interruption, optimizers, randomness
+from intrada import (
+    activation_checkpointing,
+    averaging,
+    compilation,
+    files,
+    interruption,
+    optimizers,
+    randomness,
+)
 from intrada.batches import Batch, ahead, training_stream
 from intrada.checkpoints import Checkpoints, State
 from intrada.curves import Curves, errors_once
@@ -24,10 +32,11 @@ from intrada.errors import UserError
 from intrada.initial import initialise
 from intrada.labels import ClassSet
 from intrada.methods import method
-from intrada.methods.base import Group, Nets, supervised
+from intrada.methods.base import Nets
 from intrada.models import build_model, discriminator
 from intrada.models.base import Segmenter
-from intrada.params import Heads, LossWeights, Params, Training
+from intrada.objective import back_propagate, extra_losses, play
+from intrada.params import Heads, Params, Training
 from intrada.snapshots import Snapshots
 from intrada.stage import Context
 
@@ -64,6 +73,14 @@ class Step(NamedTuple):
         target, extra = (batch.to(device) if batch else None for batch in (self.target, self.extra))
         return Step(self.labelled.to(device), target, extra)
 
+    def parts(self, count: int, classes: int) -> list[Step]:
+        """The same batches in `count` steps of equally many images, each with its share; one is the whole."""
+        target, extra = (
+            batch.parts(count, classes) if batch else repeat(None, count)
+            for batch in (self.target, self.extra)
+        )
+        return list(starmap(Step, zip(self.labelled.parts(count, classes), target, extra, strict=True)))
+
     def ids(self) -> list[str]:
         """The images of all of them."""
         return [name for batch in (self.labelled, self.target, self.extra) if batch for name in batch.ids]
@@ -81,7 +98,7 @@ class Game:
         heads = ("main", "aux") if self.method.ADVERSARIAL else ()
         judges = {head: discriminator.build(len(classes), block.discriminator.width) for head in heads}
         self.nets = Nets(segmenter, nn.ModuleDict(judges))
-        self.block, self.compute = block, params.compute
+        self.block, self.compute, self.classes = block, params.compute, len(classes)
         self.done = 0
 
     def start(self, device: torch.device) -> None:
@@ -91,6 +108,10 @@ class Game:
             net.to(device, memory_format=layout).train()  # type: ignore[call-overload]
         self.nets = replace(self.nets, bf16=uses_bf16(self.compute, device))
         self.mean = copy.deepcopy(self.nets.segmenter) if self.block.ema else None
+        if self.compute.activation_checkpointing:
+            activation_checkpointing.install(self.nets.segmenter)
+        if compilation.is_wanted(self.compute, device):
+            compilation.install(self.nets.segmenter, device)
         chosen = self.block.optimizer
         self.optimizer = optimizers.segmenter_optimizer(
             self.nets.segmenter,
@@ -131,10 +152,13 @@ class Game:
             optimizer.zero_grad(set_to_none=True)
         weights = self.block.weights
         own = weights if supervised else weights.model_copy(update={"seg": Heads(main=0.0, aux=0.0)})
-        record = {}
-        if batches.extra:
-            record = back_propagate(extra_losses(self.nets, batches.extra, weights.seg))
-        record |= play(self.method, self.nets, batches.labelled, batches.target, own)
+        record: dict[str, Tensor] = {}
+        for part in batches.parts(self.block.accumulate, self.classes):
+            losses: dict[str, Tensor] = {}
+            if part.extra:
+                losses = back_propagate(extra_losses(self.nets, part.extra, weights.seg), part.extra.share)
+            losses |= play(self.method, self.nets, part.labelled, part.target, own)
+            record = {name: record[name] + value if record else value for name, value in losses.items()}
         for optimizer in used:
             optimizer.step()
         self.done += 1
@@ -167,40 +191,6 @@ class Game:
         if state["random_cuda"] is not None and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["random_cuda"])
         self.done = state["done"]
-
-
-def play(
-    way: ModuleType, nets: Nets, source: Batch, target: Batch | None, weights: LossWeights
-) -> dict[str, Tensor]:
-    """One iteration of a method: `back_propagate` its losses."""
-    return back_propagate(way.losses(nets, source, target, weights))
-
-
-def back_propagate(groups: Iterable[Group]) -> dict[str, Tensor]:
-    """Back-propagate losses group by group; returns them unweighted, by name.
-
-    A group without any weight is recorded only.
-    """
-    record: dict[str, Tensor] = {}
-    for group in groups:
-        record |= _back_propagate(group)
-        del group  # so that the next group begins with this one's graph gone
-    return record
-
-
-def _back_propagate(group: Group) -> dict[str, Tensor]:
-    losses = group.losses
-    if any(loss.weight for loss in losses.values()):
-        total: Tensor = sum((loss.weight * loss.value for loss in losses.values()), start=torch.zeros(()))
-        trained = [weight for weight in group.network.parameters() if weight.requires_grad]
-        total.backward(retain_graph=group.shared, inputs=trained)  # type: ignore[no-untyped-call]
-    return {name: loss.value.detach() for name, loss in losses.items()}
-
-
-def extra_losses(nets: Nets, batch: Batch, weights: Heads) -> Iterator[Group]:
-    """Cross entropy of labelled images that no discriminator sees: extra_main, extra_aux."""
-    group = supervised(nets, nets.predict(batch), batch.label, weights)
-    yield group._replace(losses={name.replace("seg_", "extra_"): each for name, each in group.losses.items()})
 
 
 def train(

@@ -29,6 +29,7 @@ LAYERS = (
     "adaptation deployment estimate evaluation reporting scoring submission verification",
     "provenance",
     "training",
+    "activation_checkpointing compilation objective",
     "checkpoints curves inference initial snapshots",
     "methods",
     "batches datasets folding optimizers pixels weights",

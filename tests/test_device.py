@@ -23,6 +23,7 @@ def compute(device: str, threads: int) -> Compute:
         {
             "device": device, "threads": threads, "deterministic": False, "tf32": False,
             "precision": "float32", "channels_last": False,
+            "activation_checkpointing": False, "compile": False,
         }
     )  # fmt: skip
 

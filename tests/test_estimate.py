@@ -196,3 +196,32 @@ def test_source_labels_kept_in_step_3_cost_a_pass_more() -> None:
 def test_a_training_in_bf16_is_counted_as_float32_since_the_meta_device_has_no_such_mode() -> None:
     exact, rounded = (chosen(compute__precision=precision) for precision in ("float32", "bf16"))
     assert estimate.trainings(rounded) == estimate.trainings(exact)
+
+
+def test_a_batch_in_parts_keeps_what_a_batch_of_their_size_keeps_and_costs_as_much_as_the_whole() -> None:
+    whole, parts, small = (
+        inter(train_inter__batch_size=images, train_inter__accumulate=count)
+        for images, count in ((4, 1), (4, 2), (2, 1))
+    )
+    assert parts.kept == pytest.approx(small.kept, rel=0.02)
+    assert (parts.flop, parts.weights) == (whole.flop, whole.weights)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_activation_checkpointing_keeps_less_and_computes_the_blocks_again(name: str) -> None:
+    options = {"backbone": "resnet18"} if name == "deeplabv2" else {}
+    model, advent = {"name": name, "options": options}, {"train_inter__batch_size": 2}
+    plain, again = (
+        inter(model=model, compute__activation_checkpointing=asked, **advent) for asked in (False, True)
+    )
+    assert again.kept < 0.8 * plain.kept
+    assert plain.flop < again.flop < 1.4 * plain.flop
+    assert again.weights == plain.weights
+
+
+def test_what_blocks_keep_while_they_are_computed_again_is_counted() -> None:
+    """Two blocks of the same form: their inputs, and one of them whole."""
+    block = nn.Sequential(nn.Linear(8, 8, bias=False), nn.Sigmoid(), nn.Sigmoid())
+    features = torch.ones(3, 8, requires_grad=True)
+    found = estimate._kept_by(block, features, list(block.parameters()))
+    assert found == 2 * features.nbytes  # the two results of a sigmoid; the input is kept in any case

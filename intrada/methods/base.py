@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from intrada import bn_statistics
 from intrada.batches import Batch
+from intrada.bn_statistics import Kept
 from intrada.device import autocast
 from intrada.losses import SOURCE, TARGET, called, cross_entropy
 from intrada.models.base import Segmenter, upsample
@@ -19,10 +19,15 @@ from intrada.params import Heads, LossWeights
 
 
 class Loss(NamedTuple):
-    """A scalar loss and its weight in the objective; logs show the loss without its weight."""
+    """A scalar loss and its weight in the objective; logs show the loss without its weight.
+
+    labelled: whether it is a mean over the labelled pixels of a batch; if not, a mean over its images. A
+    batch that is computed in parts is put together again by it.
+    """
 
     value: Tensor
     weight: float
+    labelled: bool = False
 
 
 Losses = dict[str, Loss]
@@ -54,7 +59,7 @@ class Nets:
         """Logits of each head at the size of the images: {"main", "aux"}, (N, C, H, W)."""
         height, width = batch.image.shape[2:]
         images = self.segmenter.normalise(batch.image)
-        follow = nullcontext() if batch.followed else bn_statistics.kept(self.segmenter)
+        follow = nullcontext() if batch.followed else Kept(self.segmenter)
         with autocast(images.device, self.bf16), follow:
             logits = self.segmenter(images)
         return {
@@ -74,7 +79,7 @@ def _wide(values: Tensor) -> Tensor:
 def supervised(nets: Nets, logits: Mapping[str, Tensor], label: Tensor, weights: Heads) -> Group:
     """Cross entropy of each head: CE(main) + 0.1 CE(aux) in the paper (AdvEnt, section 3)."""
     losses = {
-        f"seg_{head}": Loss(cross_entropy(values, label), getattr(weights, head))
+        f"seg_{head}": Loss(cross_entropy(values, label), getattr(weights, head), labelled=True)
         for head, values in logits.items()
     }
     return Group(losses, nets.segmenter)

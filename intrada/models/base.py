@@ -42,6 +42,13 @@ class Segmenter(nn.Module, ABC):
     def normalise(self, images: Tensor) -> Tensor:
         """images (N, 3, H, W) BGR in 0..255, uint8 or float -> float32, what `forward` expects."""
 
+    def recomputable(self) -> list[nn.Module]:
+        """The blocks that activation checkpointing computes again, each (N, c, h, w) -> (N, d, k, l).
+
+        Those that keep much more for their backward pass than their input. None: it cannot be asked for.
+        """
+        return []
+
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters by learning rate: "backbone" and "heads", each tensor exactly once."""
         groups: dict[str, list[nn.Parameter]] = {"backbone": [], "heads": []}

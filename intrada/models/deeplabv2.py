@@ -84,6 +84,10 @@ class DeepLabV2(Segmenter):
         features: Tensor = self.layer3(self.layer2(self.layer1(stem)))
         return features
 
+    def recomputable(self) -> list[nn.Module]:
+        """The residual blocks."""
+        return [block for layer in (self.layer1, self.layer2, self.layer3, self.layer4) for block in layer]
+
     def normalise(self, images: Tensor) -> Tensor:
         """Subtracts the mean colour in float32; the result has the dtype of the network."""
         return (images.float() - self.mean.float()).to(self.mean.dtype)

@@ -79,6 +79,10 @@ class EfficientNetLite0(Segmenter):
             features = stage(features)
         return features
 
+    def recomputable(self) -> list[nn.Module]:
+        """The inverted residual blocks of all stages."""
+        return [block for stage in self.blocks for block in stage]  # type: ignore[attr-defined]
+
     def normalise(self, images: Tensor) -> Tensor:
         """BGR to RGB, and 0..255 to -1..1."""
         return images.flip(1).float() / 127.5 - 1.0

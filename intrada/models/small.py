@@ -65,6 +65,10 @@ class Small(Segmenter):
             features = block(features)
         return features
 
+    def recomputable(self) -> list[nn.Module]:
+        """The residual blocks."""
+        return list(self.blocks)
+
     def normalise(self, images: Tensor) -> Tensor:
         """Scales 0..255 to -1..1."""
         return images.float() / 127.5 - 1.0
