@@ -68,7 +68,7 @@ def bands(logits: Tensor, size: tuple[int, int]) -> Iterator[Band]:
             place = slice(top, min(height, top + tall))
             # One product and one fused sum for each value, written once.
             mixed = embedding_bag(rows[place], pieces, mode="sum", per_sample_weights=shares[place])
-            yield Band((place, columns), mixed.unflatten(1, (classes, -1)).transpose(0, 1))
+            yield Band((place, columns), mixed.view(len(mixed), classes, -1).transpose(0, 1))
 
 
 @lru_cache(maxsize=16)
