@@ -11,15 +11,22 @@ from dataclasses import dataclass
 ROWS: dict[str, str] = {
     "advent_iteration_float32": "benchmarks.rows.advent_iteration_float32",
     "advent_memory": "benchmarks.rows.advent_memory",
+    "advent_iteration_bf16": "benchmarks.rows.advent_iteration_bf16",
+    "advent_iteration_cuda": "benchmarks.rows.advent_iteration_cuda",
+    "peak_share": "benchmarks.rows.peak_share",
+    "bf16_peak_share": "benchmarks.rows.bf16_peak_share",
     "score_float32": "benchmarks.rows.score_float32",
+    "score_bf16": "benchmarks.rows.score_bf16",
     "evaluate_rest": "benchmarks.rows.evaluate_rest",
     "read_gta5": "benchmarks.rows.read_gta5",
     "read_cityscapes": "benchmarks.rows.read_cityscapes",
     "data_wait": "benchmarks.rows.data_wait",
     "checkpoint_share": "benchmarks.rows.checkpoint_share",
     "index_scale": "benchmarks.rows.index_scale",
+    "status_scale": "benchmarks.rows.status_scale",
     "toy_pipeline": "benchmarks.rows.toy_pipeline",
 }
+NEED_CUDA = ("advent_iteration_cuda",)  # the rows that a machine without a GPU leaves out
 
 
 @dataclass(frozen=True)

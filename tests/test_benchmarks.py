@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import ROWS, Row
 from benchmarks.__main__ import OUT, main
+from intrada.errors import UserError
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -32,3 +33,17 @@ def test_the_table_and_its_file_say_the_same_and_how_busy_the_machine_was(
     assert written["busy"] and written["rows"][0]["ratio"] == 4.0
     printed = capsys.readouterr().out
     assert "4.0000" in printed and "the machine was busy (load 1.5" in printed
+
+
+def test_a_row_for_a_gpu_is_left_out_with_a_word_and_refused_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    name = "advent_iteration_cuda"
+    with pytest.raises(UserError, match="sees no CUDA device"):
+        main(["--only", name])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("benchmarks.__main__.ROWS", {name: ROWS[name]})
+    main([])
+    assert json.loads(OUT.read_text())["rows"] == []
+    assert f"{name} is left out" in capsys.readouterr().out

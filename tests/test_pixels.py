@@ -15,13 +15,15 @@ CPU = torch.device("cpu")
 SIZES = [(1, 1), (17, 33), (40, 64), (41, 1), (1, 50), (9, 14), (128, 96)]
 
 
-@pytest.fixture(params=["whole", "bands", "narrow"])
+@pytest.fixture(params=["whole", "rows", "narrow"])
 def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The image at once, a row at a time, a few pixels at a time."""
-    if request.param != "whole":
-        monkeypatch.setattr(pixels, "WHOLE", 0)
+    """The image at once, a row at a time, blocks of a few pixels."""
+    if request.param == "rows":
+        monkeypatch.setattr(pixels, "HELD", 0)
     if request.param == "narrow":
+        monkeypatch.setattr(pixels, "ALIGNED", 8)
         monkeypatch.setattr(pixels, "STRIP", 40)
+        monkeypatch.setattr(pixels, "HELD", 120)
 
 
 def logits(classes: int = 5) -> Tensor:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from intrada import files, labels, tables
+from intrada import files, labels, ranking, tables
 from intrada.inference import Predictor
 from intrada.scoring import score
 from intrada.stage import Context
@@ -28,9 +28,12 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     return pd.DataFrame([(name, f"{name}.png", "", 24, 16) for name in NAMES], columns=tables.INDEX_COLUMNS)
 
 
-def run(index: pd.DataFrame, folder: Path, batch_size: int = 2) -> pd.DataFrame:
+def run(index: pd.DataFrame, folder: Path, batch_size: int = 2, bf16: bool = False) -> pd.DataFrame:
     torch.manual_seed(1)
-    predictor = Predictor([build(len(CLASSES)).eval()])
+    network = build(len(CLASSES)).eval()
+    with torch.no_grad():
+        network.main.weight.mul_(10)  # surer than random weights are
+    predictor = Predictor([network], bf16=bf16)
     outs = folder / "predictions", folder / "confidence"
     for out in outs:
         out.mkdir(parents=True, exist_ok=True)
@@ -56,3 +59,26 @@ def test_a_map_that_cannot_be_written_ends_the_run(index: pd.DataFrame, name: st
     (Path("out/confidence") / f"{name}.png").mkdir(parents=True)
     with pytest.raises(IsADirectoryError, match=f"{name}.png"):
         run(index, Path("out"))
+
+
+def test_bfloat16_gives_the_same_split_but_for_near_ties(index: pd.DataFrame, tmp_path: Path) -> None:
+    """Contrasts from none to full make entropies that differ; every image that changes its part is a near tie."""
+    random = np.random.default_rng(2)
+    rows = []
+    for number in range(40):
+        pixels = 128 + (random.random((16, 24, 3)) - 0.5) * 6.3 * number
+        files.write_image(Path(f"{number}.png"), pixels.astype(np.uint8))
+        rows.append((str(number), f"{number}.png", "", 24, 16))
+    many = pd.DataFrame(rows, columns=tables.INDEX_COLUMNS)
+    found = {bf16: run(many, tmp_path / str(bf16), 40, bf16) for bf16 in (False, True)}
+    moved = (found[True]["entropy"] - found[False]["entropy"]).abs()
+    tolerance = ranking.bf16_tolerance(len(CLASSES))
+    assert 0 < moved.max() < tolerance and found[False]["entropy"].std() > 4 * tolerance
+    changed = near = 0
+    for easy in range(1, 40):
+        exact, rounded = (ranking.rank(found[bf16], "mean_entropy", easy / 40) for bf16 in (False, True))
+        other = exact["part"] != exact["image"].map(rounded.set_index("image")["part"])
+        ties = ranking.near_ties(exact, "mean_entropy", len(CLASSES))
+        assert ties[other].all()
+        changed, near = changed + int(other.sum()), near + int(ties.sum())
+    assert 0 < changed < near < 39 * 40 / 2

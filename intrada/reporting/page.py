@@ -14,6 +14,7 @@ import pandas as pd
 
 from intrada.labels import ClassSet
 from intrada.params import Rank
+from intrada.ranking import near_ties
 from intrada.reporting import drawing, results
 from intrada.reporting import gallery as pictures
 from intrada.reporting.advice import Advice
@@ -110,10 +111,12 @@ def _cut_in_words(split: pd.DataFrame, rank: Rank) -> str:
 def facts(split: pd.DataFrame, rank: Rank, classes: ClassSet) -> list[tuple[str, str]]:
     """How the target images were ranked and cut, as pairs of a word and its value."""
     easy, hard = (int((split["part"] == part).sum()) for part in (EASY, HARD))
+    ties = int(near_ties(split, rank.rule, len(classes)).sum())
     rows = [
         ("ranking rule", rank.rule),
         ("lambda (rank.easy_fraction)", f"{rank.easy_fraction:g}"),
         ("target training images", f"{len(split)}: {easy} easy, {hard} hard"),
+        ("near ties, which bfloat16 may cut otherwise", str(ties)),
         ("classes", str(len(classes))),
     ]
     if rank.rule != "mean_entropy":

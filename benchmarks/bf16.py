@@ -1,0 +1,20 @@
+"""What the rows about bfloat16 share. They run where the preset would: on a GPU where there is one."""
+
+from __future__ import annotations
+
+import torch
+
+from intrada.params import Params
+
+TOLERANCE = 0.05  # of losses and entropies, against float32: a hundred layers, each rounded to 8 bits
+
+
+def in_bf16(params: Params) -> Params:
+    """The same params with convolutions in bfloat16."""
+    return params.model_copy(update={"compute": params.compute.model_copy(update={"precision": "bf16"})})
+
+
+def goal(text: str, device: torch.device) -> str:
+    """The goal of a row, with a note where the device has no bfloat16 arithmetic."""
+    emulated = device.type == "cpu" and not torch.cpu._is_avx512_bf16_supported()
+    return f"{text} (this machine emulates bf16)" if emulated else text

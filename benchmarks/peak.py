@@ -1,0 +1,53 @@
+"""How much of what a device can do an iteration of AdvEnt reaches, by the FLOPs that estimate.py counts."""
+
+from __future__ import annotations
+
+import statistics
+
+import torch
+
+from benchmarks import Row, timing
+from benchmarks.rows.advent_iteration_float32 import LARGE
+from benchmarks.streets import resized
+from intrada import estimate
+from intrada.device import prepare
+from intrada.params import Params
+from intrada.training import Step
+
+SIDE = {"cpu": 1024, "cuda": 8192}  # of the matrices
+PRODUCTS = 5
+
+
+def matrix_product(device: torch.device, dtype: torch.dtype) -> float:
+    """FLOP/s of the product of two square matrices of `dtype`: the fastest of PRODUCTS, after one more."""
+    side = SIDE[device.type]
+    left, right = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
+
+    def work() -> None:
+        (left @ right)[0, 0].item()  # waits until a GPU is done
+
+    work()
+    return 2 * side**3 / min(timing.seconds(work) for _ in range(PRODUCTS))
+
+
+def share(name: str, params: Params, dtype: torch.dtype, times: int, goal: str) -> Row:
+    """GFLOP/s of an iteration of ResNet-101 on images of 512x256 over those of a matrix product in `dtype`.
+
+    The median of `times` iterations, after one more; losses and optimisers take their time and count nothing.
+    """
+    params = resized(params, LARGE)
+    device = prepare(params.compute)
+    cost = estimate.training(params, "train_inter")
+    game = estimate.build_game(params, params.train_inter, device)
+    source, target = (estimate.any_batch(1, LARGE, device) for _ in range(2))
+
+    def work() -> None:
+        torch.stack(list(game.step(Step(source, target, None)).values())).tolist()
+
+    work()
+    seconds = statistics.median(timing.seconds(work) for _ in range(times))
+    reached, peak = cost.flop / seconds, matrix_product(device, dtype)
+    print(
+        f"{name}: {cost.flop / 1e12:.3f} TFLOP in {seconds:.2f} s; {dtype} reaches {peak / 1e9:.1f} GFLOP/s"
+    )
+    return Row(name, reached / 1e9, peak / 1e9, reached / peak, "GF/s", goal)

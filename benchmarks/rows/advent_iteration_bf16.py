@@ -1,0 +1,27 @@
+"""An iteration of AdvEnt with ResNet-101, ours in bfloat16 and the baseline in float32, at 512x256."""
+
+from __future__ import annotations
+
+from benchmarks import Row, bf16, iteration
+from benchmarks.rows.advent_iteration_float32 import LARGE, PRESET, SMALL
+from benchmarks.streets import resized, workplace, write_cityscapes, write_gta5
+from intrada import params_file
+from intrada.device import prepare
+
+TIMES = 1  # emulated, an iteration takes minutes
+
+
+def measure() -> Row:
+    """Seconds of the baseline over ours, after an iteration of each on small images."""
+    params = bf16.in_bf16(params_file.load(PRESET))
+    device = prepare(params.compute)
+    with workplace() as folder:
+        write_gta5(folder / "gta5", 1)
+        write_cityscapes(folder / "cityscapes", 1, "train")
+        for size in (SMALL, LARGE):
+            ours, theirs = iteration.medians(
+                resized(params, size), device, folder, f"{size[0]}", TIMES, bf16.TOLERANCE
+            )
+            print(f"advent_iteration_bf16: {size[0]}x{size[1]} {ours:.2f} s, the baseline {theirs:.2f} s")
+    goal = bf16.goal("at least 1.8", device)
+    return Row("advent_iteration_bf16", ours, theirs, theirs / ours, "s", goal)

@@ -1,0 +1,32 @@
+"""An iteration of AdvEnt at the published sizes on a GPU: ours in bfloat16, the baseline in float32."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks import Row, bf16, iteration
+from benchmarks.rows.advent_iteration_float32 import PRESET
+from benchmarks.streets import workplace, write_cityscapes, write_gta5
+from intrada import params_file
+from intrada.device import prepare
+from intrada.errors import UserError
+
+WARM_UP, TIMES = 3, 20
+
+
+def measure() -> Row:
+    """Seconds of the baseline over ours at 1280x720 (source) and 1024x512; UserError without a GPU."""
+    if not torch.cuda.is_available():
+        fix = "run it on a machine with a GPU and a CUDA build of torch"
+        raise UserError("advent_iteration_cuda", "torch sees no CUDA device", "one", fix)
+    params = bf16.in_bf16(params_file.load(PRESET))
+    params = params.model_copy(
+        update={"compute": params.compute.model_copy(update={"channels_last": True, "device": "cuda"})}
+    )
+    device = prepare(params.compute)
+    with workplace() as folder:
+        write_gta5(folder / "gta5", 1)
+        write_cityscapes(folder / "cityscapes", 1, "train")
+        for name, times in (("first", WARM_UP), ("timed", TIMES)):
+            ours, theirs = iteration.medians(params, device, folder, name, times, bf16.TOLERANCE)
+    return Row("advent_iteration_cuda", ours, theirs, theirs / ours, "s", "at least 4 on an H100")

@@ -1,0 +1,19 @@
+"""The share of the bfloat16 peak that an iteration of AdvEnt with ResNet-101 reaches in bfloat16."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks import Row, bf16, peak
+from benchmarks.rows.advent_iteration_float32 import PRESET
+from intrada import params_file
+from intrada.device import prepare
+
+TIMES = 1
+
+
+def measure() -> Row:
+    """GFLOP/s."""
+    params = bf16.in_bf16(params_file.load(PRESET))
+    goal = bf16.goal("at least 0.5", prepare(params.compute))
+    return peak.share("bf16_peak_share", params, torch.bfloat16, TIMES, goal)
