@@ -18,18 +18,33 @@ from intrada import files, randomness
 from intrada.errors import UserError
 from intrada.labels import IGNORE
 from intrada.params import Augment
+from intrada.processes import WHOLE, Part
 
 Item = TypeVar("Item")
 AHEAD = 2  # batches that are read before they are asked for
 _NO_LABEL = np.array(IGNORE, np.uint8)
 
 
+class Share(NamedTuple):
+    """What a part of a batch counts in the means of the whole batch: its share of images, of labelled pixels.
+
+    pixels: a scalar; 0 where the whole batch has no labelled pixel.
+    """
+
+    images: float
+    pixels: Tensor
+
+
 class Batch(NamedTuple):
-    """ids (N); image (N, 3, H, W) uint8 BGR; label (N, H, W) int64, 0..C-1 or 255, which means ignore."""
+    """ids (N); image (N, 3, H, W) uint8 BGR; label (N, H, W) int64, 0..C-1 or 255, which means ignore.
+
+    share: of a part of a batch; None: this is the whole.
+    """
 
     ids: list[str]
     image: Tensor
     label: Tensor
+    share: Share | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch, its tensors on `device`."""
@@ -87,32 +102,51 @@ class Once(Dataset[Sample]):
 
 
 def training_stream(
-    index: pd.DataFrame, seed: int, name: str, augment: Augment, batch_size: int, start: int, stop: int
+    index: pd.DataFrame,
+    seed: int,
+    name: str,
+    augment: Augment,
+    batch_size: int,
+    start: int,
+    stop: int,
+    part: Part = WHOLE,
 ) -> Iterator[Batch]:
-    """Batches number start..stop-1 of the stream called `name`; UserError for an empty index."""
+    """Batches number start..stop-1 of the stream called `name`; UserError for an empty index.
+
+    part: of each batch, the images that this process is given; their number divides `batch_size`.
+    """
     if index.empty:
         raise UserError(
             f"index of the {name} images", "no image", "at least one", "see the stage that wrote it"
         )
     data = Endless(index, seed, name, augment, stop * batch_size)
-    positions = range(start * batch_size, stop * batch_size)
+    images = batch_size // part.total
+    firsts = range(start * batch_size + part.number * images, stop * batch_size, batch_size)
+    positions = (list(range(first, first + images)) for first in firsts)
     # A loader draws from torch's generator when it starts; from one of its own, since a resumed run starts
     # it a second time and dropout must not notice.
     own = torch.Generator()
-    return iter(DataLoader(data, batch_size, sampler=positions, collate_fn=_collate, generator=own))
+    return iter(DataLoader(data, batch_sampler=positions, collate_fn=_collate, generator=own))
 
 
-def inference_batches(index: pd.DataFrame, batch_size: int) -> Iterator[Batch]:
-    """Every image once, in the order of the index; images of one batch share their size."""
+def inference_batches(index: pd.DataFrame, batch_size: int, part: Part = WHOLE) -> Iterator[Batch]:
+    """Every image once, in the order of the index; images of one batch share their size.
+
+    part: the batches that this process is given, every `part.total`-th of them, whole: what stands beside
+    an image in its batch is the same with any number of processes, and so are its bits.
+    """
+    return iter(DataLoader(Once(index), batch_sampler=_rows(index, batch_size, part), collate_fn=_collate))
+
+
+def counted_batches(index: pd.DataFrame, batch_size: int, part: Part = WHOLE) -> tuple[Iterator[Batch], int]:
+    """`inference_batches`, read ahead, and how many there are."""
+    return ahead(inference_batches(index, batch_size, part)), len(_rows(index, batch_size, part))
+
+
+def _rows(index: pd.DataFrame, batch_size: int, part: Part) -> list[list[int]]:
     sizes = index.groupby(["width", "height"], sort=False).indices.values()
     batches = [list(rows[i : i + batch_size]) for rows in sizes for i in range(0, len(rows), batch_size)]
-    return iter(DataLoader(Once(index), batch_sampler=batches, collate_fn=_collate))
-
-
-def counted_batches(index: pd.DataFrame, batch_size: int) -> tuple[Iterator[Batch], int]:
-    """`inference_batches`, read ahead, and how many there are."""
-    counts = index.groupby(["width", "height"]).size().tolist()
-    return ahead(inference_batches(index, batch_size)), sum(-(-count // batch_size) for count in counts)
+    return batches[part.number :: part.total]
 
 
 def ahead(items: Iterable[Item]) -> Iterator[Item]:

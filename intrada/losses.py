@@ -22,12 +22,17 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     logits (N, C, H, W), raw; labels (N, H, W), int64: 0..C-1, every other value (255, -1) is ignored.
     With no valid pixel at all the loss is 0 and so is its gradient, where the published code gives nan.
     """
-    valid = (labels >= 0) & (labels < logits.shape[1])
+    valid = labelled(labels, logits.shape[1])
     # Not reduced inside the kernel: CUDA's reducing form of this loss is not deterministic.
     each = functional.cross_entropy(
         logits, torch.where(valid, labels, _IGNORED), ignore_index=_IGNORED, reduction="none"
     )
     return each.sum() / valid.sum().clamp(min=1)
+
+
+def labelled(labels: Tensor, classes: int) -> Tensor:
+    """Which pixels the cross entropy looks at: True where `labels` is in 0..classes-1."""
+    return (labels >= 0) & (labels < classes)
 
 
 def called(verdict: Tensor, domain: float) -> Tensor:

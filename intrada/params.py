@@ -51,6 +51,8 @@ class Compute(Block):
     tf32: bool  # on CUDA: convolutions and matrix products of rounded inputs
     precision: Literal["auto", "float32", "bf16"]  # of convolutions; auto: bf16 where the device has it
     channels_last: bool  # memory layout of the networks in training; inference has its own
+    devices: Count  # GPUs, or processes on the CPU, of one stage; each computes its part of every batch
+    sync_batch_norm: bool  # in training, statistics of the whole batch; one device has no others
 
 
 class ToySource(Block):
@@ -220,6 +222,14 @@ class Params(Block):
     evaluate_snapshots: Snapshots
     evaluate: Evaluate
     report: Report
+
+    @model_validator(mode="after")
+    def _batches_are_dealt_evenly(self) -> Params:
+        devices = self.compute.devices
+        for name in ("train_source", "train_inter", "train_intra"):
+            if (size := getattr(self, name).batch_size) % devices:
+                raise ValueError(f"compute.devices {devices} does not divide {name}.batch_size {size}")
+        return self
 
     @model_validator(mode="after")
     def _rounds_follow_each_other(self) -> Params:

@@ -28,12 +28,14 @@ LAYERS = (
     "adaptation deployment estimate evaluation reporting scoring submission verification",
     "provenance",
     "training",
+    "finite objective",
     "checkpoints curves inference initial snapshots",
     "methods",
     "batches datasets folding optimizers pixels weights",
     "models",
-    "averaging device device_lock entropy losses metrics params_file pseudo ranking resize selection tables",
-    "atomic files fingerprints labels locks params plain_yaml randomness stage",
+    "averaging device device_lock entropy losses metrics params_file pseudo ranking resize selection tables "
+    "sync_batch_norm world",
+    "atomic files fingerprints labels locks params plain_yaml processes randomness stage",
     "errors interruption params_types",
 )
 LEVEL = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -19,8 +19,8 @@ from intrada.batches import Batch
 from intrada.datasets import DATASETS, open_dataset
 from intrada.datasets.validation import validate
 from intrada.methods.base import Nets
+from intrada.objective import play
 from intrada.params import Domain, Heads, LossWeights
-from intrada.training import play
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs/adding.md").read_text(encoding="utf-8")
 CLASSES = labels.class_set(["sky", "road"])

@@ -15,8 +15,8 @@ from intrada.losses import SOURCE, TARGET, called, cross_entropy
 from intrada.methods import METHODS, adaptsegnet, advent, bn_only, method, minent, source_only
 from intrada.methods.base import Group, Loss, Nets
 from intrada.models import discriminator
+from intrada.objective import back_propagate, play
 from intrada.params import Heads, LossWeights
-from intrada.training import back_propagate, play
 from tests.tiny_segmenter import build
 
 C, SIZE = 3, 32  # the discriminator needs 32 pixels

@@ -17,10 +17,15 @@ from intrada.params import Heads, LossWeights
 
 
 class Loss(NamedTuple):
-    """A scalar loss and its weight in the objective; logs show the loss without its weight."""
+    """A scalar loss and its weight in the objective; logs show the loss without its weight.
+
+    labelled: whether it is a mean over the labelled pixels of a batch; if not, a mean over its images. A
+    batch that is computed in parts is put together again by it.
+    """
 
     value: Tensor
     weight: float
+    labelled: bool = False
 
 
 Losses = dict[str, Loss]
@@ -71,7 +76,7 @@ def _wide(values: Tensor) -> Tensor:
 def supervised(nets: Nets, logits: Mapping[str, Tensor], label: Tensor, weights: Heads) -> Group:
     """Cross entropy of each head: CE(main) + 0.1 CE(aux) in the paper (AdvEnt, section 3)."""
     losses = {
-        f"seg_{head}": Loss(cross_entropy(values, label), getattr(weights, head))
+        f"seg_{head}": Loss(cross_entropy(values, label), getattr(weights, head), labelled=True)
         for head, values in logits.items()
     }
     return Group(losses, nets.segmenter)

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from intrada.batches import Batch
 from intrada.methods import method
 from intrada.methods.base import Nets
+from intrada.objective import play
 from intrada.optimizers import discriminator_optimizer, poly, segmenter_optimizer, set_learning_rate
 from intrada.params import LossWeights
-from intrada.training import play
 from tests.parity_items.comparing import Comparison, exact, relative
 from tests.parity_items.reference import Reference
 
