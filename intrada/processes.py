@@ -6,19 +6,19 @@ others ignore SIGINT and SIGTERM, end when it ends, and hand their result or the
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
 import pickle
 import signal
 import sys
-import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from multiprocessing import connection
+from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -52,17 +52,25 @@ class _Outcome(NamedTuple):
     error: BaseException | None = None
 
 
-@dataclass(frozen=True)
+class _Member(NamedTuple):
+    """A process and the end of the pipe that its outcome comes from."""
+
+    part: Part
+    process: SpawnProcess
+    reader: Connection
+
+
 class Crew:
     """Processes at work. stop: shared with them, the number of a signal that has asked to stop, else 0."""
 
-    members: Sequence[tuple[Part, SpawnProcess]]
-    folder: Path
-    stop: Any
+    def __init__(self, stop: Any) -> None:
+        self.stop = stop
+        self.members: list[_Member] = []
+        self._outcomes: dict[Part, _Outcome] = {}
 
     def check(self) -> None:
         """Raise what ended one of them, if one has failed."""
-        if any(process.exitcode for _, process in self.members):
+        if any(member.process.exitcode for member in self.members):
             self._raise()
 
     def results(self, request: Request | None = None) -> list[Any]:
@@ -71,34 +79,40 @@ class Crew:
         Raises what the first to fail has raised, and UserError for one that was killed. request: a signal
         that it notes is passed on, and the result is waited for all the same.
         """
-        while any(process.exitcode is None for _, process in self.members):
-            connection.wait([each.sentinel for _, each in self.members if each.exitcode is None], POLL)
+        while running := [each for each in self.members if each.process.exitcode is None]:
+            connection.wait([each.process.sentinel for each in running] + self._open(), POLL)
+            self._read()
             if request is not None and request.number is not None:
                 self.stop.value = request.number
             self.check()
-        outcomes = [self._outcome(part) for part, _ in self.members]
+        self._read()
+        outcomes = [self._outcomes[member.part] for member in self.members]
         for outcome in outcomes:
-            if outcome is not None and outcome.error:  # Stopped
+            if outcome.error:  # Stopped
                 raise outcome.error
-        return [outcome.result for outcome in outcomes if outcome is not None]
+        return [outcome.result for outcome in outcomes]
+
+    def _open(self) -> list[Connection]:
+        return [each.reader for each in self.members if not each.reader.closed]
+
+    def _read(self) -> None:
+        """Take in the outcomes that are there; nobody ends before its own is taken if it is a large one."""
+        for member in self.members:
+            if not member.reader.closed and member.reader.poll():
+                with member.reader, suppress(EOFError):  # killed
+                    self._outcomes[member.part] = member.reader.recv()
 
     def _raise(self) -> None:
         """The first error in time; what a killed process makes the others say is not the reason."""
         end = time.monotonic() + GRACE
-        for _, process in self.members:
-            process.join(max(0.0, end - time.monotonic()))
-        for part, process in self.members:
-            if process.exitcode and (process.exitcode < 0 or self._outcome(part) is None):
+        for member in self.members:
+            member.process.join(max(0.0, end - time.monotonic()))
+        self._read()
+        for part, process, _ in self.members:
+            if process.exitcode and part not in self._outcomes:
                 raise _killed(part, process.exitcode)
-        outcomes = [outcome for part, _ in self.members if (outcome := self._outcome(part))]
-        raise next(outcome.error for outcome in sorted(outcomes, key=lambda each: each.at) if outcome.error)
-
-    def _outcome(self, part: Part) -> _Outcome | None:
-        try:
-            outcome: _Outcome = pickle.loads((self.folder / str(part.number)).read_bytes())
-        except FileNotFoundError:
-            return None
-        return outcome
+        in_time = sorted(self._outcomes.values(), key=lambda each: each.at)
+        raise next(outcome.error for outcome in in_time if outcome.error)
 
 
 @contextmanager
@@ -109,20 +123,21 @@ def started(parts: Sequence[Part], work: Callable[..., object], *arguments: obje
     a signal that has asked to stop, else 0. The output of all parts but number 0 is thrown away.
     """
     context = multiprocessing.get_context("spawn")  # CUDA and threads do not survive a fork
-    stop = context.RawValue("i", 0)
-    with tempfile.TemporaryDirectory(prefix="intrada-") as name:
-        folder, members = Path(name), []
-        try:
-            for part in parts:
-                process = context.Process(target=_run, args=(folder, part, stop, work, arguments))
-                process.start()
-                members.append((part, process))
-            yield Crew(members, folder, stop)
-        finally:
-            for _, process in members:
-                process.kill()
-            for _, process in members:
-                process.join()
+    crew = Crew(context.RawValue("i", 0))
+    try:
+        for part in parts:
+            reader, writer = context.Pipe(duplex=False)
+            process = context.Process(target=_run, args=(writer, part, crew.stop, work, arguments))
+            process.start()
+            writer.close()
+            crew.members.append(_Member(part, process, reader))
+        yield crew
+    finally:
+        for member in crew.members:
+            member.process.kill()
+        for member in crew.members:
+            member.process.join()
+            member.reader.close()
 
 
 def spread(
@@ -169,26 +184,25 @@ def _killed(part: Part, code: int) -> UserError:
     )
 
 
-def _run(folder: Path, part: Part, stop: Any, work: Callable[..., object], arguments: Sequence[Any]) -> None:
+def _run(
+    writer: Connection, part: Part, stop: Any, work: Callable[..., object], arguments: Sequence[Any]
+) -> None:
     """The life of one process."""
     interruption.ignored()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if part.number:
         sys.stdout = sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # to the end
+    status = 0
     try:
         outcome = _Outcome(0, work(part, stop, *arguments))
     except Stopped as stopped:  # as it was asked to
         outcome = _Outcome(0, error=stopped)
     except BaseException as error:
-        _leave(folder, part, _Outcome(0, error=_portable(error)))
-        os._exit(FAILED)  # whatever would have to be waited for at the end, the others have to end, too
-    _leave(folder, part, outcome)
-
-
-def _leave(folder: Path, part: Part, outcome: _Outcome) -> None:
-    whole = folder / f"{part.number}.part"
-    whole.write_bytes(pickle.dumps(outcome._replace(at=time.time_ns())))
-    whole.rename(folder / str(part.number))
+        outcome, status = _Outcome(0, error=_portable(error)), FAILED
+    writer.send(outcome._replace(at=time.time_ns()))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # what a normal end waits for may wait for a process that has failed
 
 
 def _portable(error: BaseException) -> BaseException:
@@ -197,7 +211,8 @@ def _portable(error: BaseException) -> BaseException:
     if not isinstance(error, UserError):
         error.add_note(text)
     try:
-        pickle.loads(pickle.dumps(error))
+        copy.copy(error)  # as unpickling does: an error's class may ask for more than it keeps
+        pickle.dumps(error)
     except Exception:  # an error may hold anything
         return RuntimeError(text)
     return error

@@ -53,7 +53,13 @@ def images(checkout: Path) -> Path:
 def setup(devices: int, **changes: Any) -> None:
     params = tiny_project.tree()
     params["compute"] |= {"devices": devices}
-    block = {"iterations": ITERATIONS, "max_iters": 20, "batch_size": 4, "log_every": 1, "checkpoint_every": 3}
+    block = {
+        "iterations": ITERATIONS,
+        "max_iters": 20,
+        "batch_size": 4,
+        "log_every": 1,
+        "checkpoint_every": 3,
+    }
     params["train_inter"] |= {**block, "checkpoints_kept": 9, "snapshot_every": 4, **changes}
     tiny_project.write_params(params)
 

@@ -14,7 +14,7 @@ import pytest
 
 from intrada.errors import UserError
 from intrada.interruption import Stopped, postponed
-from intrada.processes import WHOLE, Part, in_turn, spread, started
+from intrada.processes import WHOLE, Part, _portable, in_turn, spread, started
 from tests import processes
 
 TWO = [Part(0, 2), Part(1, 2)]
@@ -38,6 +38,10 @@ def asked(part: Part, stop: Any) -> None:
     while not stop.value:
         time.sleep(0.01)
     raise Stopped(stop.value, " after iteration 3", "the checkpoint is kept, ")
+
+
+def large(part: Part, stop: Any) -> bytes:
+    return bytes(5_000_000)  # more than a pipe holds
 
 
 def doubled(part: Part, number: int) -> int:
@@ -72,11 +76,31 @@ def test_the_error_of_one_ends_the_other_and_is_raised(
     assert not multiprocessing.active_children()
 
 
+def test_a_result_may_be_larger_than_a_pipe() -> None:
+    with started(TWO, large) as crew:
+        assert [len(each) for each in crew.results()] == [5_000_000] * 2
+
+
+class ParticularError(Exception):
+    """It cannot be made from what it keeps."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def test_an_error_that_cannot_travel_comes_as_its_text() -> None:
+    found = _portable(ParticularError(1, 2))
+    assert type(found) is RuntimeError and "ParticularError: 1 and 2" in str(found)
+
+
 def test_a_signal_is_passed_on_and_its_answer_is_waited_for() -> None:
-    with pytest.raises(Stopped, match="^stopped after iteration 3 by SIGTERM; the") as caught:
-        with postponed() as request, started(TWO, asked) as crew:
-            signal.raise_signal(signal.SIGTERM)
-            crew.results(request)
+    with (
+        pytest.raises(Stopped, match="^stopped after iteration 3 by SIGTERM; the") as caught,
+        postponed() as request,
+        started(TWO, asked) as crew,
+    ):
+        signal.raise_signal(signal.SIGTERM)
+        crew.results(request)
     assert caught.value.code == 143 and not multiprocessing.active_children()
 
 
@@ -108,7 +132,7 @@ def test_the_others_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     script = (
         "from intrada.processes import Part, started\nfrom tests.test_processes import failing\n"
         "with started([Part(0, 2)], failing, None) as crew:\n"
-        "    print(crew.members[0][1].pid, flush=True)\n    crew.results()"
+        "    print(crew.members[0].process.pid, flush=True)\n    crew.results()"
     )
     program = tmp_path / "program.py"
     program.write_text(f"if __name__ == '__main__':\n    {script.replace(chr(10), chr(10) + '    ')}\n")
