@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing import connection
+from multiprocessing import connection, util
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -202,6 +202,7 @@ def _run(
     writer.send(outcome._replace(at=time.time_ns()))
     sys.stdout.flush()
     sys.stderr.flush()
+    util._exit_function()  # gives back semaphores (tqdm has some), or their tracker would complain
     os._exit(status)  # what a normal end waits for may wait for a process that has failed
 
 

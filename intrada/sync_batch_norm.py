@@ -27,10 +27,12 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
         """Move the running statistics as BatchNorm2d does; variance: the unbiased one."""
-        assert self.num_batches_tracked is not None and self.running_mean is not None
-        assert self.running_var is not None
-        self.num_batches_tracked.add_(1)
-        momentum = self.momentum or 1.0 / float(self.num_batches_tracked)
+        assert self.running_mean is not None and self.running_var is not None
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        momentum = self.momentum
+        if momentum is None:  # of a plain mean
+            momentum = 1.0 / float(self.num_batches_tracked)  # type: ignore[arg-type]
         self.running_mean.lerp_(mean, momentum)
         self.running_var.lerp_(variance, momentum)
 
