@@ -80,7 +80,7 @@ class Crew:
         that it notes is passed on, and the result is waited for all the same.
         """
         while running := [each for each in self.members if each.process.exitcode is None]:
-            connection.wait([each.process.sentinel for each in running] + self._open(), POLL)
+            connection.wait([*(each.process.sentinel for each in running), *self._open()], POLL)
             self._read()
             if request is not None and request.number is not None:
                 self.stop.value = request.number
@@ -202,7 +202,8 @@ def _run(
     writer.send(outcome._replace(at=time.time_ns()))
     sys.stdout.flush()
     sys.stderr.flush()
-    util._exit_function()  # gives back semaphores (tqdm has some), or their tracker would complain
+    # gives back semaphores (tqdm has some), or their tracker would complain
+    util._exit_function()  # type: ignore[attr-defined]
     os._exit(status)  # what a normal end waits for may wait for a process that has failed
 
 

@@ -107,17 +107,17 @@ def meeting_point() -> Any:
 
     The system chooses its port, as it does for torchrun: none can be taken in the meantime.
     """
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     return TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
 
 
 def join(part: Part, stop: Any, port: int, devices: list[torch.device]) -> World:
     """Take this process's place among those that meet at `port`, each on its own one of `devices`."""
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # which it sets as it is imported
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_RANK": str(part.number)}
     os.environ["TORCHELASTIC_USE_AGENT_STORE"] = str(True)  # the store is there already
     if sys.platform == "linux":
