@@ -142,18 +142,17 @@ def test_an_error_of_one_process_ends_both_with_its_message(
 
 @pytest.mark.parametrize("name", ["score", "evaluate@inter", "evaluate_snapshots@inter"])
 def test_two_processes_write_the_bytes_of_one(project: Path, name: str) -> None:
-    def written() -> dict[Path, bytes]:
-        return {path: path.read_bytes() for path in Path("results").rglob("*") if path.is_file()}
+    options = {"label_ids": "results/label_ids"} if name == "evaluate@inter" else {}
 
-    before = written()
-    params = tiny_project.tree()
-    params["compute"]["devices"] = 2
-    for stage in ("score", "evaluate", "evaluate_snapshots"):
-        params[stage]["batch_size"] = 4
-    tiny_project.write_params(params)
-    shutil.rmtree(Path("results", *name.split("@")))
-    assert tiny_project.run(name) == 0
-    assert written() == before and nobody_is_left()
+    def written(devices: int) -> dict[Path, bytes]:
+        shutil.rmtree(Path("results", *name.split("@")))
+        tiny_project.write_params(tiny_project.change(tiny_project.tree(), compute__devices=devices))
+        assert tiny_project.run(name, **options) == 0
+        found = {path: path.read_bytes() for path in Path("results").rglob("*") if path.is_file()}
+        shutil.rmtree("results/label_ids", ignore_errors=True)
+        return found
+
+    assert written(2) == written(1) and nobody_is_left()
 
 
 def test_a_batch_that_the_devices_do_not_divide_is_refused(

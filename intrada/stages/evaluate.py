@@ -80,12 +80,25 @@ def run(
         evaluation.write_samples(predictor, chosen, folder, classes.palette(), devices[0])
     if label_ids:
         with files.atomic_folder(label_ids) as folder:
+            _write_label_ids(predictor, there, folder, classes, size, context)
 
-            def written(part: Part, check: Callable[[], None]) -> None:
-                looked_after = replace(context, check=check)
-                submission.write(predictor, index, folder, classes, size, devices[0], looked_after, part)
 
-            spread(len(devices), written, _written_there, *there, folder, size, context)
+def _write_label_ids(
+    predictor: Predictor,
+    there: tuple[Any, ...],
+    folder: Path,
+    classes: labels.ClassSet,
+    size: Sequence[float],
+    context: Context,
+) -> None:
+    """By all devices. there: what `_written_there` asks for first."""
+    devices, index = there[0], there[-1]
+
+    def written(part: Part, check: Callable[[], None]) -> None:
+        looked_after = replace(context, check=check)
+        submission.write(predictor, index, folder, classes, size, devices[0], looked_after, part)
+
+    spread(len(devices), written, _written_there, *there, folder, size, context)
 
 
 def _loaded(params: Params, model: list[Path], weights: Sequence[float], device: torch.device) -> Predictor:
