@@ -26,7 +26,12 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 # GPU jobs take turns unless --resources gpu=N says otherwise.
-workflow.global_resources.setdefault("gpu", 1)
+DEVICES = CHOSEN.compute.devices
+if workflow.global_resources.setdefault("gpu", DEVICES) < DEVICES and not ON_CPU:
+    # Snakemake would start no such job, and not say why.
+    found = f"{DEVICES}, but snakemake was given gpu={workflow.global_resources['gpu']}"
+    fix = f"--resources gpu={DEVICES}, or lower compute.devices in params.yaml"
+    raise WorkflowError(str(UserError("compute.devices", found, "at most as many as --resources gpu=N", fix)))
 
 
 rule all:

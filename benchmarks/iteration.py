@@ -13,8 +13,8 @@ from benchmarks.baseline_training import AdvEnt
 from benchmarks.streets import prepared
 from intrada import estimate
 from intrada.batches import Batch, training_stream
+from intrada.domains import Step
 from intrada.params import Params
-from intrada.training import Step
 
 
 def medians(

@@ -11,8 +11,8 @@ from benchmarks.rows.advent_iteration_float32 import LARGE
 from benchmarks.streets import resized
 from intrada import estimate
 from intrada.device import prepare
+from intrada.domains import Step
 from intrada.params import Params
-from intrada.training import Step
 
 SIDE = {"cpu": 1024, "cuda": 8192}  # of the matrices
 PRODUCTS = 5

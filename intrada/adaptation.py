@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import torch
 
-from intrada import files, labels, locks, randomness, tables, training
-from intrada.device import prepare
+from intrada import files, interruption, labels, locks, processes, randomness, tables, training, world
+from intrada.device import prepare_all, settle
+from intrada.domains import Domains
 from intrada.errors import UserError
 from intrada.models.discriminator import SMALLEST
 from intrada.params import Params, Training
+from intrada.processes import Part
 from intrada.snapshots import Snapshots
 from intrada.stage import Context
+from intrada.world import ALONE, World
 
 NOBODY = pd.DataFrame(columns=tables.INDEX_COLUMNS)
 
@@ -20,7 +25,7 @@ NOBODY = pd.DataFrame(columns=tables.INDEX_COLUMNS)
 def adapt(
     params: Params,
     block: Training,
-    domains: training.Domains,
+    domains: Domains,
     init: Path,
     model: Path,
     snapshots: Path,
@@ -29,24 +34,67 @@ def adapt(
 ) -> None:
     """Train from the weights named by `init`; write `model`, `snapshots` (safetensors), `losses` (CSV).
 
+    On several devices, each is used by a process of its own, which this one starts and waits for.
     UserError while another process trains this very run, whose checkpoints lie in the same folder.
     """
     with locks.hold(context.checkpoints / "run.lock", "this run"):
-        device = prepare(params.compute)
-        classes = labels.class_set(params.classes)
-        seed = randomness.derive(params.seed, context.name)
-        game = training.Game(params, block, classes, init, seed)
-        if game.method.ADVERSARIAL:
-            _refuse_small(domains)
-        about = {"model": params.model.name, "classes": ",".join(classes.names), "method": block.method}
-        kept = Snapshots(context.checkpoints, block.snapshot_every, about)
-        curves = training.train(game, domains, seed, classes, device, kept, context)
+        devices = prepare_all(params.compute)
+        rest = (params, block, domains, init, model, snapshots, losses, context)
+        if len(devices) == 1:
+            _adapt(ALONE, devices[0], *rest)
+        else:
+            _adapt_together(devices, rest)
+
+
+def _adapt_together(devices: list[torch.device], rest: tuple[Any, ...]) -> None:
+    world.require()
+    store = world.meeting_point()
+    parts = [Part(number, len(devices)) for number in range(len(devices))]
+    with (
+        interruption.postponed() as request,
+        processes.started(parts, _adapt_as_one_of, store.port, devices, rest) as crew,
+    ):
+        crew.results(request)
+
+
+def _adapt_as_one_of(
+    part: Part, stop: Any, port: int, devices: list[torch.device], rest: tuple[Any, ...]
+) -> None:
+    """The whole life of one of the processes. stop: see processes.started."""
+    joined = world.join(part, stop, port, devices)
+    settle(rest[0].compute, devices[part.number])
+    _adapt(joined, devices[part.number], *rest)
+    world.leave()
+
+
+def _adapt(
+    joined: World,
+    device: torch.device,
+    params: Params,
+    block: Training,
+    domains: Domains,
+    init: Path,
+    model: Path,
+    snapshots: Path,
+    losses: Path,
+    context: Context,
+) -> None:
+    """What each process of `joined` does on its `device`; the first writes."""
+    classes = labels.class_set(params.classes)
+    seed = randomness.derive(params.seed, context.name)
+    game = training.Game(params, block, classes, init, seed, joined)
+    if game.method.ADVERSARIAL:
+        _refuse_small(domains)
+    about = {"model": params.model.name, "classes": ",".join(classes.names), "method": block.method}
+    kept = Snapshots(context.checkpoints, block.snapshot_every, about)
+    curves = training.train(game, domains, seed, classes, device, kept, context)
+    if joined.first:
         kept.gather(block.iterations, snapshots)
         kept.save(model, game.done, game.model)
         files.write_csv(losses, curves.frame())
 
 
-def _refuse_small(domains: training.Domains) -> None:
+def _refuse_small(domains: Domains) -> None:
     for name, index in (("labelled", domains.labelled), ("target", domains.target)):
         small = index[(index["width"] < SMALLEST) | (index["height"] < SMALLEST)]
         if len(small):

@@ -18,6 +18,7 @@ from intrada import files, losses, randomness
 from intrada.errors import UserError
 from intrada.labels import IGNORE
 from intrada.params import Augment
+from intrada.processes import WHOLE, Part
 
 Item = TypeVar("Item")
 AHEAD = 2  # batches that are read before they are asked for
@@ -55,16 +56,16 @@ class Batch(NamedTuple):
         """The batch in `count` parts of equally many images (views); `count` divides N. One is the whole."""
         if count == 1:
             return [self]
-        images = len(self.ids) // count
-        cuts = [slice(first, first + images) for first in range(0, len(self.ids), images)]
+        length = len(self.ids) // count
+        cuts = [slice(first, first + length) for first in range(0, len(self.ids), length)]
         parts = [
             self._replace(ids=self.ids[cut], image=self.image[cut], label=self.label[cut]) for cut in cuts
         ]
         pixels = torch.stack([losses.labelled(part.label, classes).sum() for part in parts])
-        shares = pixels / pixels.sum().clamp(min=1)
-        return [
-            part._replace(share=Share(1 / count, share)) for part, share in zip(parts, shares, strict=True)
-        ]
+        images, shares = 1 / count, pixels / pixels.sum().clamp(min=1)
+        if self.share:
+            images, shares = images * self.share.images, shares * self.share.pixels
+        return [part._replace(share=Share(images, share)) for part, share in zip(parts, shares, strict=True)]
 
 
 class Sample(NamedTuple):
@@ -118,32 +119,51 @@ class Once(Dataset[Sample]):
 
 
 def training_stream(
-    index: pd.DataFrame, seed: int, name: str, augment: Augment, batch_size: int, start: int, stop: int
+    index: pd.DataFrame,
+    seed: int,
+    name: str,
+    augment: Augment,
+    batch_size: int,
+    start: int,
+    stop: int,
+    part: Part = WHOLE,
 ) -> Iterator[Batch]:
-    """Batches number start..stop-1 of the stream called `name`; UserError for an empty index."""
+    """Batches number start..stop-1 of the stream called `name`; UserError for an empty index.
+
+    part: of each batch, the images that this process is given; their number divides `batch_size`.
+    """
     if index.empty:
         raise UserError(
             f"index of the {name} images", "no image", "at least one", "see the stage that wrote it"
         )
     data = Endless(index, seed, name, augment, stop * batch_size)
-    positions = range(start * batch_size, stop * batch_size)
+    images = batch_size // part.total
+    firsts = range(start * batch_size + part.number * images, stop * batch_size, batch_size)
+    positions = (list(range(first, first + images)) for first in firsts)
     # A loader draws from torch's generator when it starts; from one of its own, since a resumed run starts
     # it a second time and dropout must not notice.
     own = torch.Generator()
-    return iter(DataLoader(data, batch_size, sampler=positions, collate_fn=_collate, generator=own))
+    return iter(DataLoader(data, batch_sampler=positions, collate_fn=_collate, generator=own))
 
 
-def inference_batches(index: pd.DataFrame, batch_size: int) -> Iterator[Batch]:
-    """Every image once, in the order of the index; images of one batch share their size."""
+def inference_batches(index: pd.DataFrame, batch_size: int, part: Part = WHOLE) -> Iterator[Batch]:
+    """Every image once, in the order of the index; images of one batch share their size.
+
+    part: the batches that this process is given, every `part.total`-th of them, whole: what stands beside
+    an image in its batch is the same with any number of processes, and so are its bits.
+    """
+    return iter(DataLoader(Once(index), batch_sampler=_rows(index, batch_size, part), collate_fn=_collate))
+
+
+def counted_batches(index: pd.DataFrame, batch_size: int, part: Part = WHOLE) -> tuple[Iterator[Batch], int]:
+    """`inference_batches`, read ahead, and how many there are."""
+    return ahead(inference_batches(index, batch_size, part)), len(_rows(index, batch_size, part))
+
+
+def _rows(index: pd.DataFrame, batch_size: int, part: Part) -> list[list[int]]:
     sizes = index.groupby(["width", "height"], sort=False).indices.values()
     batches = [list(rows[i : i + batch_size]) for rows in sizes for i in range(0, len(rows), batch_size)]
-    return iter(DataLoader(Once(index), batch_sampler=batches, collate_fn=_collate))
-
-
-def counted_batches(index: pd.DataFrame, batch_size: int) -> tuple[Iterator[Batch], int]:
-    """`inference_batches`, read ahead, and how many there are."""
-    counts = index.groupby(["width", "height"]).size().tolist()
-    return ahead(inference_batches(index, batch_size)), sum(-(-count // batch_size) for count in counts)
+    return batches[part.number :: part.total]
 
 
 def ahead(items: Iterable[Item]) -> Iterator[Item]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
 
 import torch
 
@@ -14,11 +13,31 @@ from intrada.params import Compute
 
 
 def prepare(compute: Compute) -> torch.device:
-    """The device that params ask for. On a CPU, bits depend on the number of threads, so it is set.
+    """A device as params ask for. On a CPU, bits depend on the number of threads, so it is set.
 
     A CUDA device is this process's own until it ends: the first call waits until one is free, and every
     later call returns the same. UserError where `device: cuda` finds no CUDA device.
     """
+    return _prepared(compute, 1)[0]
+
+
+def prepare_all(compute: Compute) -> list[torch.device]:
+    """`compute.devices` devices, the first of which is this process's own: see `prepare`.
+
+    Several CUDA devices are all locked at once, or none. UserError where there are not so many.
+    """
+    return _prepared(compute, compute.devices)
+
+
+def settle(compute: Compute, device: torch.device) -> None:
+    """Make `device`, which the process that started this one has locked, this one's own."""
+    torch.set_num_threads(compute.threads)
+    _set_arithmetic(compute)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+
+
+def _prepared(compute: Compute, count: int) -> list[torch.device]:
     torch.set_num_threads(compute.threads)
     _set_arithmetic(compute)
     available = torch.cuda.is_available()
@@ -30,21 +49,31 @@ def prepare(compute: Compute) -> torch.device:
             "set compute.device to auto, or see `nvidia-smi` and install a CUDA build of torch",
         )
     if compute.device == "cpu" or not available:
-        return torch.device("cpu")
-    return torch.device("cuda", _own().index)
+        return [torch.device("cpu")] * count
+    return [torch.device("cuda", held.index) for held in _own(count)]
 
 
-@cache  # keeps the lock, too
-def _own() -> device_lock.Held:
-    """This process's CUDA device, made the current one, so that nothing is put on another by default.
+_held: list[device_lock.Held] = []  # keeps the locks, too
 
-    Its lock is named by the UUID: an index means another device under another CUDA_VISIBLE_DEVICES.
+
+def _own(count: int) -> list[device_lock.Held]:
+    """This process's CUDA devices, the first made the current one, so that nothing is put on another.
+
+    A lock is named by the UUID: an index means another device under another CUDA_VISIBLE_DEVICES.
     """
-    count = torch.cuda.device_count()
-    names = [f"cuda-{torch.cuda.get_device_properties(index).uuid}" for index in range(count)]
-    held = device_lock.acquire(names)
-    torch.cuda.set_device(held.index)
-    return held
+    if not _held:
+        there = torch.cuda.device_count()
+        if count > there:
+            raise UserError(
+                "compute.devices",
+                f"{count}, but torch sees {there} CUDA devices",
+                f"1 to {there} here",
+                "lower compute.devices, or see CUDA_VISIBLE_DEVICES and `nvidia-smi`",
+            )
+        names = [f"cuda-{torch.cuda.get_device_properties(index).uuid}" for index in range(there)]
+        _held.extend(device_lock.acquire(names, count))
+        torch.cuda.set_device(_held[0].index)
+    return _held[:count]
 
 
 def uses_bf16(compute: Compute, device: torch.device) -> bool:

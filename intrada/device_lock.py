@@ -7,6 +7,7 @@ takes the first whose lock is free: a file in the temporary folder, shared by al
 from __future__ import annotations
 
 import os
+import random
 import stat
 import sys
 import tempfile
@@ -34,30 +35,36 @@ class Held:
     handle: IO[str]
 
 
-def acquire(devices: Sequence[str]) -> Held:
-    """The first free one of `devices`, the machine-wide names of those that this process may use.
+def acquire(devices: Sequence[str], count: int = 1) -> list[Held]:
+    """The first `count` free ones of `devices`, the machine-wide names of those that this process may use.
 
-    Waits while all are held, with one line on stderr that says by whom. A process must ask once: one that
-    held a device while it waited for another could wait for ever. UserError if the folder of the locks is
-    not this user's own.
+    Waits while fewer are free, with one line on stderr that says who holds the others, and holds none
+    meanwhile: one that held a device while it waited for another could wait for ever. So a process must
+    ask once. UserError if the folder of the locks is not this user's own.
     """
     folder = _folder()
     paths = [folder / f"{name}.lock" for name in devices]
-    if (held := _free(devices, paths)) is not None:
+    if held := _free(devices, paths, count):
         return held
     holders = "; ".join(f"{name} by {locks.holder(path)}" for name, path in zip(devices, paths, strict=True))
-    print(f"waiting for a free device, all are held: {holders}", file=sys.stderr, flush=True)
-    while (held := _free(devices, paths)) is None:
-        time.sleep(POLL)
-    print(f"going on with {held.name}", file=sys.stderr, flush=True)
+    wanted = "a free device, all are held" if count == 1 else f"{count} free devices, too few are, last held"
+    print(f"waiting for {wanted}: {holders}", file=sys.stderr, flush=True)
+    while not (held := _free(devices, paths, count)):
+        time.sleep(POLL * random.uniform(0.5, 1.5))  # two that take one each must not do so in step
+    print(f"going on with {', '.join(each.name for each in held)}", file=sys.stderr, flush=True)
     return held
 
 
-def _free(devices: Sequence[str], paths: Sequence[Path]) -> Held | None:
+def _free(devices: Sequence[str], paths: Sequence[Path], count: int) -> list[Held]:
+    """`count` devices, or none."""
+    held: list[Held] = []
     for index, (name, path) in enumerate(zip(devices, paths, strict=True)):
-        if (handle := locks.take(path)) is not None:
-            return Held(index, name, handle)
-    return None
+        if len(held) < count and (handle := locks.take(path)) is not None:
+            held.append(Held(index, name, handle))
+    if len(held) < count:
+        while held:
+            held.pop().handle.close()
+    return held
 
 
 def _folder() -> Path:

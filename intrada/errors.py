@@ -16,3 +16,7 @@ class UserError(Exception):
     def __init__(self, where: str | Path, found: str, allowed: str, fix: str) -> None:
         self.where, self.found, self.allowed, self.fix = str(where), found, allowed, fix
         super().__init__(f"{where}: {found}\n  allowed: {allowed}\n  do next: {fix}")
+
+    def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str, str]]:
+        """So that it can pass from one process to another."""
+        return type(self), (self.where, self.found, self.allowed, self.fix)

@@ -27,11 +27,12 @@ from torch.utils.flop_counter import flop_registry
 
 from intrada import labels
 from intrada.batches import Batch
+from intrada.domains import Step
 from intrada.initial import MARKERS, RANDOM
 from intrada.methods import method
 from intrada.objective import play
 from intrada.params import Intra, Params, Training
-from intrada.training import Game, Step
+from intrada.training import Game
 
 META = torch.device("meta")
 # The speed is taken at the first of these widths whose pass lasts long enough to be timed.
@@ -41,7 +42,7 @@ LONG_ENOUGH = 0.1  # seconds
 
 @dataclass(frozen=True)
 class Cost:
-    """One training stage.
+    """One training stage on one of its devices.
 
     sizes: (width, height) of the labelled images and, where they are read, of the target's and the extra;
     weights: bytes of parameters, buffers, gradients and optimiser state; kept: bytes that the largest
@@ -83,8 +84,9 @@ def training(params: Params, stage: str) -> Cost:
         sizes = sizes[:1]
     supervision = block.supervision if isinstance(block, Intra) else "pseudo"
     extra = [] if supervision == "pseudo" else [(domains.source.size[0], domains.source.size[1])]
-    first, *target = (any_batch(block.batch_size, size, META) for size in sizes)
-    more = [any_batch(block.batch_size, size, META) for size in extra]
+    images = block.batch_size // params.compute.devices
+    first, *target = (any_batch(images, size, META) for size in sizes)
+    more = [any_batch(images, size, META) for size in extra]
     step = Step(first, target[0] if target else None, more[0] if more else None)
     counted = count(game, step, supervised=supervision != "source")
     return Cost(stage, block.method, block.batch_size, (*sizes, *extra), block.iterations, *counted)

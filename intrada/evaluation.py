@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from intrada.inference import Predictor
 from intrada.labels import IGNORE, ClassSet, reported
 from intrada.metrics import Confusion, miou, pixel_accuracy
 from intrada.pixels import Pixels, classes_of, survey
+from intrada.processes import WHOLE, Part
 from intrada.stage import Context
 from intrada.tables import EASY, HARD
 
@@ -35,6 +36,11 @@ class Results:
     confusions: Confusion
     entropy: NDArray[np.float64] | None
 
+    def __add__(self, other: Results) -> Results:
+        """Of two parts of the images, where each is zero at the other's: the results of both."""
+        both = self.entropy is not None and other.entropy is not None
+        return Results(self.confusions + other.confusions, self.entropy + other.entropy if both else None)  # type: ignore[operator]
+
 
 @torch.inference_mode()
 def measure(
@@ -44,15 +50,17 @@ def measure(
     device: torch.device,
     context: Context,
     entropies: bool,
+    part: Part = WHOLE,
 ) -> list[Results]:
     """Confusion at each label's own size and, with `entropies`, entropy at the network's input size.
 
     Every image is read once, for all predictors. Logits are upsampled to the label (bilinear,
-    align_corners) before argmax, as in the published code.
+    align_corners) before argmax, as in the published code. part: of the images, those that this process
+    is given; all else is zero, and results of several parts add up.
     """
     entropy = np.zeros((len(predictors), len(index)))
-    confusions = [[np.empty(0, np.int64)] * len(index) for _ in predictors]
-    batches, total = counted_batches(index, batch_size)
+    confusions: list[dict[int, Confusion]] = [{} for _ in predictors]
+    batches, total = counted_batches(index, batch_size, part)
     for batch, truths in context.progress(ahead(_with_truths(batches, index)), total, "batch"):
         batch = batch.to(device)
         for number, predictor in enumerate(predictors):
@@ -63,31 +71,56 @@ def measure(
                     found = _survey(predictor, maps, image, batch)
                     entropy[number, truth.place] = found.entropy.mean().item()
     found_entropy = list(entropy) if entropies else [None] * len(predictors)
-    return [Results(np.stack(found), each) for found, each in zip(confusions, found_entropy, strict=True)]
+    return [
+        Results(_stacked(found, len(index)), each)
+        for found, each in zip(confusions, found_entropy, strict=True)
+    ]
+
+
+def _stacked(found: Mapping[int, Confusion], images: int) -> Confusion:
+    """(images, C, C), zero where nothing was found; (images, 1, 1) of zeros where nothing at all was."""
+    nothing = np.zeros_like(next(iter(found.values()), np.zeros((1, 1), np.int64)))
+    return np.stack([found.get(place, nothing) for place in range(images)])
+
+
+class Surveyed(NamedTuple):
+    """Of one image: the mean of its pixels' probabilities, (C,) float64, and of their entropies, 0..1."""
+
+    probability: NDArray[np.float64]
+    entropy: float
 
 
 @torch.inference_mode()
-def information(
+def surveyed(
     predictors: Sequence[Predictor],
     index: pd.DataFrame,
     batch_size: int,
     device: torch.device,
     context: Context,
-) -> list[float]:
-    """`selection.information` of each predictor over the images of `index`, all of which weigh alike."""
-    probability: list[NDArray[np.float64]] = [np.zeros(1)] * len(predictors)
-    entropy = np.zeros(len(predictors))
-    for batch in context.progress(*counted_batches(index, batch_size), "batch"):
+    part: Part = WHOLE,
+) -> list[list[list[Surveyed]]]:
+    """For each predictor, for each batch that this process is given, what it says of the images."""
+    found: list[list[list[Surveyed]]] = [[] for _ in predictors]
+    for batch in context.progress(*counted_batches(index, batch_size, part), "batch"):
         batch = batch.to(device)
         for number, predictor in enumerate(predictors):
             maps = predictor.maps(batch)
+            images = []
             for image in range(len(batch.ids)):
                 total = torch.zeros(maps[0].shape[1], dtype=torch.float64, device=device)
-                found = _survey(predictor, maps, image, batch, total)
-                probability[number] = probability[number] + total.cpu().numpy() / found.entropy.numel()
-                entropy[number] += found.entropy.mean().item()
-    sums = zip(probability, entropy, strict=True)
-    return [selection.information(each / len(index), float(sure) / len(index)) for each, sure in sums]
+                pixels = _survey(predictor, maps, image, batch, total)
+                probability = total.cpu().numpy() / pixels.entropy.numel()
+                images.append(Surveyed(probability, pixels.entropy.mean().item()))
+            found[number].append(images)
+    return found
+
+
+def information(batches: Iterable[Iterable[Surveyed]]) -> float:
+    """`selection.information` over all images, which weigh alike; the sums go in the order of the batches."""
+    images = [image for batch in batches for image in batch]
+    probability = sum((image.probability for image in images), start=np.zeros(1))
+    entropy = sum(image.entropy for image in images)
+    return selection.information(probability / len(images), entropy / len(images))
 
 
 def _survey(

@@ -24,8 +24,13 @@ class Stopped(KeyboardInterrupt):
 
     def __init__(self, number: int, when: str = "", kept: str = "") -> None:
         self.code = 128 + number
+        self._made_of = number, when, kept
         name = signal.Signals(number).name
         super().__init__(f"stopped{when} by {name}; {kept}start the same command again to go on")
+
+    def __reduce__(self) -> tuple[type[Stopped], tuple[int, str, str]]:
+        """So that it can pass from one process to another."""
+        return type(self), self._made_of
 
 
 class Request:
@@ -69,6 +74,12 @@ def at_once() -> Iterator[None]:
     """Within the block, the first SIGINT or SIGTERM raises Stopped wherever the code is."""
     with _handled(_stop):
         yield
+
+
+def ignored() -> None:
+    """From now on both signals do nothing: the process that started this one hears them, and decides."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

@@ -1,15 +1,11 @@
 """params.yaml as typed values: every key is required, none is unknown, each has its range.
 
-The file is validated whole at the start of every command (params_file.py), and the command is then given
-only the keys that its stage declares (`select`): a parameter that is not in the stage's `params:` of dvc.yaml
-cannot be reached by its code.
+The file is validated whole at the start of every command (params_file.py); a stage is then given only what it
+declares (params_keys.py).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -53,6 +49,8 @@ class Compute(Block):
     channels_last: bool  # memory layout of the networks in training; inference has its own
     activation_checkpointing: bool  # in training: blocks keep their input and compute the rest again
     compile: Literal["auto", True, False]  # the network in training, by torch.compile; auto: on CUDA
+    devices: Count  # GPUs, or processes on the CPU, of one stage; each computes its part of every batch
+    sync_batch_norm: bool  # in training, statistics of the whole batch; one device has no others
 
     @model_validator(mode="after")
     def _compiles_or_recomputes(self) -> Compute:
@@ -248,6 +246,18 @@ class Params(Block):
         return self
 
     @model_validator(mode="after")
+    def _batches_are_dealt_evenly(self) -> Params:
+        devices = self.compute.devices
+        for name in ("train_source", "train_inter", "train_intra"):
+            block: Training = getattr(self, name)
+            if (size := block.batch_size) % devices:
+                raise ValueError(f"compute.devices {devices} does not divide {name}.batch_size {size}")
+            if size // devices % block.accumulate:
+                part = f"the {size // devices} images of a batch that each of {devices} devices has"
+                raise ValueError(f"{name}.accumulate {block.accumulate} does not divide {part}")
+        return self
+
+    @model_validator(mode="after")
     def _rounds_follow_each_other(self) -> Params:
         known = ["train_intra"]
         for name, block in self.rounds.items():
@@ -257,33 +267,3 @@ class Params(Block):
                 raise ValueError(f"rounds.{name}.after is {block.after!r}, allowed is one of {known}")
             known.append(f"train_intra_round/{name}")
         return self
-
-
-def select(params: Params, keys: Iterable[str]) -> Params:
-    """Only the dotted `keys` of `params`: reading any other attribute raises AttributeError."""
-    chosen: Params = _construct(params, [key.split(".") for key in keys])
-    return chosen
-
-
-def digest(params: Params, keys: Iterable[str]) -> str:
-    """A 128-bit hexadecimal fingerprint of the values under the dotted `keys`."""
-    whole = params.model_dump(mode="json")
-    values = {key: _at(whole, key.split(".")) for key in keys}
-    text = json.dumps(values, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _construct(block: Any, keys: list[list[str]]) -> Any:
-    names = {key[0] for key in keys}
-    fields: dict[str, Any] = {}
-    for name in names:
-        value = block[name] if isinstance(block, dict) else getattr(block, name)
-        rest = [key[1:] for key in keys if key[0] == name]
-        fields[name] = value if [] in rest else _construct(value, rest)
-    return fields if isinstance(block, dict) else type(block).model_construct(_fields_set=names, **fields)
-
-
-def _at(tree: Any, key: list[str]) -> Any:
-    for name in key:
-        tree = tree[name]
-    return tree

@@ -13,7 +13,7 @@ from string import Formatter
 from types import ModuleType
 from typing import Any, get_type_hints
 
-from intrada import atomic, fingerprints, params, provenance, tables
+from intrada import atomic, fingerprints, params_keys, provenance, tables
 from intrada.errors import UserError
 from intrada.params_file import load
 from intrada.stage import Choice, Context, In, Out, Round
@@ -41,15 +41,15 @@ def execute(stage: str, params_file: Path, options: Mapping[str, Any]) -> None:
     inputs = _inputs(marks, options)
     before = _state(inputs)
     found = _fingerprints(inputs, marks)
-    fingerprint = _fingerprint([name, params.digest(chosen, keys), *_code(stage)], found)
+    fingerprint = _fingerprint([name, params_keys.digest(chosen, keys), *_code(stage)], found)
     command = [stage, "--params", str(params_file), *_words(options)]
     outputs = _outputs(marks, options)
     atomic.sweep([*(RUNS / name).glob("*/"), *provenance.folders(name), *{path.parent for path in outputs}])
     made = provenance.Run(name, fingerprint, command, provenance.values(chosen, keys))
     with _logged(name, fingerprint), made.recorded(_sources(inputs, found, marks), outputs):
         extra = {"context": Context(name, fingerprint, RUNS / name)} if "context" in marks else {}
-        module.run(params.select(chosen, keys), **options, **extra)
-        if params.digest(load(params_file), keys) != params.digest(chosen, keys):
+        module.run(params_keys.select(chosen, keys), **options, **extra)
+        if params_keys.digest(load(params_file), keys) != params_keys.digest(chosen, keys):
             raise _changed(params_file)
         for path, state in _state(inputs).items():
             if state != before[path]:

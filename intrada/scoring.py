@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from intrada.batches import counted_batches
 from intrada.inference import Predictor
 from intrada.labels import ClassSet
 from intrada.pixels import Pixels, survey
+from intrada.processes import WHOLE, Part
 from intrada.stage import Context
 from intrada.tables import PIXELS
 
@@ -27,8 +28,12 @@ def score(
     classes: ClassSet,
     device: torch.device,
     context: Context,
+    part: Part = WHOLE,
 ) -> pd.DataFrame:
-    """The table of scores.csv, in the index's order; predictions and confidences go to two `folders`."""
+    """The table of scores.csv, in the index's order; predictions and confidences go to two `folders`.
+
+    part: of the images, those that this process is given; `joined` puts several tables together.
+    """
     predicted, sure = folders
     palette = classes.palette()
 
@@ -39,7 +44,7 @@ def score(
     rows = []
     with ThreadPoolExecutor(context.workers) as pool:
         writing: Iterator[None] = iter(())
-        for batch in context.progress(*counted_batches(index, batch_size), "batch"):
+        for batch in context.progress(*counted_batches(index, batch_size, part), "batch"):
             batch = batch.to(device)
             size = batch.image.shape[2], batch.image.shape[3]
             maps = predictor.maps(batch)
@@ -53,4 +58,10 @@ def score(
             writing = pool.map(write, batch.ids, [each.cpu() for each in found])
         list(writing)
     columns = ["image", "entropy", *(PIXELS + name for name in classes.names)]
-    return pd.DataFrame(rows, columns=columns).set_index("image").loc[index["id"]].reset_index()
+    return joined([pd.DataFrame(rows, columns=columns)], index)
+
+
+def joined(tables: Sequence[pd.DataFrame], index: pd.DataFrame) -> pd.DataFrame:
+    """The rows of all tables of `score`, in the index's order."""
+    found = pd.concat([table for table in tables if len(table)] or tables[:1]).set_index("image")
+    return found.loc[index["id"][index["id"].isin(found.index)]].reset_index()

@@ -95,12 +95,14 @@ class Context:
     """What every stage may use beside its files and params.
 
     name: the job as DVC calls it (`preprocess@source`); fingerprint: of its params, inputs and code;
-    runs: the folder for checkpoints and TensorBoard files, outside all outs.
+    runs: the folder for checkpoints and TensorBoard files, outside all outs. check: called at each step of
+    `progress`, to raise what other processes of the stage have failed of.
     """
 
     name: str
     fingerprint: str
     runs: Path
+    check: Callable[[], None] | None = None
 
     @property
     def checkpoints(self) -> Path:
@@ -117,4 +119,7 @@ class Context:
         bar = tqdm(
             items, desc=self.name, total=total, initial=start, unit=unit, disable=not sys.stderr.isatty()
         )
-        yield from bar
+        for item in bar:
+            if self.check:
+                self.check()
+            yield item

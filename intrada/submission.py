@@ -14,6 +14,7 @@ from intrada.batches import inference_batches
 from intrada.errors import UserError
 from intrada.inference import Predictor
 from intrada.labels import CITYSCAPES_IDS, ClassSet
+from intrada.processes import WHOLE, Part
 from intrada.stage import Context
 
 
@@ -37,11 +38,16 @@ def write(
     size: Sequence[float],
     device: torch.device,
     context: Context,
+    part: Part = WHOLE,
 ) -> None:
-    """Write `folder`/<id>.png for every image, at its label's size, or at `size` (width, height)."""
+    """Write `folder`/<id>.png for every image, at its label's size, or at `size` (width, height).
+
+    part: of the images, those that this process is given.
+    """
     ids = table(classes)
     labels = dict(zip(index["id"], index["label"], strict=True))
-    for batch in context.progress(inference_batches(index, 1), len(index), "image"):
+    mine = range(len(index))[part.number :: part.total]
+    for batch in context.progress(inference_batches(index, 1, part), len(mine), "image"):
         width, height = _size(batch.ids[0], labels[batch.ids[0]], size)
         bands = predictor.bands(predictor.maps(batch.to(device)), 0, (height, width))
         prediction = ids[pixels.classes_of(bands, (height, width), device).cpu().numpy()]

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from intrada import params_file
-from intrada.batches import Batch
+from intrada.batches import Batch, Share
+from intrada.domains import Step
 from intrada.errors import UserError
 from intrada.estimate import build_game
 from intrada.labels import IGNORE
 from intrada.methods import METHODS
-from intrada.training import Game, Step
+from intrada.training import Game
 from tests.tiny_project import PARAMS, change, tree
 
 SIZE, IMAGES, CPU = (32, 64), 4, torch.device("cpu")
@@ -130,3 +131,16 @@ def test_a_batch_that_cannot_be_cut_into_equal_parts_is_refused() -> None:
         game(3)
     assert caught.value.found.startswith("train_inter")
     assert caught.value.found.endswith("accumulate 3 does not divide batch_size 4")
+
+
+def test_a_part_of_what_one_process_holds_counts_by_both_shares() -> None:
+    """Of 4 images one process holds 2, with 3 of 4 labelled pixels; its second image has 1 of these 3."""
+    label = torch.full((2, 1, 4), 255)
+    label[0, 0, :2] = 0
+    label[1, 0, 0] = 1
+    held = Batch(["a", "b"], torch.zeros(2, 3, 1, 4, dtype=torch.uint8), label)
+    held = held._replace(share=Share(0.5, torch.tensor(0.75)), followed=False)
+    shares = [part.share for part in held.parts(2, classes=2)]
+    assert [share.images for share in shares if share] == [0.25, 0.25]
+    assert [float(share.pixels) for share in shares if share] == [0.5, 0.25]
+    assert not any(part.followed for part in held.parts(2, classes=2))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from intrada import activation_checkpointing, params_file
+from intrada.domains import Step
 from intrada.errors import UserError
 from intrada.estimate import any_batch, build_game
 from intrada.folding import folded
@@ -17,7 +18,7 @@ from intrada.methods import METHODS
 from intrada.methods.base import Group, Loss
 from intrada.models import MODELS, build_model
 from intrada.objective import back_propagate
-from intrada.training import Game, Step
+from intrada.training import Game
 from tests.tiny_project import PARAMS, change, tree
 
 CPU = torch.device("cpu")

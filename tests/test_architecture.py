@@ -29,13 +29,14 @@ LAYERS = (
     "adaptation deployment estimate evaluation reporting scoring submission verification",
     "provenance",
     "training",
-    "activation_checkpointing compilation objective",
+    "activation_checkpointing compilation domains finite objective",
     "checkpoints curves inference initial snapshots",
     "methods",
     "batches datasets folding optimizers pixels weights",
     "models",
-    "averaging bn_statistics device device_lock entropy losses metrics params_file pseudo ranking resize selection tables",
-    "atomic files fingerprints labels locks params plain_yaml randomness stage",
+    "averaging bn_statistics device device_lock entropy losses metrics params_file params_keys pseudo ranking resize selection "
+    "sync_batch_norm tables world",
+    "atomic files fingerprints labels locks params plain_yaml processes randomness stage",
     "errors interruption params_types",
 )
 LEVEL = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

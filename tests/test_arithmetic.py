@@ -10,8 +10,9 @@ from torch import Tensor
 
 from intrada import params_file
 from intrada.batches import Batch
+from intrada.domains import Step
 from intrada.estimate import build_game
-from intrada.training import Game, Step
+from intrada.training import Game
 from tests.tiny_project import PARAMS, tree
 
 SIZE = (32, 64)

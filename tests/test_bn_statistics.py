@@ -11,10 +11,11 @@ from torch import Tensor
 
 from intrada import files, objective, tables, training
 from intrada.bn_statistics import Kept
+from intrada.domains import Domains
 from intrada.errors import UserError
 from intrada.methods import advent
 from intrada.params_file import validate
-from intrada.training import Domains
+from intrada.world import ALONE
 from tests.test_methods import SOURCES, TARGETS, gradients, nets, statistics
 from tests.tiny_project import change, tree
 
@@ -62,7 +63,7 @@ def test_images_of_the_source_are_told_by_their_part_in_the_game(
     row = [("a", str(tmp_path / "a.png"), "", 8, 8)]
     index = pd.DataFrame(row, columns=tables.INDEX_COLUMNS)
     params = validate(Path("params.yaml"), change(tree(), train_inter__bn_statistics=way))
-    game: Any = SimpleNamespace(block=params.train_inter, method=advent, done=0)
+    game: Any = SimpleNamespace(block=params.train_inter, method=advent, done=0, world=ALONE)
     step = next(training._steps(game, Domains(index, index, index, source), seed=1))
     assert [batch.followed for batch in step if batch] == due
     assert [batch.followed for batch in step.to(torch.device("cpu")) if batch] == due

@@ -9,9 +9,10 @@ import torch
 
 from intrada import compilation, estimate, params_file
 from intrada.compilation import is_wanted
+from intrada.domains import Step
 from intrada.errors import UserError
 from intrada.estimate import META, any_batch, build_game
-from intrada.training import Game, Step
+from intrada.training import Game
 from tests.tiny_project import PARAMS, change, tree
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from intrada import device, device_lock
-from intrada.device import prepare, uses_bf16
+from intrada.device import prepare, prepare_all, uses_bf16
 from intrada.errors import UserError
 from intrada.params import Compute
 from tests import processes
@@ -22,8 +22,8 @@ def compute(device: str, threads: int) -> Compute:
     return Compute.model_validate(
         {
             "device": device, "threads": threads, "deterministic": False, "tf32": False,
-            "precision": "float32", "channels_last": False,
-            "activation_checkpointing": False, "compile": False,
+            "precision": "float32", "channels_last": False, "activation_checkpointing": False,
+            "compile": False, "devices": 1, "sync_batch_norm": True,
         }
     )  # fmt: skip
 
@@ -44,19 +44,35 @@ def cuda(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[int]]
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid=UUIDS[index]))
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    device._own.cache_clear()
+    monkeypatch.setattr(device, "_held", [])
     yield chosen
-    if device._own.cache_info().currsize:
-        device._own().handle.close()
-    device._own.cache_clear()
+    for held in device._held:
+        held.handle.close()
 
 
 def test_auto_and_cuda_take_the_first_free_device_by_its_uuid_and_keep_it(cuda: list[int]) -> None:
-    with device_lock.acquire([f"cuda-{UUIDS[0]}"]).handle:
+    with device_lock.acquire([f"cuda-{UUIDS[0]}"])[0].handle:
         assert prepare(compute("auto", 1)) == torch.device("cuda", 1)
     # the other is free now, and one's own is not asked for again: that would wait for ever
     assert prepare(compute("cuda", 1)) == torch.device("cuda", 1)
     assert cuda == [1]
+
+
+def test_several_devices_are_taken_at_once_and_the_first_is_the_current_one(cuda: list[int]) -> None:
+    two = compute("cuda", 1).model_copy(update={"devices": 2})
+    assert prepare_all(two) == [torch.device("cuda", 0), torch.device("cuda", 1)]
+    assert cuda == [0]
+    assert prepare(two) == torch.device("cuda", 0)
+
+
+def test_more_devices_than_there_are_are_refused(cuda: list[int]) -> None:
+    with pytest.raises(UserError, match="compute.devices: 3, but torch sees 2 CUDA devices"):
+        prepare_all(compute("cuda", 1).model_copy(update={"devices": 3}))
+    assert not cuda
+
+
+def test_several_devices_on_a_cpu_are_the_cpu_several_times() -> None:
+    assert prepare_all(compute("cpu", 1).model_copy(update={"devices": 2})) == [torch.device("cpu")] * 2
 
 
 def test_cpu_takes_no_device_where_there_is_one(cuda: list[int], tmp_path: Path) -> None:
@@ -74,7 +90,7 @@ def test_a_real_device_computes_and_its_lock_is_named_by_a_uuid() -> None:
     script = (
         "import torch; from intrada import device; from intrada.params import Compute\n"
         "own = device.prepare(compute('cuda', 1))\n"
-        "print(device._own().name, torch.ones(2, device=own).sum().item(), flush=True)"
+        "print(device._own(1)[0].name, torch.ones(2, device=own).sum().item(), flush=True)"
     )
     with processes.begun("-c", script) as process:
         assert re.fullmatch(r"cuda-\w{8}(-\w{4}){3}-\w{12} 2\.0", processes.said(process))

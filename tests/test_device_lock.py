@@ -29,7 +29,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 def asking(*devices: str) -> tuple[str, str]:
     """A program that takes a device, says which, and keeps it until it is killed."""
-    script = f"from intrada import device_lock; held = device_lock.acquire({devices!r}); print(held.name, flush=True)"
+    script = f"from intrada import device_lock; (held,) = device_lock.acquire({devices!r}); print(held.name, flush=True)"
     return "-c", f"{script}; {processes.SLEEP}"
 
 
@@ -46,14 +46,14 @@ def test_two_at_once_get_two_devices_and_a_third_waits_for_one_that_is_killed() 
         assert processes.warned(third) == "going on with cuda-b"  # and waiting was said once
         given["cuda-a"].kill()
         given["cuda-a"].wait()
-        with (held := device_lock.acquire(TWO)).handle:
+        with (held := device_lock.acquire(TWO)[0]).handle:
             assert held.name == "cuda-a"
 
 
 def test_more_processes_than_devices_are_all_served_and_no_two_by_one_device_at_once() -> None:
     spans = (
         "import time; from intrada import device_lock; device_lock.POLL = 0.02\n"
-        f"held = device_lock.acquire({TWO!r}); start = time.monotonic_ns(); time.sleep(0.05)\n"
+        f"(held,) = device_lock.acquire({TWO!r}); start = time.monotonic_ns(); time.sleep(0.05)\n"
         "print(held.name, start, time.monotonic_ns(), flush=True)"
     )
     with ExitStack() as stack:
@@ -64,10 +64,22 @@ def test_more_processes_than_devices_are_all_served_and_no_two_by_one_device_at_
         assert name != after or int(end) <= int(start)
 
 
+def test_one_that_needs_two_holds_none_while_one_is_free() -> None:
+    both = f"from intrada import device_lock; held = device_lock.acquire({TWO!r}, 2); print(*(each.name for each in held), flush=True)"
+    with processes.begun(*asking("cuda-a")) as other:
+        assert processes.said(other) == "cuda-a"
+        with processes.begun("-c", f"{both}; {processes.SLEEP}") as pair:
+            assert processes.warned(pair).startswith("waiting for 2 free devices, too few are, last held: ")
+            with device_lock.acquire(["cuda-b"])[0].handle:  # which it gives back between two looks
+                other.kill()
+                other.wait()
+            assert processes.said(pair) == "cuda-a cuda-b"
+
+
 def test_the_index_is_the_place_in_the_devices_asked_for() -> None:
     """A process that sees the second device alone calls it 0, and its lock is that of the second."""
-    with device_lock.acquire(["cuda-b"]).handle:
-        held = device_lock.acquire(["cuda-b", "cuda-a"])
+    with device_lock.acquire(["cuda-b"])[0].handle:
+        (held,) = device_lock.acquire(["cuda-b", "cuda-a"])
         with held.handle:
             assert (held.index, held.name) == (1, "cuda-a")
 
@@ -84,7 +96,7 @@ def test_a_crash_leaves_a_file_that_locks_nothing(temporary: Path) -> None:
 
 
 def test_the_folder_is_open_to_its_user_alone_and_another_is_refused(temporary: Path) -> None:
-    with device_lock.acquire(TWO).handle:
+    with device_lock.acquire(TWO)[0].handle:
         (folder,) = temporary.iterdir()
         assert (folder.name, folder.stat().st_mode & 0o777) == (f"intrada-{os.getuid()}", 0o700)
     folder.chmod(0o777)

@@ -17,11 +17,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from intrada import estimate, params_file
 from intrada.__main__ import main
 from intrada.batches import Batch
+from intrada.domains import Step
 from intrada.methods import METHODS
 from intrada.methods.base import Group, Nets, supervised
 from intrada.models import MODELS
 from intrada.params import LossWeights, Params
-from intrada.training import Step
 from tests.tiny_project import PARAMS, change, tree
 
 CPU = torch.device("cpu")

@@ -227,7 +227,7 @@ def test_information_is_the_mean_over_images_of_both_of_its_terms() -> None:
     large = [says(1, 4, 6)[None], says(3, 5, 7)[None]]
     mean = sum(each.softmax(1).mean((0, 2, 3)).double().numpy() for each in large) / 2
     entropy = sum(pixel_entropy(information_map(each)).mean().item() for each in large) / 2
-    (found,) = evaluation.information([PREDICTOR], index, 2, CPU, CONTEXT)
+    found = evaluation.information(evaluation.surveyed([PREDICTOR], index, 2, CPU, CONTEXT)[0])
     assert found == pytest.approx(selection.information(mean, entropy), abs=1e-6) and found > 0.01
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from intrada import params, params_file
+from intrada import params_file, params_keys
 from intrada.errors import UserError
 from tests.definition import ROOT
 from tests.tiny_project import change
@@ -191,7 +191,7 @@ def test_values_cannot_be_changed(params_tree: Tree) -> None:
 
 def test_select_hides_what_is_not_asked_for(params_tree: Tree) -> None:
     whole = params_file.validate(FILE, params_tree)
-    chosen = params.select(whole, ["rank", "preprocess.source", "train_inter.optimizer.lr"])
+    chosen = params_keys.select(whole, ["rank", "preprocess.source", "train_inter.optimizer.lr"])
     assert chosen.rank == whole.rank
     assert chosen.preprocess.source == whole.preprocess.source
     assert chosen.train_inter.optimizer.lr == whole.train_inter.optimizer.lr
@@ -207,7 +207,7 @@ def test_select_hides_what_is_not_asked_for(params_tree: Tree) -> None:
 
 def test_select_of_a_block_wins_over_one_of_its_keys(params_tree: Tree) -> None:
     whole = params_file.validate(FILE, params_tree)
-    assert params.select(whole, ["rank.rule", "rank"]).rank == whole.rank
+    assert params_keys.select(whole, ["rank.rule", "rank"]).rank == whole.rank
 
 
 CHANGES = {
@@ -229,16 +229,16 @@ def test_the_digest_changes_with_the_chosen_keys_and_no_other(params_tree: Tree,
     before = params_file.validate(FILE, params_tree)
     key, value = CHANGES[changed]
     after = params_file.validate(FILE, change(params_tree, **{key: value}))
-    moved = {key for key in CHANGES if params.digest(before, [key]) != params.digest(after, [key])}
+    moved = {key for key in CHANGES if params_keys.digest(before, [key]) != params_keys.digest(after, [key])}
     assert moved == {changed}
-    assert params.digest(before, CHANGES) != params.digest(after, CHANGES)
+    assert params_keys.digest(before, CHANGES) != params_keys.digest(after, CHANGES)
 
 
 def test_the_digest_is_of_the_values_not_of_their_spelling_or_order(params_tree: Tree) -> None:
     keys = ["train_inter", "preprocess"]
     change(params_tree, train_inter__optimizer__lr=1, preprocess__source__options={"a": 1, "b": 2})
-    one = params.digest(params_file.validate(FILE, params_tree), keys)
+    one = params_keys.digest(params_file.validate(FILE, params_tree), keys)
     change(params_tree, train_inter__optimizer__lr="1e0", preprocess__source__options={"b": 2, "a": 1})
     params_tree["train_inter"] = dict(reversed(params_tree["train_inter"].items()))
-    assert params.digest(params_file.validate(FILE, params_tree), keys) == one
+    assert params_keys.digest(params_file.validate(FILE, params_tree), keys) == one
     assert len(one) == 32 and int(one, 16) >= 0

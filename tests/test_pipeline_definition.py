@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 import pytest
@@ -216,3 +217,14 @@ def test_stages_that_compute_ask_for_a_gpu_unless_the_params_keep_them_on_the_cp
     training = {"train_source", "train_inter", "train_intra"}
     assert asking(on_cpu=False) == training | {"score", "evaluate", "evaluate_snapshots"}
     assert asking(on_cpu=True) == set()
+
+
+@pytest.mark.parametrize("on_cpu, resources", [(True, {}), (False, {"gpu": 2})])
+def test_a_stage_on_two_devices_asks_for_both_and_for_the_threads_of_two_processes(
+    tmp_path: Path, on_cpu: bool, resources: dict[str, int]
+) -> None:
+    meta = {"threads": "3", "resources": {"gpu": "2"}}  # as DVC fills in the params
+    stage = SimpleNamespace(addressing="score", deps=[], outs=[], meta=meta)
+    graph = SimpleNamespace(successors=lambda stage: [])
+    found = bridge._stage(stage, graph, tmp_path, on_cpu)
+    assert (found.threads, found.resources) == (6, resources)

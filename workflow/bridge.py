@@ -125,6 +125,7 @@ def _stage(stage: Any, graph: Any, folder: Path, on_cpu: bool) -> Stage:
         files = []
     meta = stage.meta or {}
     resources = {key: int(value) for key, value in meta.get("resources", {}).items()}
+    processes = resources.get("gpu", 1)  # one for each device, each with its threads
     if on_cpu:
         resources.pop("gpu", None)
     return Stage(
@@ -132,7 +133,7 @@ def _stage(stage: Any, graph: Any, folder: Path, on_cpu: bool) -> Stage:
         inputs=sorted({relative(path) for path in {*files, *before}}) + [str(_token(stage))],
         outputs=[relative(path) for path in _file_outputs(stage)],
         upstream=[parent.addressing for parent in upstream],
-        threads=int(meta.get("threads", 1)),
+        threads=int(meta.get("threads", 1)) * processes,
         resources=resources,
     )
 

@@ -19,8 +19,8 @@ import torch
 from benchmarks import Row
 from benchmarks.baseline_training import AdvEnt
 from intrada import estimate, params_file
+from intrada.domains import Step
 from intrada.params import Params
-from intrada.training import Step
 
 PRESET, SIZE, CPU = Path("presets/gta5_to_cityscapes.yaml"), (512, 256), torch.device("cpu")
 SAVING = {"precision": "bf16", "activation_checkpointing": True}

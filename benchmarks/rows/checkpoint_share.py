@@ -10,7 +10,7 @@ import torch
 from benchmarks import Row, timing
 from intrada import estimate, params_file
 from intrada.checkpoints import Checkpoints
-from intrada.training import Step
+from intrada.domains import Step
 
 PRESET = Path("presets/toycity.yaml")
 ITERATIONS, SAVES = 20, 10

@@ -20,10 +20,11 @@ from benchmarks.streets import (
     write_toycity,
 )
 from intrada import labels, params_file
+from intrada.domains import Domains, Step
 from intrada.initial import MARKERS, RANDOM
 from intrada.params import Params
 from intrada.snapshots import Snapshots
-from intrada.training import Domains, Game, Step, train
+from intrada.training import Game, train
 
 TOYCITY, PAPER = Path("presets/toycity.yaml"), Path("presets/gta5_to_cityscapes.yaml")
 TOYCITY_ITERATIONS, PAPER_ITERATIONS = 61, 6

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 
 from intrada import evaluation, files, labels, selection, tables, weights
-from intrada.device import prepare
+from intrada.device import prepare_all, settle
 from intrada.inference import load_for_inference
-from intrada.metrics import miou
+from intrada.metrics import Confusion, miou
 from intrada.params import Params
+from intrada.processes import Part, in_turn, spread
 from intrada.stage import Choice, Context, In, Out
 
 READS = ("compute", "classes", "model", "evaluate_snapshots")
 TOGETHER = 8  # models on the device at a time; each image is read once for so many
+
+
+class Judged(NamedTuple):
+    """One model on the images of one process: the sample's, batch by batch, and the confusion (C, C)."""
+
+    sure: list[list[evaluation.Surveyed]]
+    right: Confusion
 
 
 def run(
@@ -33,20 +44,21 @@ def run(
     context: Context,
 ) -> None:
     """See selection.py for the rules. `select` in the params says which of the models goes on."""
-    device = prepare(params.compute)
-    classes = labels.class_set(params.classes)
+    devices = prepare_all(params.compute)
     paths = [*sorted(snapshots.glob("*.safetensors")), model]
-    block = params.evaluate_snapshots
     index, evaluated = tables.read(target, tables.INDEX), tables.read_images(images)
-    sample = index.iloc[selection.even_sample(len(index), block.images)]
+    sample = index.iloc[selection.even_sample(len(index), params.evaluate_snapshots.images)]
+    rest = (params, paths, sample, evaluated)
+
+    def own(part: Part, check: Callable[[], None]) -> list[Judged]:
+        return _judged(part, devices[0], *rest, replace(context, check=check))
+
+    parts = spread(len(devices), own, _judged_there, devices, *rest, context)
     rows: list[tuple[int, float, float]] = []
-    for some in (paths[i : i + TOGETHER] for i in range(0, len(paths), TOGETHER)):
-        predictors = [load_for_inference(params, classes, [path], device) for path in some]
-        sure = evaluation.information(predictors, sample, block.batch_size, device, context)
-        right = evaluation.measure(predictors, evaluated, block.batch_size, device, context, False)
-        for path, information, results in zip(some, sure, right, strict=True):
-            iteration = int(weights.read_metadata(path)["iteration"])
-            rows.append((iteration, information, 100 * miou(results.confusions.sum(0))))
+    for path, judged in zip(paths, zip(*parts, strict=True), strict=True):
+        iteration = int(weights.read_metadata(path)["iteration"])
+        information = evaluation.information(in_turn([each.sure for each in judged]))
+        rows.append((iteration, information, 100 * miou(sum(each.right for each in judged))))
     found = pd.DataFrame(rows, columns=["iteration", "information", "mIoU"])
     chosen = selection.choose(found)
     tables.write(table, chosen, tables.SNAPSHOTS)
@@ -54,3 +66,28 @@ def run(
         places = np.flatnonzero(chosen[rule])
         with files.atomic_file(out) as temporary:
             shutil.copyfile(paths[int(places[0]) if len(places) else -1], temporary)
+
+
+def _judged_there(part: Part, devices: list[torch.device], params: Params, *rest: Any) -> list[Judged]:
+    """`_judged` in another process."""
+    settle(params.compute, devices[part.number])
+    return _judged(part, devices[part.number], params, *rest)
+
+
+def _judged(
+    part: Part,
+    device: torch.device,
+    params: Params,
+    paths: list[Path],
+    sample: pd.DataFrame,
+    evaluated: pd.DataFrame,
+    context: Context,
+) -> list[Judged]:
+    classes, size = labels.class_set(params.classes), params.evaluate_snapshots.batch_size
+    found: list[Judged] = []
+    for some in (paths[i : i + TOGETHER] for i in range(0, len(paths), TOGETHER)):
+        predictors = [load_for_inference(params, classes, [path], device) for path in some]
+        sure = evaluation.surveyed(predictors, sample, size, device, context, part)
+        right = evaluation.measure(predictors, evaluated, size, device, context, False, part)
+        found += map(Judged, sure, [results.confusions.sum(0) for results in right])
+    return found

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+
+import pandas as pd
+import torch
 
 from intrada import files, labels, tables
-from intrada.device import prepare
+from intrada.device import prepare_all, settle
 from intrada.inference import load_for_inference
 from intrada.params import Params
-from intrada.scoring import score
+from intrada.processes import Part, spread
+from intrada.scoring import joined, score
 from intrada.stage import Context, In, Out, Round
 
 READS = ("compute", "classes", "model", "score")
@@ -26,11 +32,32 @@ def run(
     round: Annotated[str, Round()] = "",
 ) -> None:
     """Mean pixel entropy of G's prediction, the score of IntraDA's section 3.2, in evaluation mode."""
-    device = prepare(params.compute)
-    classes = labels.class_set(params.classes)
-    predictor = load_for_inference(params, classes, [model], device)
+    devices = prepare_all(params.compute)
     index = tables.read(target, tables.INDEX)
     with files.atomic_folder(predictions) as predicted, files.atomic_folder(confidence) as sure:
-        batch_size = params.score.batch_size
-        table = score(predictor, index, batch_size, (predicted, sure), classes, device, context)
-    tables.write(out, table, tables.SCORES)
+        rest = (params, model, index, (predicted, sure))
+
+        def own(part: Part, check: Callable[[], None]) -> pd.DataFrame:
+            return _score(part, devices[0], *rest, replace(context, check=check))
+
+        found = spread(len(devices), own, _score_one_part, devices, *rest, context)
+    tables.write(out, joined(found, index), tables.SCORES)
+
+
+def _score_one_part(part: Part, devices: list[torch.device], params: Params, *rest: Any) -> pd.DataFrame:
+    settle(params.compute, devices[part.number])
+    return _score(part, devices[part.number], params, *rest)
+
+
+def _score(
+    part: Part,
+    device: torch.device,
+    params: Params,
+    model: Path,
+    index: pd.DataFrame,
+    folders: tuple[Path, Path],
+    context: Context,
+) -> pd.DataFrame:
+    classes = labels.class_set(params.classes)
+    predictor = load_for_inference(params, classes, [model], device)
+    return score(predictor, index, params.score.batch_size, folders, classes, device, context, part)

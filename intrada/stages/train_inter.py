@@ -7,9 +7,9 @@ from typing import Annotated
 
 from intrada import tables
 from intrada.adaptation import adapt
+from intrada.domains import Domains
 from intrada.params import Params
 from intrada.stage import Context, In, Out
-from intrada.training import Domains
 
 READS = ("seed", "compute", "classes", "model", "train_inter")
 

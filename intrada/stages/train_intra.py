@@ -8,9 +8,9 @@ from typing import Annotated
 
 from intrada import files, tables
 from intrada.adaptation import NOBODY, adapt
+from intrada.domains import Domains
 from intrada.params import Params
 from intrada.stage import Context, In, Out, Round
-from intrada.training import Domains
 
 READS = ("seed", "compute", "classes", "model", "train_intra")
 

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from intrada import files, fingerprints, params, ranking, tables
+from intrada import files, fingerprints, params_keys, ranking, tables
 from intrada.commands import validate
 from intrada.datasets import open_dataset
 from intrada.errors import UserError
@@ -91,7 +91,7 @@ def use_params(path: Path) -> None:
     """What all stages do with a params file before they look at data, and opening its datasets."""
     chosen = validate.load(path)
     classes = class_set(chosen.classes)
-    params.digest(chosen, ["classes", "preprocess.source", "model", "train_inter", "rank", "report"])
+    params_keys.digest(chosen, ["classes", "preprocess.source", "model", "train_inter", "rank", "report"])
     for name in ("source", "target", "val"):
         block = getattr(chosen.preprocess, name)
         open_dataset(block.dataset, Path(f"raw/{name}"), block.split, block.options, classes).items()
