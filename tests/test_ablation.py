@@ -46,6 +46,16 @@ def test_the_control_trains_for_as_long_as_intrada_on_the_domains_of_step_1(at_r
     assert not [key for key in intra.changes if key.startswith("train_")]
 
 
+@pytest.mark.parametrize("preset", ["toycity", "camvid_day_to_dusk"])
+def test_a_plus_preset_is_its_preset_with_the_changes_of_the_recipe(preset: str) -> None:
+    plain, plus = (
+        yaml.safe_load((ROOT / "presets" / f"{name}.yaml").read_text(encoding="utf-8"))
+        for name in (preset, f"{preset}_plus")
+    )
+    changes = ABLATION.recipes["intrada_plus"].how.changes | {"report.title": plus["report"]["title"]}
+    assert settings.with_changes(plain, changes) == plus
+
+
 def test_no_seed_that_confirms_was_one_to_choose_by() -> None:
     chosen_by, confirming = ABLATION.benchmarks["toycity_dev"], ABLATION.benchmarks["toycity"]
     assert len(confirming.seeds) >= 5
