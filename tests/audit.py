@@ -56,7 +56,7 @@ class _Module:
         for node in ast.walk(self.tree):
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 yield from ((node.lineno, name) for name in sorted(_imported(node) & MODULES))
-            elif isinstance(node, (ast.Name, ast.Attribute)):
+            elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
                 name = self.dotted(node)
                 handed_on = name in CONDITIONAL and id(node) not in self.called
                 if name in NAMES or FAMILIES.fullmatch(name) or handed_on:

@@ -103,9 +103,8 @@ def _validate() -> None:
     Every stage follows `validate`, and as a job it would make Snakemake plan all of them anew. Its
     stamp is the same for all valid params, so it may look older than whatever was made since.
     """
-    subprocess.run(
-        [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "-q", "-s", VALIDATE], check=True
-    )
+    dvc = [sys.executable, "-m", "workflow.dvc_command"]
+    subprocess.run([*dvc, "--wait-for-lock", "repro", "-q", "-s", VALIDATE], check=True)
     os.utime(STAMP, (0, 0))
 
 

@@ -82,7 +82,7 @@ def _run(study: dict[str, Any], run: dict[str, Any], driver: str) -> list[dict[s
 def _drive(driver: str, models: list[str], report: bool) -> None:
     if driver == "dvc":
         targets = [f"evaluate@{model}" for model in models] + (["report"] if report else [])
-        command = [sys.executable, "-m", "dvc", "repro", *targets]
+        command = [sys.executable, "-m", "workflow.dvc_command", "repro", *targets]
     else:
         targets = [f"evaluate_{model}" for model in models] + (["report"] if report else [])
         command = [sys.executable, "-m", "snakemake", "--cores", "all", "--resources", "gpu=1", *targets]

@@ -19,7 +19,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG = Path("logs/execution.jsonl")
-DVC = (sys.executable, "-m", "dvc")
+DVC = (sys.executable, "-m", "workflow.dvc_command")  # what the environment calls `dvc`
 SNAKEMAKE = (sys.executable, "-m", "snakemake", "--cores", "all")
 TRAINING = ("train_source", "train_inter", "train_intra")
 Driver = Callable[["Project"], subprocess.CompletedProcess[str]]

@@ -1,0 +1,55 @@
+"""DVC as the project's environment has it: what it writes is the old file or the new one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+from dvc.utils.serialize import _common, modify_yaml
+from ruamel.yaml.representer import RepresenterError
+
+from workflow import dvc_command
+
+
+@pytest.fixture
+def patched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_common, "_dump_data", _common._dump_data)  # to come back after the test
+    dvc_command.install()
+
+
+def test_a_lock_file_whose_writing_is_cut_short_is_the_old_one(tmp_path: Path, patched: None) -> None:
+    lock = tmp_path / "dvc.lock"
+    with modify_yaml(lock) as data:
+        data["stages"] = {"rank": 1}
+    before = lock.read_bytes()
+    with pytest.raises(RepresenterError), modify_yaml(lock) as data:  # DVC's own has opened the file by then
+        data["stages"] = {"rank": object()}
+    assert lock.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["dvc.lock"]
+
+
+def test_what_a_killed_dvc_has_left_is_removed_by_the_next_write(tmp_path: Path, patched: None) -> None:
+    left = tmp_path / f".dvc.{'0' * 8}-1-{'0' * 8}.tmp.lock"
+    left.write_text("of another machine")
+    gone = tmp_path / dead_name()
+    gone.write_text("half a lo")
+    with modify_yaml(tmp_path / "dvc.lock") as data:
+        data["schema"] = "2.0"
+    assert left.exists() and not gone.exists()
+
+
+def test_the_dvc_of_the_environment_is_this_one() -> None:
+    ours = [entry.value for entry in entry_points(group="console_scripts", name="dvc")]
+    assert "workflow.dvc_command:main" in ours
+    script = Path(sys.executable).with_name("dvc")
+    assert "from workflow.dvc_command import main" in script.read_text(encoding="utf-8")
+
+
+def dead_name() -> str:
+    """The temporary name of a process of this machine that has ended."""
+    script = "from pathlib import Path; from intrada import atomic; print(atomic._sibling(Path('dvc.lock')))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
