@@ -34,7 +34,7 @@ LAYERS = (
     "methods",
     "batches datasets folding optimizers pixels weights",
     "models",
-    "averaging bn_statistics device device_lock entropy losses metrics params_file params_keys pseudo ranking resize selection "
+    "averaging bn_statistics device device_lock entropy losses metrics near_ties params_file params_keys pseudo ranking resize selection "
     "sync_batch_norm tables world",
     "atomic files fingerprints labels locks params plain_yaml processes randomness stage",
     "errors interruption params_types",

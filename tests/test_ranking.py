@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from intrada import ranking
+from intrada import near_ties, ranking
 from intrada.errors import UserError
 
 TABLE = pd.DataFrame(
@@ -119,7 +119,7 @@ def test_published_scores_and_splits_follow_from_the_published_entropies(precisi
 def test_every_rule_says_by_how_much_it_can_enlarge_an_entropy(rule: str) -> None:
     counted = ranking.rank(TABLE, rule, 0.5, RARE).set_index("image")["score"]
     factors = counted / TABLE.set_index("image")["entropy"]
-    assert factors.max() == ranking.LARGEST_FACTOR[rule]
+    assert factors.max() == near_ties.LARGEST_FACTOR[rule]
 
 
 def test_the_spread_of_log_probabilities_is_below_the_bound_of_the_tolerance() -> None:
@@ -128,17 +128,17 @@ def test_the_spread_of_log_probabilities_is_below_the_bound_of_the_tolerance() -
         first = np.linspace(1e-4, 1 - 1e-4, 20001)
         spread = first * (1 - first) * np.log(first * (classes - 1) / (1 - first)) ** 2
         found = 3 * 2**-9 * spread.max() / np.log(classes)
-        assert 0.4 * ranking.bf16_tolerance(classes) < found < ranking.bf16_tolerance(classes)
+        assert 0.4 * near_ties.bf16_tolerance(classes) < found < near_ties.bf16_tolerance(classes)
 
 
 def test_near_ties_are_the_images_that_could_change_places_over_the_cut() -> None:
-    tolerance = ranking.bf16_tolerance(19)
+    tolerance = near_ties.bf16_tolerance(19)
     scores = [0.1, 0.5 - 1.9 * tolerance, 0.5, 0.5 + 0.05 * tolerance, 0.9]
     split = pd.DataFrame({"score": scores, "part": ["easy", "easy", "hard", "hard", "hard"]})
     # easy: as far as 2 t below the surest hard one, at 0.5; hard: 2 t above the least sure easy one
     near = [False, True, True, True, False]
-    assert ranking.near_ties(split, "mean_entropy", 19).tolist() == near
+    assert near_ties.near_ties(split, "mean_entropy", 19).tolist() == near
     further = split.assign(score=[0.1, 0.5 - 2.1 * tolerance, 0.5, 0.5 + 0.5 * tolerance, 0.9])
-    assert not ranking.near_ties(further, "mean_entropy", 19).any()
-    assert ranking.near_ties(further, "published_normalized", 19).tolist() == near
-    assert not ranking.near_ties(split.assign(part="easy"), "mean_entropy", 19).any()
+    assert not near_ties.near_ties(further, "mean_entropy", 19).any()
+    assert near_ties.near_ties(further, "published_normalized", 19).tolist() == near
+    assert not near_ties.near_ties(split.assign(part="easy"), "mean_entropy", 19).any()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from intrada import files, labels, ranking, tables
+from intrada import files, labels, near_ties, ranking, tables
 from intrada.inference import Predictor
 from intrada.scoring import score
 from intrada.stage import Context
@@ -72,13 +72,13 @@ def test_bfloat16_gives_the_same_split_but_for_near_ties(index: pd.DataFrame, tm
     many = pd.DataFrame(rows, columns=tables.INDEX_COLUMNS)
     found = {bf16: run(many, tmp_path / str(bf16), 40, bf16) for bf16 in (False, True)}
     moved = (found[True]["entropy"] - found[False]["entropy"]).abs()
-    tolerance = ranking.bf16_tolerance(len(CLASSES))
+    tolerance = near_ties.bf16_tolerance(len(CLASSES))
     assert 0 < moved.max() < tolerance and found[False]["entropy"].std() > 4 * tolerance
     changed = near = 0
     for easy in range(1, 40):
         exact, rounded = (ranking.rank(found[bf16], "mean_entropy", easy / 40) for bf16 in (False, True))
         other = exact["part"] != exact["image"].map(rounded.set_index("image")["part"])
-        ties = ranking.near_ties(exact, "mean_entropy", len(CLASSES))
+        ties = near_ties.near_ties(exact, "mean_entropy", len(CLASSES))
         assert ties[other].all()
         changed, near = changed + int(other.sum()), near + int(ties.sum())
     assert 0 < changed < near < 39 * 40 / 2

@@ -13,8 +13,8 @@ import jinja2
 import pandas as pd
 
 from intrada.labels import ClassSet
+from intrada.near_ties import near_ties
 from intrada.params import Rank
-from intrada.ranking import near_ties
 from intrada.reporting import drawing, results
 from intrada.reporting import gallery as pictures
 from intrada.reporting.advice import Advice

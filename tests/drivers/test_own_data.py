@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 
 from tests.drivers import project as projects
-from tests.drivers.project import DVC, SNAKEMAKE, Project
+from tests.drivers.project import DVC, SNAKEMAKE, TRAINING, Project
 
 pytestmark = pytest.mark.drivers
 
 TRAINED = (
     "data/preprocess/target/index.csv",
     "data/preprocess/target/images",
-    "results/train_source",
-    "results/train_inter",
-    "results/train_intra",
+    *(
+        f"results/{stage}/{name}"
+        for stage in TRAINING
+        for name in ("last.safetensors", "snapshots", "losses.csv")
+    ),
     "results/score",
     "results/rank",
     "results/pseudo_label",
