@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from dvc.dependency.param import ParamsDependency
 from dvc.lock import LockError
 from dvc.repo import Repo
 from dvc.repo.index import Index
@@ -119,7 +120,9 @@ def _stage(stage: Any, graph: Any, folder: Path, on_cpu: bool) -> Stage:
 
     upstream = list(graph.successors(stage))
     before = [path for parent in upstream for path in _file_outputs(parent)]
-    files = [dep.fs_path for dep in stage.deps if dep.fs_path and Path(dep.fs_path).is_file()]
+    # of the params, DVC knows which ones the stage reads; the file is newer than all outputs after any edit
+    deps = [dep for dep in stage.deps if not isinstance(dep, ParamsDependency)]
+    files = [dep.fs_path for dep in deps if dep.fs_path and Path(dep.fs_path).is_file()]
     if stage.addressing == VALIDATE:  # done before the rules are made: see _validate
         files = []
     meta = stage.meta or {}
