@@ -239,10 +239,10 @@ class Params(Block):
 
     @model_validator(mode="after")
     def _statistics_have_images(self) -> Params:
-        if self.train_source.bn_statistics == "target":
-            raise ValueError(
-                "train_source.bn_statistics is target, whose images it never sees; allowed is all"
-            )
+        for name in ("train_source", "train_inter"):
+            block: Training = getattr(self, name)
+            if block.method == "source_only" and block.bn_statistics == "target":
+                raise ValueError(f"{name}.bn_statistics is target, but source_only sees no target image")
         return self
 
     @model_validator(mode="after")

@@ -69,6 +69,8 @@ def test_images_of_the_source_are_told_by_their_part_in_the_game(
     assert [batch.followed for batch in step.to(torch.device("cpu")) if batch] == due
 
 
-def test_a_training_on_the_source_alone_has_no_target_to_follow() -> None:
-    with pytest.raises(UserError, match="train_source.bn_statistics is target"):
-        validate(Path("params.yaml"), change(tree(), train_source__bn_statistics="target"))
+@pytest.mark.parametrize("stage", ["train_source", "train_inter"])
+def test_a_training_on_the_source_alone_has_no_target_to_follow(stage: str) -> None:
+    params = change(tree(), **{f"{stage}__method": "source_only", f"{stage}__bn_statistics": "target"})
+    with pytest.raises(UserError, match=f"{stage}.bn_statistics is target"):
+        validate(Path("params.yaml"), params)
