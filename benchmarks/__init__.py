@@ -27,6 +27,8 @@ ROWS: dict[str, str] = {
     "toy_pipeline": "benchmarks.rows.toy_pipeline",
 }
 NEED_CUDA = ("advent_iteration_cuda",)  # the rows that a machine without a GPU leaves out
+# and those that a machine without bfloat16 arithmetic leaves out: emulated, each takes a quarter of an hour
+NEED_BF16 = ("advent_iteration_bf16", "advent_memory", "bf16_peak_share", "score_bf16")
 
 
 @dataclass(frozen=True)

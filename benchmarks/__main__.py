@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import NEED_CUDA, ROWS, Row
+from benchmarks import NEED_BF16, NEED_CUDA, ROWS, Row
 from intrada import files
+from intrada.device import has_bf16
 
 OUT = Path("results/benchmarks.json")
 
@@ -21,7 +22,8 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser("benchmarks", description=__doc__)
     parser.add_argument("--only", choices=ROWS, help="one row; default: all")
     only = parser.parse_args(argv).only
-    names = [only] if only else [name for name in ROWS if name not in _left_out()]
+    left_out = [] if only else _left_out()
+    names = [only] if only else [name for name in ROWS if name not in left_out]
     before = os.getloadavg()[0]
     rows: list[Row] = [import_module(ROWS[name]).measure() for name in names]
     busy = before > 0.5
@@ -35,13 +37,15 @@ def main(argv: list[str] | None = None) -> None:
         print(f"the machine was busy (load {before:.1f} before the first row): do not believe these figures")
 
 
-def _left_out() -> tuple[str, ...]:
-    """The rows that cannot be measured here, each of them told of."""
-    if torch.cuda.is_available():
-        return ()
-    for name in NEED_CUDA:
-        print(f"{name} is left out: torch sees no CUDA device")
-    return NEED_CUDA
+def _left_out() -> list[str]:
+    """The rows that this machine is not asked for unless by name, each of them told of."""
+    cuda = torch.cuda.is_available()
+    why = {} if cuda else dict.fromkeys(NEED_CUDA, "torch sees no CUDA device")
+    if not has_bf16(torch.device("cuda" if cuda else "cpu")):
+        why |= dict.fromkeys(NEED_BF16, "this machine emulates bf16; --only runs it all the same")
+    for name, reason in why.items():
+        print(f"{name} is left out: {reason}")
+    return list(why)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from intrada.device import has_bf16
 from intrada.params import Params
 
 TOLERANCE = 0.05  # of losses and entropies, against float32: a hundred layers, each rounded to 8 bits
@@ -15,6 +16,5 @@ def in_bf16(params: Params) -> Params:
 
 
 def goal(text: str, device: torch.device) -> str:
-    """The goal of a row, with a note where the device has no bfloat16 arithmetic."""
-    emulated = device.type == "cpu" and not torch.cpu._is_avx512_bf16_supported()
-    return f"{text} (this machine emulates bf16)" if emulated else text
+    """The goal of a row, with a note where the device emulates bfloat16."""
+    return text if has_bf16(device) else f"{text} (this machine emulates bf16)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -22,76 +22,70 @@ from intrada.world import ALONE, World
 NOBODY = pd.DataFrame(columns=tables.INDEX_COLUMNS)
 
 
-def adapt(
-    params: Params,
-    block: Training,
-    domains: Domains,
-    init: Path,
-    model: Path,
-    snapshots: Path,
-    losses: Path,
-    context: Context,
-) -> None:
-    """Train from the weights named by `init`; write `model`, `snapshots` (safetensors), `losses` (CSV).
+class Adaptation(NamedTuple):
+    """What one training stage reads and writes: `model`, `snapshots` (safetensors) and `losses` (CSV).
+
+    init: the initial weights, a weight file or a marker of weights/.
+    """
+
+    params: Params
+    block: Training
+    domains: Domains
+    init: Path
+    model: Path
+    snapshots: Path
+    losses: Path
+    context: Context
+
+
+def adapt(job: Adaptation) -> None:
+    """Train, and write what `job` names.
 
     On several devices, each is used by a process of its own, which this one starts and waits for.
     UserError while another process trains this very run, whose checkpoints lie in the same folder.
     """
-    with locks.hold(context.checkpoints / "run.lock", "this run"):
-        devices = prepare_all(params.compute)
-        rest = (params, block, domains, init, model, snapshots, losses, context)
+    with locks.hold(job.context.checkpoints / "run.lock", "this run"):
+        devices = prepare_all(job.params.compute)
         if len(devices) == 1:
-            _adapt(ALONE, devices[0], *rest)
+            _adapt(ALONE, devices[0], job)
         else:
-            _adapt_together(devices, rest)
+            _adapt_together(devices, job)
 
 
-def _adapt_together(devices: list[torch.device], rest: tuple[Any, ...]) -> None:
+def _adapt_together(devices: list[torch.device], job: Adaptation) -> None:
     world.require()
     store = world.meeting_point()
     parts = [Part(number, len(devices)) for number in range(len(devices))]
     with (
         interruption.postponed() as request,
-        processes.started(parts, _adapt_as_one_of, store.port, devices, rest) as crew,
+        processes.started(parts, _adapt_as_one_of, store.port, devices, job) as crew,
     ):
         crew.results(request)
 
 
-def _adapt_as_one_of(
-    part: Part, stop: Any, port: int, devices: list[torch.device], rest: tuple[Any, ...]
-) -> None:
+def _adapt_as_one_of(part: Part, stop: Any, port: int, devices: list[torch.device], job: Adaptation) -> None:
     """The whole life of one of the processes. stop: see processes.started."""
     joined = world.join(part, stop, port, devices)
-    settle(rest[0].compute, devices[part.number])
-    _adapt(joined, devices[part.number], *rest)
+    settle(job.params.compute, devices[part.number])
+    _adapt(joined, devices[part.number], job)
     world.leave()
 
 
-def _adapt(
-    joined: World,
-    device: torch.device,
-    params: Params,
-    block: Training,
-    domains: Domains,
-    init: Path,
-    model: Path,
-    snapshots: Path,
-    losses: Path,
-    context: Context,
-) -> None:
+def _adapt(joined: World, device: torch.device, job: Adaptation) -> None:
     """What each process of `joined` does on its `device`; the first writes."""
+    params, block, context = job.params, job.block, job.context
     classes = labels.class_set(params.classes)
     seed = randomness.derive(params.seed, context.name)
-    game = training.Game(params, block, classes, init, seed, joined)
+    game = training.Game(params, block, classes, job.init, seed, joined)
     if game.method.ADVERSARIAL:
-        _refuse_small(domains)
+        _refuse_small(job.domains)
     about = {"model": params.model.name, "classes": ",".join(classes.names), "method": block.method}
     kept = Snapshots(context.checkpoints, block.snapshot_every, about)
-    curves = training.train(game, domains, seed, classes, device, kept, context)
+    curves = training.train(game, job.domains, seed, classes, device, kept, context)
     if joined.first:
-        kept.gather(block.iterations, snapshots)
-        kept.save(model, game.done, game.model)
-        files.write_csv(losses, curves.frame())
+        kept.gather(block.iterations, job.snapshots)
+        kept.save(job.model, game.done, game.model)
+        files.write_csv(job.losses, curves.frame())
 
 
 def _refuse_small(domains: Domains) -> None:

@@ -78,11 +78,14 @@ def _own(count: int) -> list[device_lock.Held]:
 
 def uses_bf16(compute: Compute, device: torch.device) -> bool:
     """Whether convolutions compute in bfloat16: as asked; with `precision: auto`, if the device has it."""
-    if compute.precision == "auto":
-        if device.type == "cuda":
-            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-        return bool(torch.cpu._is_avx512_bf16_supported())
-    return compute.precision == "bf16"
+    return has_bf16(device) if compute.precision == "auto" else compute.precision == "bf16"
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device has bfloat16 arithmetic of its own; one that has not emulates it, slowly."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def autocast(device: torch.device, bf16: bool) -> AbstractContextManager[object]:
@@ -97,7 +100,6 @@ def _set_arithmetic(compute: Compute) -> None:
     if compute.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
     torch.backends.cudnn.deterministic = compute.deterministic
-    if (
-        torch.are_deterministic_algorithms_enabled() != compute.deterministic
-    ):  # the call loads torch's compiler
+    if torch.are_deterministic_algorithms_enabled() != compute.deterministic:
+        # not always: the call loads torch's compiler, which takes as long as torch itself
         torch.use_deterministic_algorithms(compute.deterministic)

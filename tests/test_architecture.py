@@ -30,7 +30,7 @@ LAYERS = (
     "provenance",
     "training",
     "activation_checkpointing compilation domains finite objective",
-    "checkpoints curves inference initial snapshots",
+    "checkpoints curves every_device inference initial snapshots",
     "methods",
     "batches datasets folding optimizers pixels weights",
     "models",

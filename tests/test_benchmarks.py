@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from benchmarks import ROWS, Row
+from benchmarks import NEED_BF16, ROWS, Row
 from benchmarks.__main__ import OUT, main
 from intrada.errors import UserError
 
@@ -47,3 +47,15 @@ def test_a_row_for_a_gpu_is_left_out_with_a_word_and_refused_by_its_name(
     main([])
     assert json.loads(OUT.read_text())["rows"] == []
     assert f"{name} is left out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", NEED_BF16)
+def test_a_row_in_bf16_is_left_out_with_a_word_where_it_would_be_emulated(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("benchmarks.__main__.has_bf16", lambda device: False)
+    monkeypatch.setattr("benchmarks.__main__.ROWS", {name: ROWS[name]})
+    main([])
+    assert json.loads(OUT.read_text())["rows"] == []
+    assert f"{name} is left out: this machine emulates bf16" in capsys.readouterr().out

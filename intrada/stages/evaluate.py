@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pandas as pd
 import torch
 
 from intrada import evaluation, files, labels, submission, tables
-from intrada.device import prepare_all, settle
+from intrada.device import prepare
+from intrada.every_device import on_every_device
 from intrada.inference import Predictor, load_for_inference
 from intrada.metrics import Confusion, iou
 from intrada.params import Params
-from intrada.processes import Part, spread
+from intrada.processes import Part
 from intrada.stage import Choice, Context, In, Numbers, Out
 
 READS = ("compute", "classes", "model", "evaluate")
@@ -57,48 +57,24 @@ def run(
     inter model's to all); given an index.csv, this model's own entropies decide. An ensemble averages
     what `evaluate.combine` says.
     """
-    devices = prepare_all(params.compute)
     classes = labels.class_set(params.classes)
-    block = params.evaluate
-    predictor = _loaded(params, model, weights, devices[0])
     index = tables.read_images(images)
+    ensemble = (params, model, weights)
     ranked = "part" in index  # easy and hard are another model's
-
-    def measured(part: Part, check: Callable[[], None]) -> evaluation.Results:
-        return _measured(part, predictor, devices[0], params, index, ranked, replace(context, check=check))
-
-    there = (devices, params, model, weights, index)
-    parts = spread(len(devices), measured, _measured_there, *there, ranked, context)
+    parts = on_every_device(params.compute, context, _measured, *ensemble, index, ranked)
     results = reduce(operator.add, parts)
     if results.entropy is not None:
         index = evaluation.with_difficulty(index, results.entropy)
     files.write_json(metrics, evaluation.summary(results.confusions, index["part"], classes))
     write_tables(results.confusions.sum(0), classes, class_iou, confusion)
     tables.write(table, index, tables.IMAGES)
-    chosen = evaluation.to_look_at(index, block.samples, block.gallery)
+    chosen = evaluation.to_look_at(index, params.evaluate.samples, params.evaluate.gallery)
+    device = prepare(params.compute)
     with files.atomic_folder(samples) as folder:
-        evaluation.write_samples(predictor, chosen, folder, classes.palette(), devices[0])
+        evaluation.write_samples(_loaded(*ensemble, device), chosen, folder, classes.palette(), device)
     if label_ids:
         with files.atomic_folder(label_ids) as folder:
-            _write_label_ids(predictor, there, folder, classes, size, context)
-
-
-def _write_label_ids(
-    predictor: Predictor,
-    there: tuple[Any, ...],
-    folder: Path,
-    classes: labels.ClassSet,
-    size: Sequence[float],
-    context: Context,
-) -> None:
-    """By all devices. there: what `_written_there` asks for first."""
-    devices, index = there[0], there[-1]
-
-    def written(part: Part, check: Callable[[], None]) -> None:
-        looked_after = replace(context, check=check)
-        submission.write(predictor, index, folder, classes, size, devices[0], looked_after, part)
-
-    spread(len(devices), written, _written_there, *there, folder, size, context)
+            on_every_device(params.compute, context, _write_label_ids, *ensemble, index, folder, size)
 
 
 def _loaded(params: Params, model: list[Path], weights: Sequence[float], device: torch.device) -> Predictor:
@@ -108,35 +84,23 @@ def _loaded(params: Params, model: list[Path], weights: Sequence[float], device:
 
 def _measured(
     part: Part,
-    predictor: Predictor,
     device: torch.device,
     params: Params,
+    model: list[Path],
+    weights: Sequence[float],
     index: pd.DataFrame,
     ranked: bool,
     context: Context,
 ) -> evaluation.Results:
-    size = params.evaluate.batch_size
+    """What one process finds on its images."""
+    predictor, size = _loaded(params, model, weights, device), params.evaluate.batch_size
     (results,) = evaluation.measure([predictor], index, size, device, context, not ranked, part)
     return results
 
 
-def _measured_there(
+def _write_label_ids(
     part: Part,
-    devices: list[torch.device],
-    params: Params,
-    model: list[Path],
-    weights: Sequence[float],
-    *rest: Any,
-) -> evaluation.Results:
-    """`_measured` in another process."""
-    device = devices[part.number]
-    settle(params.compute, device)
-    return _measured(part, _loaded(params, model, weights, device), device, params, *rest)
-
-
-def _written_there(
-    part: Part,
-    devices: list[torch.device],
+    device: torch.device,
     params: Params,
     model: list[Path],
     weights: Sequence[float],
@@ -145,11 +109,9 @@ def _written_there(
     size: Sequence[float],
     context: Context,
 ) -> None:
-    """`submission.write` in another process."""
-    device = devices[part.number]
-    settle(params.compute, device)
-    predictor = _loaded(params, model, weights, device)
+    """The label ids of one process's images."""
     classes = labels.class_set(params.classes)
+    predictor = _loaded(params, model, weights, device)
     submission.write(predictor, index, folder, classes, size, device, context, part)
 
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 
 from intrada import evaluation, files, labels, selection, tables, weights
-from intrada.device import prepare_all, settle
+from intrada.every_device import on_every_device
 from intrada.inference import load_for_inference
 from intrada.metrics import Confusion, miou
 from intrada.params import Params
-from intrada.processes import Part, in_turn, spread
+from intrada.processes import Part, in_turn
 from intrada.stage import Choice, Context, In, Out
 
 READS = ("compute", "classes", "model", "evaluate_snapshots")
@@ -44,16 +42,10 @@ def run(
     context: Context,
 ) -> None:
     """See selection.py for the rules. `select` in the params says which of the models goes on."""
-    devices = prepare_all(params.compute)
     paths = [*sorted(snapshots.glob("*.safetensors")), model]
     index, evaluated = tables.read(target, tables.INDEX), tables.read_images(images)
     sample = index.iloc[selection.even_sample(len(index), params.evaluate_snapshots.images)]
-    rest = (params, paths, sample, evaluated)
-
-    def own(part: Part, check: Callable[[], None]) -> list[Judged]:
-        return _judged(part, devices[0], *rest, replace(context, check=check))
-
-    parts = spread(len(devices), own, _judged_there, devices, *rest, context)
+    parts = on_every_device(params.compute, context, _judged, params, paths, sample, evaluated)
     rows: list[tuple[int, float, float]] = []
     for path, judged in zip(paths, zip(*parts, strict=True), strict=True):
         iteration = int(weights.read_metadata(path)["iteration"])
@@ -66,12 +58,6 @@ def run(
         places = np.flatnonzero(chosen[rule])
         with files.atomic_file(out) as temporary:
             shutil.copyfile(paths[int(places[0]) if len(places) else -1], temporary)
-
-
-def _judged_there(part: Part, devices: list[torch.device], params: Params, *rest: Any) -> list[Judged]:
-    """`_judged` in another process."""
-    settle(params.compute, devices[part.number])
-    return _judged(part, devices[part.number], params, *rest)
 
 
 def _judged(

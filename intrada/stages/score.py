@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pandas as pd
 import torch
 
 from intrada import files, labels, tables
-from intrada.device import prepare_all, settle
+from intrada.every_device import on_every_device
 from intrada.inference import load_for_inference
 from intrada.params import Params
-from intrada.processes import Part, spread
+from intrada.processes import Part
 from intrada.scoring import joined, score
 from intrada.stage import Context, In, Out, Round
 
@@ -32,21 +30,11 @@ def run(
     round: Annotated[str, Round()] = "",
 ) -> None:
     """Mean pixel entropy of G's prediction, the score of IntraDA's section 3.2, in evaluation mode."""
-    devices = prepare_all(params.compute)
     index = tables.read(target, tables.INDEX)
     with files.atomic_folder(predictions) as predicted, files.atomic_folder(confidence) as sure:
-        rest = (params, model, index, (predicted, sure))
-
-        def own(part: Part, check: Callable[[], None]) -> pd.DataFrame:
-            return _score(part, devices[0], *rest, replace(context, check=check))
-
-        found = spread(len(devices), own, _score_one_part, devices, *rest, context)
+        folders = (predicted, sure)
+        found = on_every_device(params.compute, context, _score, params, model, index, folders)
     tables.write(out, joined(found, index), tables.SCORES)
-
-
-def _score_one_part(part: Part, devices: list[torch.device], params: Params, *rest: Any) -> pd.DataFrame:
-    settle(params.compute, devices[part.number])
-    return _score(part, devices[part.number], params, *rest)
 
 
 def _score(
@@ -58,6 +46,7 @@ def _score(
     folders: tuple[Path, Path],
     context: Context,
 ) -> pd.DataFrame:
+    """The table of one process's images."""
     classes = labels.class_set(params.classes)
     predictor = load_for_inference(params, classes, [model], device)
     return score(predictor, index, params.score.batch_size, folders, classes, device, context, part)

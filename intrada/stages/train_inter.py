@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from intrada import tables
-from intrada.adaptation import adapt
+from intrada.adaptation import Adaptation, adapt
 from intrada.domains import Domains
 from intrada.params import Params
 from intrada.stage import Context, In, Out
@@ -26,4 +26,4 @@ def run(
 ) -> None:
     """Inter-domain adaptation (IntraDA, section 3.1)."""
     domains = Domains(tables.read(source, tables.INDEX), tables.read(target, tables.INDEX))
-    adapt(params, params.train_inter, domains, init, model, snapshots, losses, context)
+    adapt(Adaptation(params, params.train_inter, domains, init, model, snapshots, losses, context))

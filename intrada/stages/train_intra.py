@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from intrada import files, tables
-from intrada.adaptation import NOBODY, adapt
+from intrada.adaptation import NOBODY, Adaptation, adapt
 from intrada.domains import Domains
 from intrada.params import Params
 from intrada.stage import Context, In, Out, Round
@@ -55,4 +55,4 @@ def run(
     extra = None if block.supervision == "pseudo" else tables.read(source, tables.INDEX)
     # the control of the ablation, step 1 for the length of step 3, names the source as its easy images
     domains = Domains(labelled, target, extra, source="labelled" if easy == source else "extra")
-    adapt(params, block, domains, init, model, snapshots, losses, context)
+    adapt(Adaptation(params, block, domains, init, model, snapshots, losses, context))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from intrada import tables
-from intrada.adaptation import NOBODY, adapt
+from intrada.adaptation import NOBODY, Adaptation, adapt
 from intrada.domains import Domains
 from intrada.params import Params
 from intrada.stage import Context, In, Out
@@ -25,4 +25,4 @@ def run(
 ) -> None:
     """Source-only baseline."""
     domains = Domains(tables.read(source, tables.INDEX), NOBODY)
-    adapt(params, params.train_source, domains, init, model, snapshots, losses, context)
+    adapt(Adaptation(params, params.train_source, domains, init, model, snapshots, losses, context))
