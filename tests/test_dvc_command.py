@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from dvc.utils.serialize import _common, modify_yaml
+from dvc.utils.serialize import _common, _yaml, modify_yaml
 from ruamel.yaml.representer import RepresenterError
 
 from workflow import dvc_command
@@ -17,6 +17,7 @@ from workflow import dvc_command
 @pytest.fixture
 def patched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_common, "_dump_data", _common._dump_data)  # to come back after the test
+    monkeypatch.setattr(_yaml, "parse_yaml_for_update", _yaml.parse_yaml_for_update)
     dvc_command.install()
 
 
@@ -39,6 +40,35 @@ def test_what_a_killed_dvc_has_left_is_removed_by_the_next_write(tmp_path: Path,
     with modify_yaml(tmp_path / "dvc.lock") as data:
         data["schema"] = "2.0"
     assert left.exists() and not gone.exists()
+
+
+VALUES = {"1e5": "0777", "on": ["12e345", 5.0e-4, 1e-10, True, None, "", "é\n"], "far": "word " * 60}
+
+
+def test_the_lock_file_has_the_bytes_that_dvc_itself_would_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written, then read and written once more: strings that look like numbers stay strings, words wrap alike."""
+    lock = tmp_path / "dvc.lock"
+    written = {}
+    for name, prepare in {"dvc": lambda: None, "ours": dvc_command.install}.items():
+        monkeypatch.setattr(_common, "_dump_data", _common._dump_data)
+        monkeypatch.setattr(_yaml, "parse_yaml_for_update", _yaml.parse_yaml_for_update)
+        prepare()
+        lock.unlink(missing_ok=True)
+        for stage in ("zeta", "alpha"):
+            with modify_yaml(lock) as data:
+                data[stage] = VALUES
+        written[name] = lock.read_bytes()
+    assert written["ours"] == written["dvc"]
+
+
+def test_other_files_keep_their_comments(tmp_path: Path, patched: None) -> None:
+    definition = tmp_path / "dvc.yaml"
+    definition.write_text("stages: {}  # none yet\n")
+    with modify_yaml(definition) as data:
+        data["vars"] = [1]
+    assert "# none yet" in definition.read_text()
 
 
 def test_the_dvc_of_the_environment_is_this_one() -> None:
