@@ -27,7 +27,7 @@ lint: env
 	mypy
 
 test: lint
-	python -m pytest -n 2 --dist loadfile
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: env
 	python -m benchmarks

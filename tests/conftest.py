@@ -17,9 +17,15 @@ settings.register_profile("no_deadline", deadline=None)
 settings.load_profile("no_deadline")
 
 
+# In minutes, longest first, but for test_ablation: it needs no finished checkout, which test_drivers makes.
+LONG = ["test_drivers", "test_ablation", "test_mishaps", "test_own_data", "test_signals", "test_concurrency"]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, so that no worker is left alone with them at the end."""
-    items.sort(key=lambda item: "drivers" not in item.path.parts)
+    order = {name: number for number, name in enumerate(LONG)}
+    last = len(LONG)
+    items.sort(key=lambda item: order.get(item.path.stem, last) if "drivers" in item.path.parts else last)
 
 
 @pytest.fixture

@@ -56,9 +56,10 @@ def losses(found: Game, count: int = 2) -> list[dict[str, Tensor]]:
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_losses_weights_and_statistics_are_the_same_bits(name: str, precision: str) -> None:
-    """Running means and batch counters, too: a batch is learnt from once."""
+    """Running means and batch counters, too: a batch is learnt from once. bf16 is slow where it is emulated."""
     found, expected = (game(asked, name, compute__precision=precision) for asked in (True, False))
-    torch.testing.assert_close(losses(found), losses(expected), rtol=0, atol=0)
+    count = 1 if precision == "bf16" else 2
+    torch.testing.assert_close(losses(found, count), losses(expected, count), rtol=0, atol=0)
     torch.testing.assert_close(state(found), state(expected), rtol=0, atol=0)
 
 

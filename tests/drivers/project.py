@@ -80,6 +80,16 @@ class Project:
             block[last] = value
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
+    def stamps(self) -> dict[str, tuple[int, int]]:
+        """Time and size of every file that a stage reads or writes, but for params.yaml, and of dvc.lock."""
+        files = [self.folder / "dvc.lock"]
+        for top in ("intrada", "data", "results", "weights"):
+            files += [
+                path for path in (self.folder / top).rglob("*") if path.is_file() and path.suffix != ".pyc"
+            ]
+        stats = {path: path.stat() for path in files}
+        return {str(path): (stat.st_mtime_ns, stat.st_size) for path, stat in stats.items()}
+
     def contents(self, *paths: str) -> dict[str, bytes]:
         """Every file at or below `paths` with its bytes, but what the drivers put there."""
         found: dict[str, bytes] = {}
