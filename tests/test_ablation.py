@@ -264,3 +264,32 @@ def test_a_single_seed_has_no_interval() -> None:
         pd.DataFrame(rows), ABLATION, ABLATION.benchmarks["toycity"].model_copy(update={"seeds": [1]})
     )
     assert "| IntraDA (lambda 0.67) | 9 | 5.00 | 6.00 | 4.00 | +0.00 | +0.00 | 46.3 |" in text
+
+
+def _three_seeds(**gains: list[float]) -> str:
+    """A table where each recipe is ahead of the control by its gains on three seeds."""
+    rows = [
+        {"recipe": name, "seed": seed, "iterations": 8 if name == "advent" else 9}
+        | dict.fromkeys(table.METRICS, 50.0 + seed + gains.get(name, [-1.0] * 3)[seed])
+        for name in ABLATION.recipes
+        for seed in range(3)
+    ]
+    same = pd.DataFrame(rows)
+    same.loc[same["recipe"] == ABLATION.control, list(table.METRICS)] += 1.0
+    return table.markdown(same, ABLATION, ABLATION.benchmarks["camvid"])
+
+
+def test_the_table_says_who_beat_the_control_at_its_budget() -> None:
+    """Gains 2, 2.1, 2.2: mean 2.1, interval 2.1 +- 4.303 * .1 / sqrt(3); gains -1, 1, 1.5: mean .5, zero inside."""
+    text = _three_seeds(advent=[9.0] * 3, minent=[-1.0, 1.0, 1.5], intrada=[2.0, 2.1, 2.2])
+    assert (
+        "**Above the control at its budget**, by the mean mIoU: IntraDA (lambda 0.67) (+2.10);"
+        " MinEnt, then continued (+0.50). By the whole interval: IntraDA (lambda 0.67).\n"
+    ) in text
+    assert "By the whole interval: none." in _three_seeds(minent=[-1.0, 1.0, 1.5])
+
+
+def test_the_table_says_that_no_recipe_beat_the_control() -> None:
+    """AdvEnt alone is ahead, with another number of iterations: that is no comparison."""
+    text = _three_seeds(advent=[9.0] * 3)
+    assert "**No recipe of the control's budget has a higher mean mIoU than the control.**" in text

@@ -30,7 +30,8 @@ def dots(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> Figur
     axis.vlines(means, places - 0.35, places + 0.35, color="black", linewidth=1.6, zorder=2)
     axis.axvline(float(means[ablation.control]), color=GREY, linestyle="--", linewidth=1, zorder=1)
     axis.set_yticks(places, [ablation.recipes[name].label for name in names])
-    axis.set(xlabel="mIoU, percent; stroke: mean; dashed: the control's mean", title=benchmark.title)
+    axis.set_title(benchmark.title)
+    axis.set_xlabel("mIoU, percent; stroke: mean; dashed: the control's mean", loc="right")
     axis.invert_yaxis()
     figure.legend(loc="outside lower center", ncols=5)
     return figure

@@ -26,7 +26,32 @@ def markdown(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> s
         differences = ["control" if same else _difference(rows[m], control[m]) for m in METRICS[::2]]
         cells = [recipe.label, _iterations(rows, control), *(_spread(rows[metric]) for metric in METRICS)]
         lines.append(_line([*cells, *differences, f"{recipe.paper:.1f}" if recipe.paper else ""]))
-    return f"## {benchmark.title}\n\n" + "\n".join(lines) + "\n\n" + _legend(ablation, benchmark) + "\n"
+    parts = [
+        f"## {benchmark.title}",
+        "\n".join(lines),
+        _verdict(found, ablation),
+        _legend(ablation, benchmark),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _verdict(found: pd.DataFrame, ablation: Ablation) -> str:
+    """Who is above the control at its own number of iterations: by the mean, and by the whole interval."""
+    control = _by_seed(found, ablation.control)
+    ahead = []
+    for name, recipe in ablation.recipes.items():
+        rows = _by_seed(found, name)
+        difference = paired(rows["mIoU"], control["mIoU"])
+        if name != ablation.control and _same_budget(rows, control) and difference.mean > 0:
+            ahead.append((difference.mean, difference.low, recipe.label))
+    if not ahead:
+        return "**No recipe of the control's budget has a higher mean mIoU than the control.**"
+    ahead.sort(reverse=True)
+    means = "; ".join(f"{label} ({mean:+.2f})" for mean, _, label in ahead)
+    clearly = "; ".join(label for _, low, label in ahead if low > 0) or "none"
+    return (
+        f"**Above the control at its budget**, by the mean mIoU: {means}. By the whole interval: {clearly}."
+    )
 
 
 def _legend(ablation: Ablation, benchmark: Benchmark) -> str:
@@ -50,8 +75,11 @@ def _line(cells: list[str] | tuple[str, ...]) -> str:
 
 def _iterations(rows: pd.DataFrame, control: pd.DataFrame) -> str:
     counts = rows["iterations"].unique()
-    mark = "" if list(counts) == list(control["iterations"].unique()) else "*"
-    return ", ".join(f"{count}" for count in counts) + mark
+    return ", ".join(f"{count}" for count in counts) + ("" if _same_budget(rows, control) else "*")
+
+
+def _same_budget(rows: pd.DataFrame, control: pd.DataFrame) -> bool:
+    return list(rows["iterations"].unique()) == list(control["iterations"].unique())
 
 
 def _spread(values: pd.Series) -> str:
