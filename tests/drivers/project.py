@@ -137,7 +137,7 @@ def environment() -> dict[str, str]:
 
 
 def make(folder: Path) -> Project:
-    """Copy the project's tracked and new files to `folder`, shrink its params, commit it."""
+    """Copy the project's tracked and new files to `folder`, shrink its params and its ablation, commit it."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, text=True, capture_output=True, check=True,
@@ -150,6 +150,7 @@ def make(folder: Path) -> Project:
     shutil.copyfile(ROOT / "presets/toycity.yaml", folder / "params.yaml")
     project = Project(folder)
     project.set_params(**tiny())
+    _shrink_ablation(folder / "ablation/ablation.yaml")
     git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
     for command in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "start")):
         project.run(*git, *command)
@@ -174,6 +175,16 @@ def tiny() -> dict[str, Any]:
         small[f"preprocess__{domain}__size"] = [64, 32]
         small[f"preprocess__{domain}__allow_absent"] = list(yaml.safe_load(_preset())["classes"])
     return small
+
+
+def _shrink_ablation(path: Path) -> None:
+    """One seed a benchmark, two recipes and tiny trainings: much that DVC does begins with all stages."""
+    tree = yaml.safe_load(path.read_text())
+    changes = {key.replace("__", "."): value for key, value in tiny().items()}
+    for benchmark in tree["benchmarks"].values():
+        benchmark |= {"seeds": [7], "changes": changes}
+    tree["recipes"] = {name: tree["recipes"][name] for name in ("advent_continued", "intrada")}
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
 
 
 def _preset() -> str:

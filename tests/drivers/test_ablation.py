@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.drivers import project as projects
 from tests.drivers.project import LOG, Project
@@ -18,16 +17,7 @@ SUMMARY = "ablation/dvc.yaml:summary@toycity"
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A checkout whose ablation has one seed a benchmark, two recipes and tiny trainings."""
-    project = projects.make(tmp_path_factory.mktemp("ablation"))
-    path = project.folder / "ablation/ablation.yaml"
-    tree = yaml.safe_load(path.read_text())
-    changes = {key.replace("__", "."): value for key, value in projects.tiny().items()}
-    for benchmark in tree["benchmarks"].values():
-        benchmark |= {"seeds": [7], "changes": changes}
-    tree["recipes"] = {name: tree["recipes"][name] for name in ("advent_continued", "intrada")}
-    path.write_text(yaml.safe_dump(tree, sort_keys=False))
-    return project
+    return projects.make(tmp_path_factory.mktemp("ablation"))
 
 
 def jobs(project: Project) -> list[str]:
