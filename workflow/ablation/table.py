@@ -47,10 +47,12 @@ def _verdict(found: pd.DataFrame, ablation: Ablation) -> str:
     if not ahead:
         return "**No recipe of the control's budget has a higher mean mIoU than the control.**"
     ahead.sort(reverse=True)
-    means = "; ".join(f"{label} ({mean:+.2f})" for mean, _, label in ahead)
-    clearly = "; ".join(label for _, low, label in ahead if low > 0) or "none"
+    clear = "; ".join(f"{label} ({mean:+.2f})" for mean, low, label in ahead if low > 0) or "none"
+    # of a single seed low is not a number
+    rest = "; ".join(f"{label} ({mean:+.2f})" for mean, low, label in ahead if not low > 0) or "none"
     return (
-        f"**Above the control at its budget**, by the mean mIoU: {means}. By the whole interval: {clearly}."
+        "**Above the control at its budget, in mIoU**:"
+        f" with the whole interval {clear}; by the mean alone {rest}."
     )
 
 
