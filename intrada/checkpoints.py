@@ -36,7 +36,7 @@ class Checkpoints:
         newest = self.folder / f"checkpoint_{done:08d}.pt"
         data = io.BytesIO()  # to a file, torch would hide what a full disk says
         torch.save({"done": done, **state}, data)
-        files.write_bytes(newest, data.getbuffer())
+        files.write_bytes(newest, data.getvalue())
         # A newer file is a torn one that `load` passed over: it must not push out a sound one.
         for old in [path for path in self._found() if path <= newest][: -self.kept]:
             old.unlink(missing_ok=True)

@@ -94,7 +94,7 @@ def export_published(path: Path, model: Segmenter) -> None:
     # torch.save puts the name of a path, here a random one, into the file; not that of a handle.
     data = io.BytesIO()
     torch.save(tensors, data)
-    files.write_bytes(path, data.getbuffer())
+    files.write_bytes(path, data.getvalue())
 
 
 def load_weights(path: Path, model: Segmenter) -> None:

@@ -109,7 +109,7 @@ def test_two_processes_train_as_one_does_and_resume_to_the_same_bytes(images: Pa
     setup(2, ema=0.9)
     assert main(TRAIN) == 0
     pd.testing.assert_frame_equal(files.read_csv(LOSSES), alone, rtol=1e-4)
-    assert largest_distance(load_file(MODEL), weights) < 1e-2
+    assert largest_distance(load_file(MODEL), weights) < 5e-3
     straight = kept()
     (last,) = RUNS.glob("*/checkpoint_00000005.pt")
     assert len(torch.load(last)["random"]) == 2
