@@ -141,7 +141,7 @@ def _exchange(new: Path, path: Path) -> None:
     _remove(retired)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write `data`, atomically; for formats whose own writer does not say that the disk is full."""
     with atomic_file(path) as temporary:
         temporary.write_bytes(data)
