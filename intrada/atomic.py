@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
 from pathlib import Path
 
+import psutil
+
 from intrada.errors import UserError
 
 _HOST = hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
@@ -159,12 +161,22 @@ def sweep(folders: Iterable[Path]) -> None:
 def _is_stale(name: str) -> bool:
     """Whether this is a temporary name of a process, of this machine, that is gone."""
     found = _TEMPORARY.match(name)
-    if not found or found["host"] != _HOST:
-        return False
+    return found is not None and found["host"] == _HOST and not alive(int(found["process"]))
+
+
+def alive(process: int) -> bool:
+    """Whether the process of this number runs; one of another user's counts if only the number is taken.
+
+    A zombie does not run: whoever is process 1 of a container may wait for what was killed seconds later,
+    or never. Nor does a thread, whose number may be the dead process's.
+    """
     try:
-        os.kill(int(found["process"]), 0)
+        os.kill(process, 0)
     except ProcessLookupError:
+        return False
+    except PermissionError:  # someone else's, and where /proc hides those, no more can be said
         return True
-    except PermissionError:  # someone else's, so it is there
-        pass
-    return False
+    try:
+        return psutil.pid_exists(process) and psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it has ended meanwhile
+        return False

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from dvc import rwlock
+from dvc.fs import localfs
+from dvc.lock import LockError
 from dvc.utils.serialize import _common, _yaml, modify_yaml
 from ruamel.yaml.representer import RepresenterError
 
@@ -18,7 +23,25 @@ from workflow import dvc_command
 def patched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_common, "_dump_data", _common._dump_data)  # to come back after the test
     monkeypatch.setattr(_yaml, "parse_yaml_for_update", _yaml.parse_yaml_for_update)
+    monkeypatch.setattr(rwlock, "psutil", rwlock.psutil)
     dvc_command.install()
+
+
+def test_what_a_stage_has_locked_is_free_once_it_is_killed_even_if_nobody_has_waited_for_it(
+    tmp_path: Path, patched: None
+) -> None:
+    def lock(process: int) -> None:
+        held = {"read": {}, "write": {"/out": {"pid": process, "cmd": "dvc repro"}}}
+        (tmp_path / "rwlock").write_text(json.dumps(held))
+        with rwlock.rwlock(str(tmp_path), localfs, "dvc status", ["/out"], [], False):
+            pass
+
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        with pytest.raises(LockError, match=rf"PID {process.pid}"):
+            lock(process.pid)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # a zombie from here on
+        lock(process.pid)
 
 
 def test_a_lock_file_whose_writing_is_cut_short_is_the_old_one(tmp_path: Path, patched: None) -> None:
@@ -54,6 +77,7 @@ def test_the_lock_file_has_the_bytes_that_dvc_itself_would_write(
     for name, prepare in {"dvc": lambda: None, "ours": dvc_command.install}.items():
         monkeypatch.setattr(_common, "_dump_data", _common._dump_data)
         monkeypatch.setattr(_yaml, "parse_yaml_for_update", _yaml.parse_yaml_for_update)
+        monkeypatch.setattr(rwlock, "psutil", rwlock.psutil)
         prepare()
         lock.unlink(missing_ok=True)
         for stage in ("zeta", "alpha"):

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import PIPE
 
@@ -286,6 +288,30 @@ def test_what_a_killed_process_left_is_swept_and_what_a_live_one_writes_is_not(
             assert len(os.listdir(tmp_path)) == 3
         live.communicate()
     assert sorted(os.listdir(tmp_path)) == [".mine.tmp", "live.x", "own.x"]
+
+
+def test_a_process_lives_until_it_ends_even_if_nobody_has_waited_for_it() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=PIPE)
+    assert atomic.alive(process.pid) and atomic.alive(os.getpid())
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # a zombie from here on
+    assert not atomic.alive(process.pid)
+    os.kill(process.pid, 0)  # its number is taken still
+    process.communicate()
+    assert not atomic.alive(process.pid)
+
+
+def test_a_thread_is_no_process() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert not pool.submit(lambda: atomic.alive(threading.get_native_id())).result()
+
+
+def test_of_another_users_process_the_number_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert atomic.alive(1)
 
 
 def test_what_a_process_of_another_machine_writes_is_not_swept(

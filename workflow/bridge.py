@@ -24,6 +24,7 @@ from dvc.repo.index import Index
 
 from intrada import locks
 from intrada.errors import UserError
+from workflow import dvc_command
 
 TOKENS = Path(".snakemake/tokens")
 LOCK = Path(".snakemake/intrada.lock")
@@ -73,6 +74,7 @@ def stages(
     on_cpu: the params keep every stage on the CPU, so that none asks for a GPU.
     UserError while a `dvc repro` runs one of the stages.
     """
+    dvc_command.install()  # so that no killed process counts as one that runs a stage
     with Repo(str(folder), _wait_for_lock=True) as repo:
         paths = [str(folder.resolve() / name) for name in wanted]
         indexes = [Index.from_file(repo, path) for path in paths]  # repo.index would read them all
@@ -94,7 +96,8 @@ def _stale(repo: Repo, definitions: list[str]) -> set[str]:
             "dvc.yaml",
             f"a stage is run by another process: {holders or error}",
             "one run at a time",
-            "wait for it to end, or stop it; nothing was touched",
+            "wait for it to end, or stop it; if the number is another program's by now, as after a power"
+            " cut, remove .dvc/tmp/rwlock; nothing was touched",
         ) from None
 
 

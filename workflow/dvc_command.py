@@ -1,8 +1,9 @@
-"""`dvc`, with one promise more: a kill while it writes dvc.lock leaves the old file, not half a new one.
+"""`dvc`, with two promises more: a kill leaves the old dvc.lock, not half a new one, and ends every lock.
 
-DVC 3 writes the file in place, for half a second after each stage, and reads half of one neither in
-`dvc repro` nor anywhere else. It also parses the file for comments to keep, of which it has none: a second
-after each stage. This is the `dvc` of the project's environment and what Snakemake's rules run.
+DVC 3 writes dvc.lock in place, for half a second after each stage, and reads half of one neither in
+`dvc repro` nor anywhere else. What a killed process had locked stays locked while nobody has waited for it,
+which process 1 of many containers never does. DVC also parses dvc.lock for comments to keep, of which it has
+none: a second after each stage. This is the `dvc` of the project's environment, and of Snakemake's rules.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from dvc import cli
+from dvc import cli, rwlock
 from dvc.utils.serialize import _common, _yaml
 
-from intrada.atomic import atomic_file, sweep
+from intrada.atomic import alive, atomic_file, sweep
 
 
 def main() -> int:
@@ -27,9 +29,10 @@ def main() -> int:
 
 
 def install() -> None:
-    """Let DVC write its YAML files through `_dump` and read dvc.lock by `_parse`, in this process."""
+    """In this process let DVC write YAML by `_dump`, read dvc.lock by `_parse`, ask `alive` who lives."""
     _common._dump_data = _dump
     _yaml.parse_yaml_for_update = _parse
+    rwlock.psutil = SimpleNamespace(pid_exists=alive)  # all that it asks of psutil
 
 
 def _dump(
