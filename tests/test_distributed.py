@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from intrada import files, sync_batch_norm, tables, world
 from intrada.__main__ import main
 from intrada.errors import UserError
+from intrada.models import build_model
 from tests import tiny_project
 from tests.definition import ROOT
 
@@ -51,9 +53,9 @@ def images(checkout: Path) -> Path:
     return checkout
 
 
-def setup(devices: int, **changes: Any) -> None:
+def setup(devices: int, compute: Mapping[str, Any] | None = None, **changes: Any) -> None:
     params = tiny_project.tree()
-    params["compute"] |= {"devices": devices}
+    params["compute"] |= {"devices": devices, **(compute or {})}
     block = {
         "iterations": ITERATIONS,
         "max_iters": 20,
@@ -117,6 +119,36 @@ def test_two_processes_train_as_one_does_and_resume_to_the_same_bytes(images: Pa
     last.unlink()
     assert main(TRAIN) == 0
     assert kept() == straight and nobody_is_left()
+
+
+def test_with_normalisation_of_their_own_two_processes_are_one_that_computes_a_batch_in_two_parts(
+    images: Path,
+) -> None:
+    found = []
+    for devices, changes in ((1, {"accumulate": 2}), (2, {})):
+        setup(devices, {"sync_batch_norm": False}, **changes)
+        assert main(TRAIN) == 0
+        found.append((files.read_csv(LOSSES), load_file(MODEL)))
+        shutil.rmtree(RUNS)
+    (alone, weights), (losses, trained) = found
+    pd.testing.assert_frame_equal(losses, alone, rtol=1e-4)
+    learned = [name for name in weights if name.endswith((".weight", ".bias"))]  # statistics are one's own
+    assert 0 < len(learned) < len(weights)
+    one, other = ({name: each[name] for name in learned} for each in (trained, weights))
+    assert largest_distance(one, other) < 5e-3
+
+
+def test_a_loss_that_is_no_number_stops_both_and_names_the_images_of_both(
+    images: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    optimizer = tiny_project.tree()["train_inter"]["optimizer"]
+    setup(2, optimizer={**optimizer, "lr": 1e18})
+    assert main(TRAIN) == 1
+    (error,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error:")]
+    assert error.startswith("error: iteration 2: losses ") and "nan" in error
+    named = re.search(r"on the images (.*)", error)
+    assert named and sorted(re.findall(r"[a-z]+", named[1])).count("source") == 4
+    assert nobody_is_left() and not MODEL.exists()
 
 
 def test_a_signal_leaves_one_checkpoint_and_no_process(images: Path) -> None:
@@ -217,3 +249,20 @@ def test_timms_normalisation_keeps_its_activation(group: None) -> None:
     sync_batch_norm.synchronise(ours)
     values: Tensor = 9 * torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(ours(values), usual(values))
+
+
+def test_a_compiled_network_has_the_outputs_and_gradients_of_synchronised_normalisation(group: None) -> None:
+    """As dynamo and autograd trace it, with torch's own kernels."""
+    image = torch.randn(2, 3, 32, 64, generator=torch.Generator().manual_seed(0))
+    found = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        network = build_model("small", 4, {}).train()
+        sync_batch_norm.synchronise(network)
+        if compiled:
+            network.compile(backend="aot_eager", dynamic=False)
+        output = network(image)
+        sum(head.square().sum() for head in output.values()).backward()
+        gradients = {name: weight.grad for name, weight in network.named_parameters()}
+        found.append((output, gradients, network.state_dict()))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-4)
