@@ -35,7 +35,7 @@ class Setting:
 def setting(images: int, domain: str, split: str) -> Iterator[Setting]:
     """`images` images of `split`, prepared as the preset's `domain`; torch has the preset's threads."""
     params = params_file.load(PRESET)
-    torch.set_num_threads(params.compute.threads)
+    torch.set_num_threads(params.compute.inference_threads)
     torch.manual_seed(0)
     with workplace() as folder:
         raw = write_cityscapes(folder / "raw", images, split)

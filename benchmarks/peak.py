@@ -36,7 +36,7 @@ def share(name: str, params: Params, dtype: torch.dtype, times: int, goal: str) 
     The median of `times` iterations, after one more; losses and optimisers take their time and count nothing.
     """
     params = resized(params, LARGE)
-    device = prepare(params.compute)
+    device = prepare(params.compute, params.compute.threads)
     cost = estimate.training(params, "train_inter")
     game = estimate.build_game(params, params.train_inter, device)
     source, target = (estimate.any_batch(1, LARGE, device) for _ in range(2))

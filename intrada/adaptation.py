@@ -45,7 +45,7 @@ def adapt(job: Adaptation) -> None:
     UserError while another process trains this very run, whose checkpoints lie in the same folder.
     """
     with locks.hold(job.context.checkpoints / "run.lock", "this run"):
-        devices = prepare_all(job.params.compute)
+        devices = prepare_all(job.params.compute, job.params.compute.threads)
         if len(devices) == 1:
             _adapt(ALONE, devices[0], job)
         else:
@@ -66,7 +66,7 @@ def _adapt_together(devices: list[torch.device], job: Adaptation) -> None:
 def _adapt_as_one_of(part: Part, stop: Any, port: int, devices: list[torch.device], job: Adaptation) -> None:
     """The whole life of one of the processes. stop: see processes.started."""
     joined = world.join(part, stop, port, devices)
-    settle(job.params.compute, devices[part.number])
+    settle(job.params.compute, job.params.compute.threads, devices[part.number])
     _adapt(joined, devices[part.number], job)
     world.leave()
 

@@ -12,33 +12,33 @@ from intrada.errors import UserError
 from intrada.params import Compute
 
 
-def prepare(compute: Compute) -> torch.device:
-    """A device as params ask for. On a CPU, bits depend on the number of threads, so it is set.
+def prepare(compute: Compute, threads: int) -> torch.device:
+    """A device as params ask for. On a CPU, bits depend on the number of `threads`, so it is set.
 
     A CUDA device is this process's own until it ends: the first call waits until one is free, and every
     later call returns the same. UserError where `device: cuda` finds no CUDA device.
     """
-    return _prepared(compute, 1)[0]
+    return _prepared(compute, threads, 1)[0]
 
 
-def prepare_all(compute: Compute) -> list[torch.device]:
+def prepare_all(compute: Compute, threads: int) -> list[torch.device]:
     """`compute.devices` devices, the first of which is this process's own: see `prepare`.
 
     Several CUDA devices are all locked at once, or none. UserError where there are not so many.
     """
-    return _prepared(compute, compute.devices)
+    return _prepared(compute, threads, compute.devices)
 
 
-def settle(compute: Compute, device: torch.device) -> None:
+def settle(compute: Compute, threads: int, device: torch.device) -> None:
     """Make `device`, which the process that started this one has locked, this one's own."""
-    torch.set_num_threads(compute.threads)
+    torch.set_num_threads(threads)
     _set_arithmetic(compute)
     if device.type == "cuda":
         torch.cuda.set_device(device)
 
 
-def _prepared(compute: Compute, count: int) -> list[torch.device]:
-    torch.set_num_threads(compute.threads)
+def _prepared(compute: Compute, threads: int, count: int) -> list[torch.device]:
+    torch.set_num_threads(threads)
     _set_arithmetic(compute)
     available = torch.cuda.is_available()
     if compute.device == "cuda" and not available:

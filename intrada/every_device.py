@@ -24,7 +24,7 @@ def on_every_device(
     work: a function of a module; it, the arguments and the results are pickled for other processes. The
     first device's is done by this process, and its context's progress raises what another one fails of.
     """
-    devices = prepare_all(compute)
+    devices = prepare_all(compute, compute.inference_threads)
 
     def own(part: Part, check: Callable[[], None]) -> Found:
         return work(part, devices[0], *arguments, replace(context, check=check))
@@ -41,5 +41,5 @@ def _there(
     context: Context,
 ) -> Found:
     device = devices[part.number]
-    settle(compute, device)
+    settle(compute, compute.inference_threads, device)
     return work(part, device, *arguments, context)

@@ -42,7 +42,8 @@ class Block(BaseModel):
 
 class Compute(Block):
     device: Literal["auto", "cpu", "cuda"]  # auto: CUDA where there is one
-    threads: Count  # of one training or inference process on a CPU; other counts round differently
+    threads: Count  # of one training process on a CPU; other counts round differently
+    inference_threads: Count  # the same of what looks at images with a trained model
     deterministic: bool  # on CUDA; a CPU always is
     tf32: bool  # on CUDA: convolutions and matrix products of rounded inputs
     precision: Literal["auto", "float32", "bf16"]  # of convolutions; auto: bf16 where the device has it

@@ -176,10 +176,10 @@ def _compute(params: Mapping[str, Any]) -> dict[str, Any]:
 
     from intrada.device import prepare
 
-    compute = Compute.model_validate(params["compute"])
-    device = prepare(compute)
+    threads = torch.get_num_threads()  # as the stage has set it
+    device = prepare(Compute.model_validate(params["compute"]), threads)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    return {"device": name, "threads": compute.threads}
+    return {"device": name, "threads": threads}
 
 
 def _code() -> dict[str, Any]:

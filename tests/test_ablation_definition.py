@@ -19,6 +19,7 @@ from intrada.methods import METHODS
 from tests.definition import ROOT
 from tests.imports import closure, is_package, modules
 from workflow.ablation import definition
+from workflow.ablation.settings import with_changes
 
 ABLATION = definition.load(ROOT / definition.FILE)
 # job -> the stages of the pipeline that it runs, and the module that runs them
@@ -174,4 +175,6 @@ def test_initial_weights_are_markers_or_models_of_the_ablation() -> None:
 def test_jobs_run_side_by_side_and_keep_out_of_the_main_metrics() -> None:
     for entry in stages().values():
         assert entry["meta"] == {"threads": 1} and entry["plain"]
-    assert all(preset(name)["compute"]["threads"] == 1 for name in ABLATION.benchmarks)
+    for name, benchmark in ABLATION.benchmarks.items():
+        compute = with_changes(preset(name), benchmark.changes)["compute"]
+        assert compute["threads"] == compute["inference_threads"] == 1

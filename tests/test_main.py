@@ -145,7 +145,7 @@ from pathlib import Path
 from intrada import params_file
 from intrada.device import prepare
 from intrada.stages import evaluate
-prepare(params_file.load(Path("params.yaml")).compute)
+prepare(params_file.load(Path("params.yaml")).compute, 1)
 print([name for name in sys.modules if name.startswith(("torch._dynamo", "torch._inductor"))])
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)

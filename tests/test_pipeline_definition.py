@@ -219,6 +219,16 @@ def test_stages_that_compute_ask_for_a_gpu_unless_the_params_keep_them_on_the_cp
     assert asking(on_cpu=True) == set()
 
 
+def test_snakemake_is_told_the_threads_that_a_stage_sets() -> None:
+    told = {name: str(block.get("do", block)["meta"]["threads"]) for name, block in stages().items()}
+    reads_compute = {name for name, threads in told.items() if threads != "1"}
+    for name in reads_compute:
+        key = "threads" if name.startswith("train") else "inference_threads"
+        assert told[name] == f"${{compute.{key}}}"
+    starts = ("train_", "score", "evaluate")
+    assert reads_compute == {name for name in told if name.startswith(starts)}
+
+
 @pytest.mark.parametrize("on_cpu, resources", [(True, {}), (False, {"gpu": 2})])
 def test_a_stage_on_two_devices_asks_for_both_and_for_the_threads_of_two_processes(
     tmp_path: Path, on_cpu: bool, resources: dict[str, int]

@@ -8,12 +8,14 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterator
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from intrada import files, fingerprints, provenance
 from intrada.provenance import Run, Source
@@ -32,6 +34,14 @@ def records(job: str) -> list[dict[str, Any]]:
 def record(job: str) -> dict[str, Any]:
     [only] = records(job)
     return only
+
+
+@pytest.fixture
+def all_threads() -> Iterator[None]:
+    """As many threads of torch's afterwards as before."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def leave(run: Run = RUN, *sources: Source) -> dict[str, Any]:
@@ -89,6 +99,15 @@ def test_seed_and_device_are_those_of_the_run(project: Path) -> None:
     assert said["score"] == [None, "cpu", 1]
     assert said["rank"] == [None, None, None]
     assert said["toycity@source"] == [11, None, None]
+
+
+def test_trainings_have_threads_of_their_own(project: Path, all_threads: None) -> None:
+    write_params(change(tree(), compute__threads=2, compute__inference_threads=3))
+    due = {"train_inter": 2, "score": 3, "evaluate@inter": 3, "evaluate_snapshots@inter": 3}
+    for name, threads in due.items():
+        assert run(name) == 0
+        found = {each["threads"] for each in records(name)}
+        assert found == {1, threads}  # of the run before, and of this one
 
 
 def test_params_are_those_that_the_stage_reads(project: Path) -> None:

@@ -32,7 +32,7 @@ def _parsed(text: str) -> dict[str, Any]:
 def tree() -> dict[str, Any]:
     """A params tree in which every stage is a matter of a second."""
     params = copy.deepcopy(_parsed(PRESET.read_text(encoding="utf-8")))
-    params["compute"] |= {"device": "cpu", "threads": 1}
+    params["compute"] |= {"device": "cpu", "threads": 1, "inference_threads": 1}
     params["toycity"]["source"] |= {"images": 12, "size": [96, 48]}
     params["toycity"]["target"] |= {"train": 10, "val": 6, "size": [96, 48]}
     for domain in params["preprocess"].values():

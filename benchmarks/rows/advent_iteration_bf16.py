@@ -14,7 +14,7 @@ TIMES = 1  # emulated, an iteration takes minutes
 def measure() -> Row:
     """Seconds of the baseline over ours, after an iteration of each on small images."""
     params = bf16.in_bf16(params_file.load(PRESET))
-    device = prepare(params.compute)
+    device = prepare(params.compute, params.compute.threads)
     with workplace() as folder:
         write_gta5(folder / "gta5", 1)
         write_cityscapes(folder / "cityscapes", 1, "train")

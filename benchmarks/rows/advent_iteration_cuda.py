@@ -23,7 +23,7 @@ def measure() -> Row:
     params = params.model_copy(
         update={"compute": params.compute.model_copy(update={"channels_last": True, "device": "cuda"})}
     )
-    device = prepare(params.compute)
+    device = prepare(params.compute, params.compute.threads)
     with workplace() as folder:
         write_gta5(folder / "gta5", 1)
         write_cityscapes(folder / "cityscapes", 1, "train")

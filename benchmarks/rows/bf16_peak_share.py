@@ -15,5 +15,5 @@ TIMES = 1
 def measure() -> Row:
     """GFLOP/s."""
     params = bf16.in_bf16(params_file.load(PRESET))
-    goal = bf16.goal("at least 0.5", prepare(params.compute))
+    goal = bf16.goal("at least 0.5", prepare(params.compute, params.compute.threads))
     return peak.share("bf16_peak_share", params, torch.bfloat16, TIMES, goal)

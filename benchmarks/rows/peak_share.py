@@ -15,6 +15,6 @@ TIMES = 2
 def measure() -> Row:
     """GFLOP/s; the peak in bfloat16 is printed beside it."""
     params = params_file.load(PRESET)
-    other = peak.matrix_product(prepare(params.compute), torch.bfloat16)
+    other = peak.matrix_product(prepare(params.compute, params.compute.threads), torch.bfloat16)
     print(f"peak_share: {torch.bfloat16} reaches {other / 1e9:.1f} GFLOP/s")
     return peak.share("peak_share", params, torch.float32, TIMES, "no number of its own")

@@ -11,7 +11,7 @@ from intrada.device import prepare
 def measure() -> Row:
     """Images a second, ours over the baseline's."""
     with setting(IMAGES, "target", "train") as given:
-        device = prepare(given.params.compute)
+        device = prepare(given.params.compute, given.params.compute.inference_threads)
         seconds, _ = scoring.seconds(given, device, True, bf16.TOLERANCE)
     here, there = (IMAGES / each for each in seconds)
     return Row("score_bf16", here, there, here / there, "img/s", bf16.goal("at least 2.2", device))

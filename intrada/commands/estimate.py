@@ -20,7 +20,7 @@ def run(
 ) -> None:
     """Print a row for each training stage; no data is read and nothing is written."""
     chosen = validate.load(preset.find(name) if name else preset.ACTIVE)
-    device = prepare(chosen.compute)
+    device = prepare(chosen.compute, chosen.compute.threads)
     costs = estimate.trainings(chosen)
     throughput = estimate.measured_throughput(chosen, device)
     print(f"{'stage':13} {'method':12} {'images':27} {'GiB':>7} {'TFLOP':>8} {'iterations':>10} {'hours':>9}")

@@ -40,7 +40,8 @@ def run(
     onnx_file.require()
     chosen = validate.load(params_file)
     classes = labels.class_set(chosen.classes)
-    device = prepare(chosen.compute.model_copy(update={"device": "cpu"}))
+    on_cpu = chosen.compute.model_copy(update={"device": "cpu"})
+    device = prepare(on_cpu, on_cpu.inference_threads)
     predictor = trained.load(Path(model), params_file, chosen, classes, device)
     width, height = chosen.preprocess.target.size
     about = onnx_file.about(classes, trained.metadata(Path(model)))

@@ -54,7 +54,7 @@ def run(
     ids = submission.table(classes) if label_ids else None
     found = sources.collect(images, out)
     facts = [(source, video.facts(source.path)) for source in found.videos]  # before the long work
-    device = prepare(chosen.compute)
+    device = prepare(chosen.compute, chosen.compute.inference_threads)
     predictor = trained.load(Path(model), params_file, chosen, classes, device)
     look, pictures = Look(predictor, device, size, batch_size), Pictures(out, classes, alpha, ids)
     context = Context("predict", "", Path("runs"))

@@ -82,7 +82,9 @@ def _show_costs(chosen: Params) -> None:
 
     try:
         costs = estimate.trainings(chosen)
-        throughput = estimate.measured_throughput(chosen, device.prepare(chosen.compute))
+        throughput = estimate.measured_throughput(
+            chosen, device.prepare(chosen.compute, chosen.compute.threads)
+        )
     except UserError as error:
         print(f"  no estimate of memory and time: {error.where}: {error.found}")
         return

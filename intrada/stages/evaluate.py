@@ -69,7 +69,7 @@ def run(
     write_tables(results.confusions.sum(0), classes, class_iou, confusion)
     tables.write(table, index, tables.IMAGES)
     chosen = evaluation.to_look_at(index, params.evaluate.samples, params.evaluate.gallery)
-    device = prepare(params.compute)
+    device = prepare(params.compute, params.compute.inference_threads)
     with files.atomic_folder(samples) as folder:
         evaluation.write_samples(_loaded(*ensemble, device), chosen, folder, classes.palette(), device)
     if label_ids:

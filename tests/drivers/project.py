@@ -162,6 +162,7 @@ def tiny() -> dict[str, Any]:
     small: dict[str, Any] = {
         "compute__device": "auto",  # so that the stages that compute ask for a GPU
         "compute__threads": 1,
+        "compute__inference_threads": 1,
         "toycity__source__images": 8,
         "toycity__target__train": 6,
         "toycity__target__val": 3,
