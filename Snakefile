@@ -1,6 +1,6 @@
 # snakemake --cores all --resources gpu=1        snakemake ablation --cores all
 # dvc.yaml defines the stages and dvc.lock remembers them; Snakemake adds parallel jobs, cores, GPU
-# slots, clusters and logs (see workflow/bridge.py).
+# slots, clusters and logs (see intrada/pipeline/bridge.py).
 import sys
 from pathlib import Path
 
@@ -10,8 +10,8 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
 from intrada.commands import validate
-from intrada.errors import UserError
-from workflow import bridge
+from intrada.core.errors import UserError
+from intrada.pipeline import bridge
 
 MAIN = workflow.is_main_process
 try:

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from benchmarks import NEED_BF16, NEED_CUDA, ROWS, Row
-from intrada import files
-from intrada.device import has_bf16
+from intrada.core import files
+from intrada.core.distributed.device import has_bf16
 
 OUT = Path("results/benchmarks.json")
 

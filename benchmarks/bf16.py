@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from intrada.device import has_bf16
-from intrada.params import Params
+from intrada.core.config.schema import Params
+from intrada.core.distributed.device import has_bf16
 
 TOLERANCE = 0.05  # of losses and entropies, against float32: a hundred layers, each rounded to 8 bits
 

@@ -11,9 +11,9 @@ import pandas as pd
 import torch
 
 from benchmarks.streets import prepared, workplace, write_cityscapes
-from intrada import labels, params_file
-from intrada.labels import ClassSet
-from intrada.params import Params
+from intrada.core.config.classes import ClassSet, class_set
+from intrada.core.config.load import load
+from intrada.core.config.schema import Params
 
 PRESET = Path("presets/gta5_to_cityscapes.yaml")
 SIZE = (1024, 512)  # of the images as the network sees them
@@ -34,10 +34,10 @@ class Setting:
 @contextmanager
 def setting(images: int, domain: str, split: str) -> Iterator[Setting]:
     """`images` images of `split`, prepared as the preset's `domain`; torch has the preset's threads."""
-    params = params_file.load(PRESET)
+    params = load(PRESET)
     torch.set_num_threads(params.compute.inference_threads)
     torch.manual_seed(0)
     with workplace() as folder:
         raw = write_cityscapes(folder / "raw", images, split)
         index = prepared(params, domain, folder / "raw", folder)
-        yield Setting(params, labels.class_set(params.classes), folder, raw, index)
+        yield Setting(params, class_set(params.classes), folder, raw, index)

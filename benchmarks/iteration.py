@@ -11,10 +11,10 @@ from torch import Tensor, device
 from benchmarks import timing
 from benchmarks.baseline_training import AdvEnt
 from benchmarks.streets import prepared
-from intrada import estimate
-from intrada.batches import Batch, training_stream
-from intrada.domains import Step
-from intrada.params import Params
+from intrada.core.config.schema import Params
+from intrada.data.loader import Batch, training_stream
+from intrada.data.train_batches import Step
+from intrada.training import cost_estimate
 
 
 def medians(
@@ -26,7 +26,7 @@ def medians(
     folder `name`. The baseline is float32, whatever ours is. AssertionError where the losses of the first
     iteration differ by more than `tolerance`, relative and absolute.
     """
-    game = estimate.build_game(params, params.train_inter, place)
+    game = cost_estimate.build_game(params, params.train_inter, place)
     judges = {head: judge.state_dict() for head, judge in game.nets.discriminators.items()}
     state = {"segmenter": game.nets.segmenter.state_dict(), **judges}
     with place:

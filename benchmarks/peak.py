@@ -1,4 +1,4 @@
-"""How much of what a device can do an iteration of AdvEnt reaches, by the FLOPs that estimate.py counts."""
+"""Share of the device's peak FLOP rate reached by one AdvEnt iteration; cost_estimate.py counts the FLOPs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 from benchmarks import Row, timing
 from benchmarks.rows.advent_iteration_float32 import LARGE
 from benchmarks.streets import resized
-from intrada import estimate
-from intrada.device import prepare
-from intrada.domains import Step
-from intrada.params import Params
+from intrada.core.config.schema import Params
+from intrada.core.distributed.device import prepare
+from intrada.data.train_batches import Step
+from intrada.training import cost_estimate
 
 SIDE = {"cpu": 1024, "cuda": 8192}  # of the matrices
 PRODUCTS = 5
@@ -37,9 +37,9 @@ def share(name: str, params: Params, dtype: torch.dtype, times: int, goal: str) 
     """
     params = resized(params, LARGE)
     device = prepare(params.compute, params.compute.threads)
-    cost = estimate.training(params, "train_inter")
-    game = estimate.build_game(params, params.train_inter, device)
-    source, target = (estimate.any_batch(1, LARGE, device) for _ in range(2))
+    cost = cost_estimate.training(params, "train_inter")
+    game = cost_estimate.build_game(params, params.train_inter, device)
+    source, target = (cost_estimate.any_batch(1, LARGE, device) for _ in range(2))
 
     def work() -> None:
         torch.stack(list(game.step(Step(source, target, None)).values())).tolist()

@@ -12,8 +12,8 @@ import torch
 
 from benchmarks import Row, baseline, timing
 from benchmarks.streets import prepared
-from intrada.batches import training_stream
-from intrada.params import Params
+from intrada.core.config.schema import Params
+from intrada.data.loader import training_stream
 
 TIMES = 7
 

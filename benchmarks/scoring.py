@@ -10,10 +10,10 @@ from benchmarks import baseline, timing
 from benchmarks.baseline_network import DeepLab, settle
 from benchmarks.inferring import SIZE, Setting
 from benchmarks.streets import context
-from intrada.batches import inference_batches
-from intrada.inference import Predictor, prepared
+from intrada.data.loader import inference_batches
+from intrada.inference.predictor import Predictor, prepared
+from intrada.inference.scoring import score
 from intrada.models import build_model
-from intrada.scoring import score
 
 IMAGES, TIMES = 2, 2
 

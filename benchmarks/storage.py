@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.streets import workplace, write_gta5
-from intrada import files
-from intrada.resize import resize_image
+from intrada.core import files
+from intrada.data.resize import resize_image
 
 SIZES = ((1280, 720), (1024, 512), (128, 64))
 TIMES = 7

@@ -17,12 +17,13 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from intrada import files, randomness, tables
-from intrada.datasets import toycity
-from intrada.datasets.toycity_look import SOURCE, TARGET, Domain, Weather
-from intrada.datasets.toycity_scene import draw
-from intrada.params import Params
-from intrada.stage import Context
+from intrada.core import files, seeding
+from intrada.core.config.schema import Params
+from intrada.core.stage import Context
+from intrada.data import tables
+from intrada.data.datasets import toycity
+from intrada.data.datasets.toycity_look import SOURCE, TARGET, Domain, Weather
+from intrada.data.datasets.toycity_scene import draw
 from intrada.stages import preprocess
 
 GTA5_SIZE, CITYSCAPES_SIZE = (1914, 1052), (2048, 1024)
@@ -87,7 +88,7 @@ def prepared(params: Params, domain: str, root: Path, folder: Path) -> pd.DataFr
 def _write(pairs: list[tuple[Path, Path]], domain: Domain, size: tuple[int, int]) -> list[tuple[Path, Path]]:
     for number, (image, label) in enumerate(pairs):
         half = (size[0] // 2, size[1] // 2)
-        colours, ids = draw(randomness.stream(SEED, "benchmark", number), domain, Weather(), half)
+        colours, ids = draw(seeding.stream(SEED, "benchmark", number), domain, Weather(), half)
         for path, pixels in (
             (image, cv2.resize(colours, size, interpolation=cv2.INTER_CUBIC)[:, :, ::-1]),
             (label, cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST)),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from intrada import interruption
+from intrada.core import signals
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; `interruption.exit_code` says what is returned."""
+    """Run one command; `signals.exit_code` says what is returned."""
     words = sys.argv[1:] if argv is None else argv
-    return interruption.exit_code(lambda: import_module("intrada.command_line").run(words))
+    return signals.exit_code(lambda: import_module("intrada.cli").run(words))
 
 
 if __name__ == "__main__":

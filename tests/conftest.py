@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests import tiny_project
+from tests.support import tiny_project
 
 # A busy machine is no failure.
 settings.register_profile("no_deadline", deadline=None)

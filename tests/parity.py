@@ -19,9 +19,9 @@ from typing import Any
 if __name__ == "__main__":  # as a script, Python looks for modules beside it
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from tests.parity_items import item_module
-from tests.parity_items.comparing import Comparison
-from tests.parity_items.reference import Reference
+from tests.support.parity_items import item_module
+from tests.support.parity_items.comparing import Comparison
+from tests.support.parity_items.reference import Reference
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import NEED_BF16, ROWS, Row
 from benchmarks.__main__ import OUT, main
-from intrada.errors import UserError
+from intrada.core.errors import UserError
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -14,16 +14,18 @@ import torch
 import yaml
 from torch import nn
 
-from intrada import files, labels, methods, models
-from intrada.batches import Batch
-from intrada.datasets import DATASETS, open_dataset
-from intrada.datasets.validation import validate
+from intrada import methods, models
+from intrada.core import files
+from intrada.core.config.classes import class_set
+from intrada.core.config.schema import Domain, Heads, LossWeights
+from intrada.data.datasets import DATASETS, open_dataset
+from intrada.data.datasets.validation import validate
+from intrada.data.loader import Batch
+from intrada.methods.backward import play
 from intrada.methods.base import Nets
-from intrada.objective import play
-from intrada.params import Domain, Heads, LossWeights
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs/adding.md").read_text(encoding="utf-8")
-CLASSES = labels.class_set(["sky", "road"])
+CLASSES = class_set(["sky", "road"])
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def register(registry: Mapping[str, str], folder: str, name: str) -> None:
         blocks = dict(re.findall(r"```python\n# python: (\S+)\n(.*?)```", PAGE, re.S))
         (tmp_path / f"{name}.py").write_text(blocks[f"intrada/{folder}/{name}.py"])
-        assert f'`"{name}": "intrada.{folder}.{name}",`' in PAGE
+        assert f'`"{name}": "intrada.{folder.replace("/", ".")}.{name}",`' in PAGE
         monkeypatch.setitem(registry, name, name)  # type: ignore[arg-type]
         monkeypatch.delitem(sys.modules, name, raising=False)
 
@@ -42,7 +44,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_dataset_of_the_page_reads_its_labels(example: Any, tmp_path: Path) -> None:
-    example(DATASETS, "datasets", "paintings")
+    example(DATASETS, "data/datasets", "paintings")
     _write_pair(tmp_path / "art/a.png", tmp_path / "masks/a.png")
     report = validate(open_dataset("paintings", tmp_path, "all", {}, CLASSES), labelled=True)
     assert report.pixels == {"sky": 8, "road": 8}
@@ -53,7 +55,7 @@ def test_the_folders_of_the_page_are_a_valid_block_and_read_their_labels(tmp_pat
     assert text
     block = Domain.model_validate(yaml.safe_load(text[1]))
     _write_pair(tmp_path / "photos/a.jpg", tmp_path / "masks/a.png", ids=(1, 3))
-    classes = labels.class_set(["road", "building", {"name": "tree", "color": [0, 200, 0]}])
+    classes = class_set(["road", "building", {"name": "tree", "color": [0, 200, 0]}])
     dataset = open_dataset(block.dataset, tmp_path, block.split, block.options, classes)
     assert validate(dataset, labelled=True, absent=["building"]).pixels == {
         "road": 8,

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from intrada.command_line import parser
+from intrada.cli import parser
 from intrada.commands import COMMANDS
 from intrada.commands.validate import load
 from intrada.models import build_model
 from intrada.stages import STAGES
-from tests.definition import ROOT, jobs, stages
-from tests.parity_items import ITEMS
+from tests.support.definition import ROOT, jobs, stages
+from tests.support.parity_items import ITEMS
 
 PAGE = (ROOT / "docs/fidelity.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")

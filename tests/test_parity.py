@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from tests import parity
-from tests.parity_items import ITEMS, item_module
-from tests.parity_items.comparing import Comparison
-from tests.parity_items.reference import Reference
+from tests.support.parity_items import ITEMS, item_module
+from tests.support.parity_items.comparing import Comparison
+from tests.support.parity_items.reference import Reference
 
 GOLDEN = Path(__file__).parent / "golden"
 SMALL = ("a_state_dict.json", "c_losses.npz", "f_hist.npz", "g_preprocess.npz", "h_lr.json")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from intrada import fingerprints
 from intrada.__main__ import main
-from tests import tiny_project
+from intrada.core import hashing
+from tests.support import tiny_project
 
 RAW = Path("data/raw")
 # Every job but the ones that draw the raw data.
@@ -38,7 +38,7 @@ def states(folder: Path) -> dict[str, tuple[int, ...]]:
 def made(folder: Path) -> dict[str, str]:
     """The fingerprint of every artifact, by its path."""
     return {
-        path.relative_to(folder).as_posix(): fingerprints.fingerprint(path)
+        path.relative_to(folder).as_posix(): hashing.fingerprint(path)
         for name in MADE
         for path in sorted((folder / name).rglob("*"))
         if path.is_file()

@@ -17,15 +17,17 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from intrada.commands import validate
-from intrada.errors import UserError
-from intrada.params_types import PathText
+from intrada.core.config.types import PathText
+from intrada.core.errors import UserError
 from tests import audit
-from tests.definition import ROOT, TEMPLATE, jobs, stages
-from tests.tiny_project import tree
+from tests.support.definition import ROOT, TEMPLATE, jobs, stages
+from tests.support.tiny_project import tree
 
-CODE = [*sorted((ROOT / "intrada").rglob("*.py")), *sorted((ROOT / "workflow").rglob("*.py"))]
+CODE = sorted((ROOT / "intrada").rglob("*.py"))
 CODE += [
-    path for path in (ROOT / "tests/chaos.py", *sorted((ROOT / "benchmarks").rglob("*.py"))) if path.exists()
+    path
+    for path in (ROOT / "tests/support/chaos.py", *sorted((ROOT / "benchmarks").rglob("*.py")))
+    if path.exists()
 ]
 RULES = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
 PATH = TypeAdapter(PathText)
@@ -104,7 +106,7 @@ def test_the_audit_finds_it(code: str, found: str) -> None:
         "import numpy as np\nnp.load(f)",
         "import jinja2\njinja2.Environment(autoescape=True)",
         "import pickle, re\ntry:\n    re.compile('a')\nexcept pickle.UnpicklingError:\n    model.eval()",
-        "from intrada.weights import load\nload(f)",
+        "from intrada.models.weights import load\nload(f)",
     ],
 )
 def test_the_audit_lets_the_safe_way_pass(code: str) -> None:

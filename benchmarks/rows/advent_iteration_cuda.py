@@ -7,9 +7,9 @@ import torch
 from benchmarks import Row, bf16, iteration
 from benchmarks.rows.advent_iteration_float32 import PRESET
 from benchmarks.streets import workplace, write_cityscapes, write_gta5
-from intrada import params_file
-from intrada.device import prepare
-from intrada.errors import UserError
+from intrada.core.config.load import load
+from intrada.core.distributed.device import prepare
+from intrada.core.errors import UserError
 
 WARM_UP, TIMES = 3, 20
 
@@ -19,7 +19,7 @@ def measure() -> Row:
     if not torch.cuda.is_available():
         fix = "run it on a machine with a GPU and a CUDA build of torch"
         raise UserError("advent_iteration_cuda", "torch sees no CUDA device", "one", fix)
-    params = bf16.in_bf16(params_file.load(PRESET))
+    params = bf16.in_bf16(load(PRESET))
     params = params.model_copy(
         update={"compute": params.compute.model_copy(update={"channels_last": True, "device": "cuda"})}
     )

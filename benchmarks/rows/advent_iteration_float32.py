@@ -8,7 +8,7 @@ import torch
 
 from benchmarks import Row, baseline, iteration
 from benchmarks.streets import resized, workplace, write_cityscapes, write_gta5
-from intrada import params_file
+from intrada.core.config.load import load
 
 PRESET = Path("presets/gta5_to_cityscapes.yaml")
 CPU = torch.device("cpu")
@@ -19,7 +19,7 @@ TOLERANCE = 1e-5
 
 def measure() -> Row:
     """Seconds of the baseline over ours, after an iteration of each on small images."""
-    params = params_file.load(PRESET)
+    params = load(PRESET)
     torch.set_num_threads(params.compute.threads)
     with workplace() as folder:
         write_gta5(folder / "gta5", 1)

@@ -18,9 +18,10 @@ import torch
 
 from benchmarks import Row
 from benchmarks.baseline_training import AdvEnt
-from intrada import estimate, params_file
-from intrada.domains import Step
-from intrada.params import Params
+from intrada.core.config.load import load
+from intrada.core.config.schema import Params
+from intrada.data.train_batches import Step
+from intrada.training import cost_estimate
 
 PRESET, SIZE, CPU = Path("presets/gta5_to_cityscapes.yaml"), (512, 256), torch.device("cpu")
 SAVING = {"precision": "bf16", "activation_checkpointing": True}
@@ -37,25 +38,27 @@ def grown_by_ours(**compute: object) -> float:
     params = _params()
     changed = params.compute.model_copy(update=SAVING | compute)
     params = params.model_copy(update={"compute": changed})
-    game = estimate.build_game(params, params.train_inter, CPU)
-    step = Step(estimate.any_batch(1, SIZE, CPU), estimate.any_batch(1, SIZE, CPU), None)
+    game = cost_estimate.build_game(params, params.train_inter, CPU)
+    step = Step(cost_estimate.any_batch(1, SIZE, CPU), cost_estimate.any_batch(1, SIZE, CPU), None)
     return _growth(lambda: game.step(step))
 
 
 def grown_by_the_baseline() -> float:
     """MiB, of this process."""
     params = _params()
-    game = estimate.build_game(params, params.train_inter, CPU)  # stays, so that its memory is not used again
+    game = cost_estimate.build_game(
+        params, params.train_inter, CPU
+    )  # stays, so that its memory is not used again
     judges = {head: judge.state_dict() for head, judge in game.nets.discriminators.items()}
     state = {"segmenter": game.nets.segmenter.state_dict(), **judges}
     other = AdvEnt(params.train_inter, len(params.classes), state)
-    source, target = (estimate.any_batch(1, SIZE, CPU) for _ in range(2))
+    source, target = (cost_estimate.any_batch(1, SIZE, CPU) for _ in range(2))
     images = [game.nets.segmenter.normalise(batch.image) for batch in (source, target)]
     return _growth(lambda: other.iteration(images[0], source.label, images[1]))
 
 
 def _params() -> Params:
-    params = params_file.load(PRESET)
+    params = load(PRESET)
     torch.set_num_threads(params.compute.threads)
     torch.manual_seed(params.seed)
     return params

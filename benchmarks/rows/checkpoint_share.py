@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 
 from benchmarks import Row, timing
-from intrada import estimate, params_file
-from intrada.checkpoints import Checkpoints
-from intrada.domains import Step
+from intrada.core.config.load import load
+from intrada.data.train_batches import Step
+from intrada.training import cost_estimate
+from intrada.training.checkpoints import Checkpoints
 
 PRESET = Path("presets/toycity.yaml")
 ITERATIONS, SAVES = 20, 10
@@ -18,12 +19,12 @@ ITERATIONS, SAVES = 20, 10
 
 def measure() -> Row:
     """Seconds of one checkpoint against those of the iterations between two."""
-    params = params_file.load(PRESET)
+    params = load(PRESET)
     block, size = params.train_inter, params.preprocess.source.size
     torch.set_num_threads(params.compute.threads)
     device = torch.device("cpu")
-    game = estimate.build_game(params, block, device)
-    batches = [estimate.any_batch(block.batch_size, (size[0], size[1]), device) for _ in range(2)]
+    game = cost_estimate.build_game(params, block, device)
+    batches = [cost_estimate.any_batch(block.batch_size, (size[0], size[1]), device) for _ in range(2)]
     step = Step(batches[0], batches[1], None)
     game.step(step)
     iteration = timing.median(lambda: game.step(step), ITERATIONS)

@@ -19,12 +19,13 @@ from benchmarks.streets import (
     write_gta5,
     write_toycity,
 )
-from intrada import labels, params_file
-from intrada.domains import Domains, Step
-from intrada.initial import MARKERS, RANDOM
-from intrada.params import Params
-from intrada.snapshots import Snapshots
-from intrada.training import Game, train
+from intrada.core.config.classes import class_set
+from intrada.core.config.load import load
+from intrada.core.config.schema import Params
+from intrada.data.train_batches import Domains, Step
+from intrada.models.initialise import MARKERS, RANDOM
+from intrada.training.snapshots import Snapshots
+from intrada.training.trainer import Game, train
 
 TOYCITY, PAPER = Path("presets/toycity.yaml"), Path("presets/gta5_to_cityscapes.yaml")
 TOYCITY_ITERATIONS, PAPER_ITERATIONS = 61, 6
@@ -34,7 +35,7 @@ SMALL = (256, 128)  # reading and computing grow alike with the size
 
 def measure() -> Row:
     """Seconds waited and seconds of an iteration, of the training that waits for the larger share."""
-    toycity, paper = params_file.load(TOYCITY), resized(params_file.load(PAPER), SMALL)
+    toycity, paper = load(TOYCITY), resized(load(PAPER), SMALL)
     with workplace() as folder:
         roots = write_toycity(toycity, folder, IMAGES)
         found = {"toy city": _waited(toycity, roots, folder / "toycity", TOYCITY_ITERATIONS)}
@@ -70,7 +71,7 @@ def _waited(params: Params, roots: dict[str, Path], folder: Path, iterations: in
     # one row of losses and one checkpoint, at the end
     once = dict.fromkeys(("iterations", "log_every", "checkpoint_every", "snapshot_every"), iterations)
     block = params.train_inter.model_copy(update=once)
-    classes = labels.class_set(params.classes)
+    classes = class_set(params.classes)
     game = Watched(params, block, classes, MARKERS / RANDOM, 0)
     kept = Snapshots(folder / "snapshots", iterations, {})
     domains = Domains(labelled, target)

@@ -8,8 +8,9 @@ from torch import Tensor, nn, randn
 from benchmarks import Row, baseline, timing
 from benchmarks.inferring import CPU, SIZE, Setting, setting
 from benchmarks.streets import CITYSCAPES_SIZE, context
-from intrada import evaluation, labels
-from intrada.inference import Predictor
+from intrada.core.config.classes import CITYSCAPES_IDS
+from intrada.evaluation import evaluator
+from intrada.inference.predictor import Predictor
 from intrada.models.base import Segmenter
 
 IMAGES, TIMES = 4, 3
@@ -25,7 +26,7 @@ def measure() -> Row:
 
 def _seconds(given: Setting) -> tuple[float, float]:
     count = len(given.classes)
-    ids = {raw: entry.name for raw, entry in labels.CITYSCAPES_IDS.items()}
+    ids = {raw: entry.name for raw, entry in CITYSCAPES_IDS.items()}
     table = given.classes.table(ids).astype(np.int64)
     logits = randn(1, count, SIZE[1] // 8 + 1, SIZE[0] // 8 + 1)
     predictor, network = Predictor([Instant(logits)]), Pair(logits)
@@ -33,7 +34,7 @@ def _seconds(given: Setting) -> tuple[float, float]:
 
     def ours() -> None:
         size = given.params.evaluate.batch_size
-        (results,) = evaluation.measure([predictor], given.index, size, CPU, context(given.folder), False)
+        (results,) = evaluator.measure([predictor], given.index, size, CPU, context(given.folder), False)
         counts["ours"] = results.confusions.sum(0)
 
     def theirs() -> None:

@@ -10,8 +10,11 @@ import pandas as pd
 
 from benchmarks import Row
 from benchmarks.streets import workplace
-from intrada import files, params_file, randomness, ranking, tables
-from intrada.params import Params
+from intrada.core import files, seeding
+from intrada.core.config.load import load
+from intrada.core.config.schema import Params
+from intrada.data import tables
+from intrada.methods import ranking
 
 PRESET = Path("presets/gta5_to_cityscapes.yaml")
 INDEX, SCORES = Path("index.csv"), Path("scores.csv")
@@ -20,7 +23,7 @@ IMAGES, TRACED = 1_000_000, 100_000  # tracing every allocation makes a run seve
 
 def measure() -> Row:
     """The most memory that Python held, in MiB, against that of the two tables."""
-    params = params_file.load(PRESET)
+    params = load(PRESET)
     with workplace():
         _write(IMAGES, list(map(str, params.classes)))
         tracemalloc.start()
@@ -37,7 +40,7 @@ def _write(images: int, classes: list[str]) -> None:
 
 def _work(params: Params) -> list[pd.DataFrame]:
     kept = [tables.read(INDEX, tables.INDEX), tables.read(SCORES, tables.SCORES)]
-    order = randomness.permutation(params.seed, len(kept[0]), "target", "order", 0)
+    order = seeding.permutation(params.seed, len(kept[0]), "target", "order", 0)
     for place in order[:1000]:  # what Endless asks of the index for each sample
         assert kept[0].iloc[int(place)].image
     ranking.rank(kept[1], params.rank.rule, params.rank.easy_fraction, params.rank.rare_classes)

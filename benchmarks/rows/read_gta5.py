@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks import Row
 from benchmarks.reading import compare
 from benchmarks.streets import workplace, write_gta5
-from intrada import params_file
+from intrada.core.config.load import load
 
 PRESET = Path("presets/gta5_to_cityscapes.yaml")
 IMAGES = 3
@@ -15,7 +15,7 @@ IMAGES = 3
 
 def measure() -> Row:
     """See reading.py."""
-    params = params_file.load(PRESET)
+    params = load(PRESET)
     with workplace() as folder:
         raw = write_gta5(folder / "raw", IMAGES)
         what = "reading a GTA5 image"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks import Row, bf16, scoring
 from benchmarks.inferring import setting
 from benchmarks.scoring import IMAGES
-from intrada.device import prepare
+from intrada.core.distributed.device import prepare
 
 
 def measure() -> Row:

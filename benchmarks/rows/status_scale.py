@@ -11,11 +11,11 @@ from pathlib import Path
 import yaml
 
 from benchmarks import Row, timing
-from intrada.errors import UserError
+from intrada.core.errors import UserError
 
 IMAGES = 25_000
 ALLOWED = 10.0  # seconds
-DVC = (sys.executable, "-m", "workflow.dvc_command")
+DVC = (sys.executable, "-m", "intrada.pipeline.dvc_command")
 COMMIT = (*DVC, "commit", "--force", "preprocess@source")
 STATUS = (*DVC, "status", "dvc.yaml")
 DRY_RUN = (sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--quiet")

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import Row, timing
-from intrada.errors import UserError
+from intrada.core.errors import UserError
 
 BASELINE = "e34072b"  # tagged baseline-pipeline
 PIPELINE = (sys.executable, "-m", "snakemake", "--cores", "all", "--resources", "gpu=1", "--quiet")

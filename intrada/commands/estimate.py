@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from intrada import estimate
 from intrada.commands import preset, validate
-from intrada.device import prepare
-from intrada.stage import Word
+from intrada.core.distributed.device import prepare
+from intrada.core.stage import Word
+from intrada.training import cost_estimate
 
 NOT_COUNTED = (
     "An estimate from below: not counted are scratch memory (gradients on their way, workspaces, the "
@@ -21,8 +21,8 @@ def run(
     """Print a row for each training stage; no data is read and nothing is written."""
     chosen = validate.load(preset.find(name) if name else preset.ACTIVE)
     device = prepare(chosen.compute, chosen.compute.threads)
-    costs = estimate.trainings(chosen)
-    throughput = estimate.measured_throughput(chosen, device)
+    costs = cost_estimate.trainings(chosen)
+    throughput = cost_estimate.measured_throughput(chosen, device)
     print(f"{'stage':13} {'method':12} {'images':27} {'GiB':>7} {'TFLOP':>8} {'iterations':>10} {'hours':>9}")
     for cost in costs:
         images = " + ".join(f"{cost.batch_size} of {width}x{height}" for width, height in cost.sizes)

@@ -10,11 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from intrada import labels
 from intrada.commands import validate
-from intrada.deployment import onnx_file, trained, words
-from intrada.device import prepare
-from intrada.stage import Out, Value, Word
+from intrada.core.config.classes import class_set
+from intrada.core.distributed.device import prepare
+from intrada.core.stage import Out, Value, Word
+from intrada.inference.deployment import cli_types, onnx_file
+from intrada.inference.deployment.load import load, metadata
 
 # The first opset that torch's exporter makes by itself, and the last that it and onnxruntime know.
 FIRST, LAST, DEFAULT = 18, 23, 20
@@ -25,11 +26,11 @@ def run(
     out: Annotated[Path, Out("the ONNX file, such as model.onnx")],
     size: Annotated[
         tuple[int, int] | None,
-        Value("of the images; left out: that of preprocess.target", "WxH", words.size),
+        Value("of the images; left out: that of preprocess.target", "WxH", cli_types.size),
     ],
     opset: Annotated[
         int,
-        Value(f"of ONNX; left out: {DEFAULT}", "N", words.count("--opset", FIRST, LAST), DEFAULT),
+        Value(f"of ONNX; left out: {DEFAULT}", "N", cli_types.count("--opset", FIRST, LAST), DEFAULT),
     ],
     params_file: Annotated[
         Path,
@@ -39,12 +40,12 @@ def run(
     """Write OUT and print how far it is from the model on a random and on a street image."""
     onnx_file.require()
     chosen = validate.load(params_file)
-    classes = labels.class_set(chosen.classes)
+    classes = class_set(chosen.classes)
     on_cpu = chosen.compute.model_copy(update={"device": "cpu"})
     device = prepare(on_cpu, on_cpu.inference_threads)
-    predictor = trained.load(Path(model), params_file, chosen, classes, device)
+    predictor = load(Path(model), params_file, chosen, classes, device)
     width, height = chosen.preprocess.target.size
-    about = onnx_file.about(classes, trained.metadata(Path(model)))
+    about = onnx_file.about(classes, metadata(Path(model)))
     found = onnx_file.write(out, predictor.members[0], size or (width, height), opset, about)
     for each in found:
         print(onnx_file.describe(each))

@@ -13,13 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
-from intrada import files, labels, submission
 from intrada.commands import validate
-from intrada.deployment import prediction, sources, trained, video, words
-from intrada.deployment.prediction import Frame, Look, Pictures
-from intrada.deployment.sources import Source
-from intrada.device import prepare
-from intrada.stage import Context, Flag, Out, Value, Word
+from intrada.core import files
+from intrada.core.config.classes import class_set
+from intrada.core.distributed.device import prepare
+from intrada.core.stage import Context, Flag, Out, Value, Word
+from intrada.inference import cityscapes_server
+from intrada.inference.deployment import cli_types, prediction, sources, video
+from intrada.inference.deployment.load import load
+from intrada.inference.deployment.prediction import Frame, Look, Pictures
+from intrada.inference.deployment.sources import Source
 
 
 def run(
@@ -30,17 +33,20 @@ def run(
     out: Annotated[Path, Out("folder of the results")],
     size: Annotated[
         tuple[int, int] | None,
-        Value("what the network sees, best as in its training; left out: the image's own", "WxH", words.size),
+        Value(
+            "what the network sees, best as in its training; left out: the image's own", "WxH", cli_types.size
+        ),
     ],
     batch_size: Annotated[
-        int, Value("images that the network sees at once; left out: 1", "N", words.count("--batch-size"), 1)
+        int,
+        Value("images that the network sees at once; left out: 1", "N", cli_types.count("--batch-size"), 1),
     ],
     every: Annotated[
-        int, Value("of a video, only every N-th frame; left out: all", "N", words.count("--every"), 1)
+        int, Value("of a video, only every N-th frame; left out: all", "N", cli_types.count("--every"), 1)
     ],
     alpha: Annotated[
         float,
-        Value("share of the classes' colours in overlays, 0 to 1; left out: 0.5", "A", words.share, 0.5),
+        Value("share of the classes' colours in overlays, 0 to 1; left out: 0.5", "A", cli_types.share, 0.5),
     ],
     label_ids: Annotated[bool, Flag("write label_ids/ too: PNGs of Cityscapes' label ids")],
     params_file: Annotated[
@@ -50,12 +56,12 @@ def run(
 ) -> None:
     """Write OUT, and say how many images and frames were predicted."""
     chosen = validate.load(params_file)
-    classes = labels.class_set(chosen.classes)
-    ids = submission.table(classes) if label_ids else None
+    classes = class_set(chosen.classes)
+    ids = cityscapes_server.table(classes) if label_ids else None
     found = sources.collect(images, out)
     facts = [(source, video.facts(source.path)) for source in found.videos]  # before the long work
     device = prepare(chosen.compute, chosen.compute.inference_threads)
-    predictor = trained.load(Path(model), params_file, chosen, classes, device)
+    predictor = load(Path(model), params_file, chosen, classes, device)
     look, pictures = Look(predictor, device, size, batch_size), Pictures(out, classes, alpha, ids)
     context = Context("predict", "", Path("runs"))
     with (

@@ -10,11 +10,11 @@ import shutil
 from pathlib import Path
 from typing import Annotated
 
-from intrada import files
 from intrada.commands import validate
-from intrada.errors import UserError
-from intrada.params import Params
-from intrada.stage import Flag, Word
+from intrada.core import files
+from intrada.core.config.schema import Params
+from intrada.core.errors import UserError
+from intrada.core.stage import Flag, Word
 
 PRESETS = Path("presets")
 ACTIVE = Path("params.yaml")
@@ -78,11 +78,12 @@ def _show(known: dict[str, Path]) -> None:
 
 def _show_costs(chosen: Params) -> None:
     """Memory and hours of each training; where this machine cannot say (no GPU, a package missing), why."""
-    from intrada import device, estimate  # here, since torch takes seconds to import and `--list` needs none
+    from intrada.core.distributed import device
+    from intrada.training import cost_estimate
 
     try:
-        costs = estimate.trainings(chosen)
-        throughput = estimate.measured_throughput(
+        costs = cost_estimate.trainings(chosen)
+        throughput = cost_estimate.measured_throughput(
             chosen, device.prepare(chosen.compute, chosen.compute.threads)
         )
     except UserError as error:

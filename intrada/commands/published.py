@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from intrada import running
-from intrada.stage import In, Numbers, Out
+from intrada.core.stage import In, Numbers, Out
+from intrada.pipeline import stage_runner
 
 
 def run(
@@ -28,7 +28,7 @@ def run(
     """Write OUT/metrics.json and what else the evaluate stage writes, and print the metrics."""
     index, images, labels = out / "val/index.csv", out / "val/images", out / "val/labels"
     prepared = {"index": index, "images": images, "label_folder": labels}
-    running.execute("preprocess", params_file, {"domain": "val", "root": root, **prepared})
+    stage_runner.execute("preprocess", params_file, {"domain": "val", "root": root, **prepared})
     written = {
         "metrics": out / "metrics.json",
         "class_iou": out / "classes.csv",
@@ -37,5 +37,5 @@ def run(
         "samples": out / "samples",
     }
     asked = {"name": out.name, "images": index, "model": model, "weights": weights}
-    running.execute("evaluate", params_file, {**asked, **written})
+    stage_runner.execute("evaluate", params_file, {**asked, **written})
     print(written["metrics"].read_text(encoding="utf-8"))

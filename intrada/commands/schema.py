@@ -7,9 +7,9 @@ from typing import Annotated
 
 import yaml
 
-from intrada import files
-from intrada.params import Params
-from intrada.stage import Out
+from intrada.core import files
+from intrada.core.config.schema import Params
+from intrada.core.stage import Out
 
 
 def run(

@@ -10,13 +10,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
-from intrada import files, labels, params_file
-from intrada.datasets import DATASETS
-from intrada.errors import UserError
+from intrada.core import files
+from intrada.core.config import load as params_file
+from intrada.core.config.classes import class_set
+from intrada.core.config.schema import Params
+from intrada.core.errors import UserError
+from intrada.core.stage import In, Out
+from intrada.data.datasets import DATASETS
 from intrada.methods import METHODS
 from intrada.models import MODELS
-from intrada.params import Params
-from intrada.stage import In, Out
 
 
 def run(
@@ -42,7 +44,7 @@ def load(path: Path) -> Params:
 
 def _names(chosen: Params) -> Iterable[tuple[str, str, Iterable[str]]]:
     """(where, the name there, the names allowed) for every name that a registry or the classes define."""
-    classes = labels.class_set(chosen.classes).names
+    classes = class_set(chosen.classes).names
     for domain in ("source", "target", "val"):
         block = getattr(chosen.preprocess, domain)
         yield f"preprocess.{domain}.dataset", block.dataset, DATASETS

@@ -11,10 +11,10 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from intrada import provenance, verification
-from intrada.errors import UserError
-from intrada.stage import Word
-from intrada.verification import Findings, Verdict, shorten
+from intrada.core.errors import UserError
+from intrada.core.stage import Word
+from intrada.pipeline import provenance, verification
+from intrada.pipeline.verification import Findings, Verdict, shorten
 
 DEFAULT = "results"
 # A stamp that is the same for every params file that was ever valid: it has no origin to record.

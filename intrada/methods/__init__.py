@@ -11,7 +11,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-from intrada.errors import UserError
+from intrada.core.errors import UserError
 
 METHODS: dict[str, str] = {
     "source_only": "intrada.methods.source_only",

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from intrada.batches import Batch
-from intrada.entropy import information_map
+from intrada.core.config.schema import LossWeights
+from intrada.data.loader import Batch
 from intrada.methods.base import Group, Nets, play_game
-from intrada.params import LossWeights
+from intrada.methods.entropy import information_map
 
 NEEDS_TARGET = True
 ADVERSARIAL = True

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from intrada.batches import Batch
-from intrada.bn_statistics import Kept
-from intrada.device import autocast
-from intrada.losses import SOURCE, TARGET, called, cross_entropy
+from intrada.core.config.schema import Heads, LossWeights
+from intrada.core.distributed.device import autocast
+from intrada.data.loader import Batch
+from intrada.methods.losses import SOURCE, TARGET, called, cross_entropy
 from intrada.models.base import Segmenter, upsample
-from intrada.params import Heads, LossWeights
+from intrada.models.frozen_bn_stats import Kept
 
 
 class Loss(NamedTuple):

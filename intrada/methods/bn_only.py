@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import torch
 
-from intrada.batches import Batch
+from intrada.core.config.schema import LossWeights
+from intrada.data.loader import Batch
 from intrada.methods.base import Group, Nets, supervised
-from intrada.params import LossWeights
 
 NEEDS_TARGET = True
 ADVERSARIAL = False

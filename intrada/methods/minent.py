@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from intrada.batches import Batch
-from intrada.entropy import information_map
-from intrada.losses import minent
+from intrada.core.config.schema import LossWeights
+from intrada.data.loader import Batch
 from intrada.methods.base import Group, Loss, Nets, supervised
-from intrada.params import LossWeights
+from intrada.methods.entropy import information_map
+from intrada.methods.losses import minent
 
 NEEDS_TARGET = True
 ADVERSARIAL = False

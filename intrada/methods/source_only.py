@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from intrada.batches import Batch
+from intrada.core.config.schema import LossWeights
+from intrada.data.loader import Batch
 from intrada.methods.base import Group, Nets, supervised
-from intrada.params import LossWeights
 
 NEEDS_TARGET = False
 ADVERSARIAL = False

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
-from intrada.errors import UserError
+from intrada.core.errors import UserError
 
 if TYPE_CHECKING:  # the registry itself must stay importable without torch
     from intrada.models.base import Segmenter

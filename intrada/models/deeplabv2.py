@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet
 
-from intrada.errors import UserError
+from intrada.core.errors import UserError
 from intrada.models.base import Segmenter, SummedConvolutions
 
 BACKBONES = {"resnet18": resnet.resnet18, "resnet50": resnet.resnet50, "resnet101": resnet.resnet101}

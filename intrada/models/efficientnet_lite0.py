@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from intrada.errors import UserError
+from intrada.core.errors import UserError
 from intrada.models.base import Segmenter, SummedConvolutions
 
 OUTPUT_STRIDE = 8

@@ -6,11 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-from intrada import files, labels
-from intrada.datasets import open_dataset
-from intrada.datasets.validation import Report, validate
-from intrada.params import Domain, Params
-from intrada.stage import Context, In, Out
+from intrada.core import files
+from intrada.core.config.classes import class_set
+from intrada.core.config.schema import Domain, Params
+from intrada.core.stage import Context, In, Out
+from intrada.data.datasets import open_dataset
+from intrada.data.datasets.validation import Report, validate
 
 READS = ("classes", "preprocess")
 
@@ -25,7 +26,7 @@ def run(
     context: Context,
 ) -> None:
     """Source labels are read whole, evaluation labels where there are any, target labels never."""
-    classes = labels.class_set(params.classes)
+    classes = class_set(params.classes)
     found: dict[str, Any] = {}
     for name, root in {"source": source, "target": target, "val": val}.items():
         block: Domain = getattr(params.preprocess, name)

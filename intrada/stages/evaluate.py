@@ -11,14 +11,18 @@ from typing import Annotated
 import pandas as pd
 import torch
 
-from intrada import evaluation, files, labels, submission, tables
-from intrada.device import prepare
-from intrada.every_device import on_every_device
-from intrada.inference import Predictor, load_for_inference
-from intrada.metrics import Confusion, iou
-from intrada.params import Params
-from intrada.processes import Part
-from intrada.stage import Choice, Context, In, Numbers, Out
+from intrada.core import files
+from intrada.core.config.classes import ClassSet, class_set
+from intrada.core.config.schema import Params
+from intrada.core.distributed.device import prepare
+from intrada.core.distributed.launcher import Part
+from intrada.core.distributed.map_devices import on_every_device
+from intrada.core.stage import Choice, Context, In, Numbers, Out
+from intrada.data import tables
+from intrada.evaluation import evaluator
+from intrada.evaluation.metrics import Confusion, iou
+from intrada.inference import cityscapes_server
+from intrada.inference.predictor import Predictor, load_for_inference
 
 READS = ("compute", "classes", "model", "evaluate")
 
@@ -57,28 +61,28 @@ def run(
     inter model's to all); given an index.csv, this model's own entropies decide. An ensemble averages
     what `evaluate.combine` says.
     """
-    classes = labels.class_set(params.classes)
+    classes = class_set(params.classes)
     index = tables.read_images(images)
     ensemble = (params, model, weights)
     ranked = "part" in index  # easy and hard are another model's
     parts = on_every_device(params.compute, context, _measured, *ensemble, index, ranked)
     results = reduce(operator.add, parts)
     if results.entropy is not None:
-        index = evaluation.with_difficulty(index, results.entropy)
-    files.write_json(metrics, evaluation.summary(results.confusions, index["part"], classes))
+        index = evaluator.with_difficulty(index, results.entropy)
+    files.write_json(metrics, evaluator.summary(results.confusions, index["part"], classes))
     write_tables(results.confusions.sum(0), classes, class_iou, confusion)
     tables.write(table, index, tables.IMAGES)
-    chosen = evaluation.to_look_at(index, params.evaluate.samples, params.evaluate.gallery)
+    chosen = evaluator.to_look_at(index, params.evaluate.samples, params.evaluate.gallery)
     device = prepare(params.compute, params.compute.inference_threads)
     with files.atomic_folder(samples) as folder:
-        evaluation.write_samples(_loaded(*ensemble, device), chosen, folder, classes.palette(), device)
+        evaluator.write_samples(_loaded(*ensemble, device), chosen, folder, classes.palette(), device)
     if label_ids:
         with files.atomic_folder(label_ids) as folder:
             on_every_device(params.compute, context, _write_label_ids, *ensemble, index, folder, size)
 
 
 def _loaded(params: Params, model: list[Path], weights: Sequence[float], device: torch.device) -> Predictor:
-    classes = labels.class_set(params.classes)
+    classes = class_set(params.classes)
     return load_for_inference(params, classes, model, device, weights, params.evaluate.combine)
 
 
@@ -91,10 +95,10 @@ def _measured(
     index: pd.DataFrame,
     ranked: bool,
     context: Context,
-) -> evaluation.Results:
+) -> evaluator.Results:
     """What one process finds on its images."""
     predictor, size = _loaded(params, model, weights, device), params.evaluate.batch_size
-    (results,) = evaluation.measure([predictor], index, size, device, context, not ranked, part)
+    (results,) = evaluator.measure([predictor], index, size, device, context, not ranked, part)
     return results
 
 
@@ -110,12 +114,12 @@ def _write_label_ids(
     context: Context,
 ) -> None:
     """The label ids of one process's images."""
-    classes = labels.class_set(params.classes)
+    classes = class_set(params.classes)
     predictor = _loaded(params, model, weights, device)
-    submission.write(predictor, index, folder, classes, size, device, context, part)
+    cityscapes_server.write(predictor, index, folder, classes, size, device, context, part)
 
 
-def write_tables(total: Confusion, classes: labels.ClassSet, class_iou: Path, confusion: Path) -> None:
+def write_tables(total: Confusion, classes: ClassSet, class_iou: Path, confusion: Path) -> None:
     """IoU and true pixels per class (an absent class has no IoU), and the matrix with its names."""
     percent = 100 * iou(total)
     frame = pd.DataFrame({"class": classes.names, "iou": percent, "pixels": total.sum(1)})

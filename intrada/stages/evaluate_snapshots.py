@@ -10,13 +10,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from intrada import evaluation, files, labels, selection, tables, weights
-from intrada.every_device import on_every_device
-from intrada.inference import load_for_inference
-from intrada.metrics import Confusion, miou
-from intrada.params import Params
-from intrada.processes import Part, in_turn
-from intrada.stage import Choice, Context, In, Out
+from intrada.core import files
+from intrada.core.config.classes import class_set
+from intrada.core.config.schema import Params
+from intrada.core.distributed.launcher import Part, in_turn
+from intrada.core.distributed.map_devices import on_every_device
+from intrada.core.stage import Choice, Context, In, Out
+from intrada.data import tables
+from intrada.evaluation import evaluator, validators
+from intrada.evaluation.metrics import Confusion, miou
+from intrada.inference.predictor import load_for_inference
+from intrada.models import weights
 
 READS = ("compute", "classes", "model", "evaluate_snapshots")
 TOGETHER = 8  # models on the device at a time; each image is read once for so many
@@ -25,7 +29,7 @@ TOGETHER = 8  # models on the device at a time; each image is read once for so m
 class Judged(NamedTuple):
     """One model on the images of one process: the sample's, batch by batch, and the confusion (C, C)."""
 
-    sure: list[list[evaluation.Surveyed]]
+    sure: list[list[evaluator.Surveyed]]
     right: Confusion
 
 
@@ -41,20 +45,20 @@ def run(
     oracle: Annotated[Path, Out("the model that the evaluation labels choose; without labels, the last")],
     context: Context,
 ) -> None:
-    """See selection.py for the rules. `select` in the params says which of the models goes on."""
+    """See validators.py for the rules. `select` in the params says which of the models goes on."""
     paths = [*sorted(snapshots.glob("*.safetensors")), model]
     index, evaluated = tables.read(target, tables.INDEX), tables.read_images(images)
-    sample = index.iloc[selection.even_sample(len(index), params.evaluate_snapshots.images)]
+    sample = index.iloc[validators.even_sample(len(index), params.evaluate_snapshots.images)]
     parts = on_every_device(params.compute, context, _judged, params, paths, sample, evaluated)
     rows: list[tuple[int, float, float]] = []
     for path, judged in zip(paths, zip(*parts, strict=True), strict=True):
         iteration = int(weights.read_metadata(path)["iteration"])
-        information = evaluation.information(in_turn([each.sure for each in judged]))
+        information = evaluator.information(in_turn([each.sure for each in judged]))
         rows.append((iteration, information, 100 * miou(sum(each.right for each in judged))))
     found = pd.DataFrame(rows, columns=["iteration", "information", "mIoU"])
-    chosen = selection.choose(found)
+    chosen = validators.choose(found)
     tables.write(table, chosen, tables.SNAPSHOTS)
-    for rule, out in ((selection.LABEL_FREE, label_free), (selection.ORACLE, oracle)):
+    for rule, out in ((validators.LABEL_FREE, label_free), (validators.ORACLE, oracle)):
         places = np.flatnonzero(chosen[rule])
         with files.atomic_file(out) as temporary:
             shutil.copyfile(paths[int(places[0]) if len(places) else -1], temporary)
@@ -69,11 +73,11 @@ def _judged(
     evaluated: pd.DataFrame,
     context: Context,
 ) -> list[Judged]:
-    classes, size = labels.class_set(params.classes), params.evaluate_snapshots.batch_size
+    classes, size = class_set(params.classes), params.evaluate_snapshots.batch_size
     found: list[Judged] = []
     for some in (paths[i : i + TOGETHER] for i in range(0, len(paths), TOGETHER)):
         predictors = [load_for_inference(params, classes, [path], device) for path in some]
-        sure = evaluation.surveyed(predictors, sample, size, device, context, part)
-        right = evaluation.measure(predictors, evaluated, size, device, context, False, part)
+        sure = evaluator.surveyed(predictors, sample, size, device, context, part)
+        right = evaluator.measure(predictors, evaluated, size, device, context, False, part)
         found += map(Judged, sure, [results.confusions.sum(0) for results in right])
     return found

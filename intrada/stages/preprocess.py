@@ -12,12 +12,14 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 
-from intrada import files, labels, locks, tables
-from intrada.datasets import open_dataset
-from intrada.datasets.base import Dataset, Item
-from intrada.params import Domain, Params
-from intrada.resize import resize_image, resize_label
-from intrada.stage import Choice, Context, In, Out
+from intrada.core import files, locks
+from intrada.core.config.classes import class_set
+from intrada.core.config.schema import Domain, Params
+from intrada.core.stage import Choice, Context, In, Out
+from intrada.data import tables
+from intrada.data.datasets import open_dataset
+from intrada.data.datasets.base import Dataset, Item
+from intrada.data.resize import resize_image, resize_label
 
 READS = ("classes", "preprocess.{domain}")
 SOURCE, TARGET, VAL = "source", "target", "val"
@@ -41,7 +43,7 @@ def run(
     fingerprint, in hidden folders beside the outputs, which DVC does not touch: the next run goes on there.
     """
     block: Domain = getattr(params.preprocess, domain)
-    classes = labels.class_set(params.classes)
+    classes = class_set(params.classes)
     dataset = open_dataset(block.dataset, root, block.split, block.options, classes)
     size = (block.size[0], block.size[1])
     items = dataset.items()

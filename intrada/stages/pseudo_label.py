@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from intrada import files, labels, pseudo, tables
-from intrada.errors import UserError
-from intrada.params import Params
-from intrada.stage import Context, In, Out, Round
+from intrada.core import files
+from intrada.core.config.classes import class_set
+from intrada.core.config.schema import Params
+from intrada.core.errors import UserError
+from intrada.core.stage import Context, In, Out, Round
+from intrada.data import tables
+from intrada.methods import pseudo_labels
 
 READS = ("classes", "pseudo_label")
 
@@ -39,7 +42,7 @@ def run(
     index = _in_rank_order(tables.read(target, tables.INDEX), ranked, split)
     is_easy = (ranked["part"] == tables.EASY).to_numpy()
     chosen = index[is_easy].copy()
-    classes, chosen_by = labels.class_set(params.classes), params.pseudo_label
+    classes, chosen_by = class_set(params.classes), params.pseudo_label
     of_class = None
     if (share := chosen_by.class_share) < 1:
         of_class = _class_thresholds(chosen["id"], predictions, confidence, len(classes), share)
@@ -48,7 +51,7 @@ def run(
         for name in context.progress(chosen["id"], len(chosen), "image"):
             prediction = files.read_label(predictions / f"{name}.png")
             sure = files.read_label(confidence / f"{name}.png")
-            kept = pseudo.select(prediction, sure, chosen_by.min_confidence, of_class)
+            kept = pseudo_labels.select(prediction, sure, chosen_by.min_confidence, of_class)
             files.write_label(folder / f"{name}.png", kept, palette)
     chosen["label"] = [(out / f"{name}.png").as_posix() for name in chosen["id"]]
     tables.write(easy, chosen, tables.INDEX)
@@ -64,7 +67,7 @@ def _class_thresholds(
         prediction = files.read_label(predictions / f"{name}.png").astype(np.int64)
         sure = files.read_label(confidence / f"{name}.png")
         counts += np.bincount((prediction * 256 + sure).ravel(), minlength=classes * 256)
-    return pseudo.class_thresholds(counts.reshape(classes, 256), share)
+    return pseudo_labels.class_thresholds(counts.reshape(classes, 256), share)
 
 
 def _in_rank_order(index: pd.DataFrame, ranked: pd.DataFrame, split: Path) -> pd.DataFrame:

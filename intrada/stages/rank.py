@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from intrada import ranking, tables
-from intrada.params import Params
-from intrada.stage import In, Out, Round
+from intrada.core.config.schema import Params
+from intrada.core.stage import In, Out, Round
+from intrada.data import tables
+from intrada.methods import ranking
 
 READS = ("rank", "rounds.{round}")
 

@@ -12,17 +12,19 @@ from typing import Annotated, Any
 import pandas as pd
 import yaml
 
-from intrada import files, fingerprints, labels, tables
-from intrada.errors import UserError
-from intrada.metrics import Confusion
-from intrada.params import Params
-from intrada.reporting import advice, drawing, gallery, results
-from intrada.reporting import diagnosis as diagnoses
-from intrada.reporting import figures as draw
-from intrada.reporting import page as html
-from intrada.reporting import samples as pictures
-from intrada.stage import Context, In, Out
-from intrada.tables import EASY
+from intrada.core import files, hashing
+from intrada.core.config.classes import class_set
+from intrada.core.config.schema import Params
+from intrada.core.errors import UserError
+from intrada.core.stage import Context, In, Out
+from intrada.data import tables
+from intrada.data.tables import EASY
+from intrada.evaluation.metrics import Confusion
+from intrada.evaluation.reporting import advice, drawing, gallery, results
+from intrada.evaluation.reporting import diagnosis as diagnoses
+from intrada.evaluation.reporting import figures as draw
+from intrada.evaluation.reporting import page as html
+from intrada.evaluation.reporting import samples as pictures
 
 READS = (
     "seed", "compute", "classes", "toycity", "preprocess", "model", "train_source", "train_inter", "score",
@@ -55,7 +57,7 @@ def run(
     context: Context,
 ) -> None:
     """Show what the other stages wrote; nothing here, the diagnosis least of all, flows back into them."""
-    classes = labels.class_set(params.classes)
+    classes = class_set(params.classes)
     ranked = tables.read(split, tables.SPLIT)
     folders = {name: evaluate / name for name in ("source", "inter", "intra", *params.rounds)}
     models = [results.read(name, folder, classes) for name, folder in folders.items()]
@@ -109,7 +111,7 @@ def _losses(paths: Mapping[str, Path]) -> dict[str, pd.DataFrame]:
 def _provenance(params: Params, used: tuple[Path, ...]) -> html.Provenance:
     """The same for the same inputs: time, machine and versions stand in the record of the run instead."""
     text = yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    return html.Provenance(text, {path.as_posix(): fingerprints.fingerprint(path) for path in used})
+    return html.Provenance(text, {path.as_posix(): hashing.fingerprint(path) for path in used})
 
 
 def _labelled(truth: Path, ranked: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:

@@ -8,13 +8,15 @@ from typing import Annotated
 import pandas as pd
 import torch
 
-from intrada import files, labels, tables
-from intrada.every_device import on_every_device
-from intrada.inference import load_for_inference
-from intrada.params import Params
-from intrada.processes import Part
-from intrada.scoring import joined, score
-from intrada.stage import Context, In, Out, Round
+from intrada.core import files
+from intrada.core.config.classes import class_set
+from intrada.core.config.schema import Params
+from intrada.core.distributed.launcher import Part
+from intrada.core.distributed.map_devices import on_every_device
+from intrada.core.stage import Context, In, Out, Round
+from intrada.data import tables
+from intrada.inference.predictor import load_for_inference
+from intrada.inference.scoring import joined, score
 
 READS = ("compute", "classes", "model", "score")
 
@@ -47,6 +49,6 @@ def _score(
     context: Context,
 ) -> pd.DataFrame:
     """The table of one process's images."""
-    classes = labels.class_set(params.classes)
+    classes = class_set(params.classes)
     predictor = load_for_inference(params, classes, [model], device)
     return score(predictor, index, params.score.batch_size, folders, classes, device, context, part)

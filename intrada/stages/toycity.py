@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from intrada import files
-from intrada.datasets import toycity
-from intrada.errors import UserError
-from intrada.params import Params
-from intrada.stage import Choice, Context, Out
+from intrada.core import files
+from intrada.core.config.schema import Params
+from intrada.core.errors import UserError
+from intrada.core.stage import Choice, Context, Out
+from intrada.data.datasets import toycity
 
 READS = ("toycity.{domain}",)
 

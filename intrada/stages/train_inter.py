@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from intrada import tables
-from intrada.adaptation import Adaptation, adapt
-from intrada.domains import Domains
-from intrada.params import Params
-from intrada.stage import Context, In, Out
+from intrada.core.config.schema import Params
+from intrada.core.stage import Context, In, Out
+from intrada.data import tables
+from intrada.data.train_batches import Domains
+from intrada.training.run_training import Adaptation, adapt
 
 READS = ("seed", "compute", "classes", "model", "train_inter")
 

@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Annotated
 
-from intrada import files, tables
-from intrada.adaptation import NOBODY, Adaptation, adapt
-from intrada.domains import Domains
-from intrada.params import Params
-from intrada.stage import Context, In, Out, Round
+from intrada.core import files
+from intrada.core.config.schema import Params
+from intrada.core.stage import Context, In, Out, Round
+from intrada.data import tables
+from intrada.data.train_batches import Domains
+from intrada.training.run_training import NOBODY, Adaptation, adapt
 
 READS = ("seed", "compute", "classes", "model", "train_intra")
 

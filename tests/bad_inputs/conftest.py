@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests import tiny_project
-from tests.bad_inputs import tree
+from tests.support import bad_inputs_tree, tiny_project
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +22,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         torch.set_num_threads(1)
         (folder / "weights").mkdir()
         (folder / "weights/random").touch()
-        tree.use()
-        tree.draw()
-        for job, options in tree.JOBS:
+        bad_inputs_tree.use()
+        bad_inputs_tree.draw()
+        for job, options in bad_inputs_tree.JOBS:
             assert tiny_project.run(job, **options) == 0, job
     yield folder
 
@@ -42,6 +41,6 @@ def small(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def stage(capsys: pytest.CaptureFixture[str]) -> tree.Stage:
+def stage(capsys: pytest.CaptureFixture[str]) -> bad_inputs_tree.Stage:
     """Runs stages in the working directory and looks at what they say."""
-    return tree.Stage(capsys)
+    return bad_inputs_tree.Stage(capsys)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from intrada import files, tables
-from tests.bad_inputs.tree import MODEL, OPTIONS, PHOTO, Stage, photo, use
+from intrada.core import files
+from intrada.data import tables
+from tests.support.bad_inputs_tree import MODEL, OPTIONS, PHOTO, Stage, photo, use
 
 AS_ROOT = os.geteuid() == 0
 TARGET = Path("raw/target/photos")

@@ -20,12 +20,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from intrada import files, fingerprints, params_keys, ranking, tables
 from intrada.commands import validate
-from intrada.datasets import open_dataset
-from intrada.errors import UserError
-from intrada.labels import class_set
-from tests.bad_inputs import tree
+from intrada.core import files, hashing
+from intrada.core.config.classes import class_set
+from intrada.core.config.select import digest
+from intrada.core.errors import UserError
+from intrada.data import tables
+from intrada.data.datasets import open_dataset
+from intrada.methods import ranking
+from tests.support import bad_inputs_tree
 
 EXAMPLES = int(os.environ.get("INTRADA_FUZZ_EXAMPLES", "25"))
 fuzz = settings(
@@ -71,7 +74,7 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 @st.composite
 def mutated_trees(draw: st.DrawFn) -> dict[str, Any]:
     """A valid params tree with up to four keys removed, replaced or added."""
-    whole = copy.deepcopy(tree.params())
+    whole = copy.deepcopy(bad_inputs_tree.params())
     for _ in range(draw(st.integers(1, 4))):
         *above, last = draw(st.sampled_from(places(whole)))
         block = whole
@@ -91,7 +94,7 @@ def use_params(path: Path) -> None:
     """What all stages do with a params file before they look at data, and opening its datasets."""
     chosen = validate.load(path)
     classes = class_set(chosen.classes)
-    params_keys.digest(chosen, ["classes", "preprocess.source", "model", "train_inter", "rank", "report"])
+    digest(chosen, ["classes", "preprocess.source", "model", "train_inter", "rank", "report"])
     for name in ("source", "target", "val"):
         block = getattr(chosen.preprocess, name)
         open_dataset(block.dataset, Path(f"raw/{name}"), block.split, block.options, classes).items()
@@ -160,7 +163,7 @@ def test_a_damaged_table_is_read_or_refused(path: str, schema: Any, data: st.Dat
         table = tables.read(Path("mutated.csv"), schema)
         if schema is tables.INDEX:
             for file in tables.files_of(Path("mutated.csv")):
-                fingerprints.fingerprint(file)
+                hashing.fingerprint(file)
         if schema is tables.SCORES:
             tables.write(
                 Path("split.csv"), ranking.rank(table, "published_normalized", 0.5, ["car"]), tables.SPLIT
@@ -200,7 +203,7 @@ def test_a_label_image_of_any_kind_is_read_or_refused(content: bytes, name: str)
         (Path(folder) / "leftImg8bit/train").mkdir(parents=True)
         path = Path(folder) / "label.png"
         path.write_bytes(content)
-        options = tree.OPTIONS if name == "folders" else {}
+        options = bad_inputs_tree.OPTIONS if name == "folders" else {}
         dataset = open_dataset(
             name, Path(folder), "train" if name == "cityscapes" else "all", options, CLASSES
         )

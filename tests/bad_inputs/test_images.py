@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from intrada import files
-from tests.bad_inputs.tree import MASK, PHOTO, Stage, photo
-from tests.test_files_images import raw_png
+from intrada.core import files
+from tests.core.test_files_images import raw_png
+from tests.support.bad_inputs_tree import MASK, PHOTO, Stage, photo
 
 TARGET = Path("raw/target/photos/q.png")
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from tests.bad_inputs.test_images import cut, saved
-from tests.bad_inputs.tree import MASK, MODEL, OPTIONS, Stage, mask, use
-from tests.test_files_images import raw_png
+from tests.core.test_files_images import raw_png
+from tests.support.bad_inputs_tree import MASK, MODEL, OPTIONS, Stage, mask, use
 
 IDS = "a PNG whose pixels are ids"
 

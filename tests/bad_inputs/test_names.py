@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from intrada import tables
-from tests.bad_inputs.tree import MODEL, OPTIONS, PHOTO, Stage, draw, mask, photo, use
-from tests.tiny_project import run
+from intrada.data import tables
+from tests.support.bad_inputs_tree import MODEL, OPTIONS, PHOTO, Stage, draw, mask, photo, use
+from tests.support.tiny_project import run
 
 LEGAL = [
     "two words", " spaces around ", 'double"quote', "single'quote", "a,comma;and|bars", "Straße", "e\u0301",

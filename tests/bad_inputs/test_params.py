@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from intrada import files, tables
 from intrada.__main__ import main
-from tests.bad_inputs.tree import MODEL, OPTIONS, Stage, params, use
-from tests.tiny_project import PARAMS
+from intrada.core import files
+from intrada.data import tables
+from tests.support.bad_inputs_tree import MODEL, OPTIONS, Stage, params, use
+from tests.support.tiny_project import PARAMS
 
 SPLIT, LOSSES = Path("results/rank/split.csv"), Path("results/train_intra/losses.csv")
 RANK = ["rank", "--scores", "results/score/scores.csv", "--out", str(SPLIT)]

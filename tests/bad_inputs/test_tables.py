@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from intrada import tables
-from tests.bad_inputs.tree import MODEL, Stage, use
+from intrada.data import tables
+from tests.support.bad_inputs_tree import MODEL, Stage, use
 
 INDEX, TARGET = Path("data/preprocess/source/index.csv"), Path("data/preprocess/target/index.csv")
 SCORES, SPLIT = Path("results/score/scores.csv"), Path("results/rank/split.csv")

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from intrada import files, training
-from tests.bad_inputs.tree import MODEL, Stage, mask, photo, use
+from intrada.core import files
+from intrada.training import trainer
+from tests.support.bad_inputs_tree import MODEL, Stage, mask, photo, use
 
 LOSSES = Path("results/train_source/losses.csv")
 
@@ -81,9 +82,9 @@ def test_weights_that_are_nan_after_finite_losses_enter_no_checkpoint(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, bad: float, iteration: int
 ) -> None:
     """The loss of an iteration is that of the weights before its step: only the next one would show it."""
-    original = training.Game.step
+    original = trainer.Game.step
 
-    def step(game: training.Game, *batches: Any) -> Any:
+    def step(game: trainer.Game, *batches: Any) -> Any:
         record = original(game, *batches)
         if game.done == iteration:
             with torch.no_grad():
@@ -91,14 +92,14 @@ def test_weights_that_are_nan_after_finite_losses_enter_no_checkpoint(
         return record
 
     use(train_source__iterations=4, train_source__max_iters=4, train_source__checkpoint_every=1)
-    monkeypatch.setattr(training.Game, "step", step)
+    monkeypatch.setattr(trainer.Game, "step", step)
     stage.refuses(
         "train_source", f"iteration {iteration}: 1 tensors of nan or infinite weights, segmenter.stem.0.weight the first",
         "the last checkpoint is kept",
     )  # fmt: skip
     kept = [int(path.stem.removeprefix("checkpoint_")) for path in checkpoints()]
     assert kept == list(range(1, iteration))[-2:] and all(map(finite, checkpoints()))
-    monkeypatch.setattr(training.Game, "step", original)
+    monkeypatch.setattr(trainer.Game, "step", original)
     stage.run("train_source")  # goes on from there, to a sound model
 
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from intrada.models import build_model
-from intrada.weights import save_model
-from tests.bad_inputs.tree import MODEL, Stage, use
+from intrada.models.weights import save_model
+from tests.support.bad_inputs_tree import MODEL, Stage, use
 
 Make = Callable[[Path], object]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.drivers import project as projects
-from tests.drivers.project import LOG, Project
+from tests.support import project as projects
+from tests.support.project import LOG, Project
 
 pytestmark = pytest.mark.drivers
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from intrada.errors import UserError
-from tests.drivers import project as projects
-from tests.drivers.project import DVC, Project
-from workflow import bridge
+from intrada.core.errors import UserError
+from intrada.pipeline import bridge
+from tests.support import project as projects
+from tests.support.project import DVC, Project
 
 pytestmark = pytest.mark.drivers
 

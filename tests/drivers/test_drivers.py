@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from tests.drivers.project import AFTER_LAMBDA, Project
+from tests.support.project import AFTER_LAMBDA, Project
 
 pytestmark = pytest.mark.drivers
 
@@ -94,7 +94,7 @@ def test_a_parameter_of_the_evaluation_runs_evaluations_and_report_two_at_once_o
 
 
 def test_a_change_of_the_ranking_code_goes_as_far_as_its_output_differs(project: Project) -> None:
-    module = project.folder / "intrada/ranking.py"
+    module = project.folder / "intrada/methods/ranking.py"
     before = module.read_text()
     module.write_text(before + "# a comment\n")
     assert project.stages_run_by(project.snakemake) == ["rank"]

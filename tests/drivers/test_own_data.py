@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.drivers import project as projects
-from tests.drivers.project import DVC, SNAKEMAKE, TRAINING, Project
+from tests.support import project as projects
+from tests.support.project import DVC, SNAKEMAKE, TRAINING, Project
 
 pytestmark = pytest.mark.drivers
 

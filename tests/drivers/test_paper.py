@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from intrada.datasets import toycity
+from intrada.data.datasets import toycity
 from intrada.models import build_model
-from tests.drivers import project as projects
-from tests.drivers.project import ROOT, TRAINING, Project
+from tests.support import project as projects
+from tests.support.project import ROOT, TRAINING, Project
 
 pytestmark = pytest.mark.paper
 

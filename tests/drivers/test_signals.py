@@ -8,8 +8,8 @@ import signal
 import pytest
 import yaml
 
-from tests.drivers import project as projects
-from tests.drivers.project import DVC, SNAKEMAKE, Project
+from tests.support import project as projects
+from tests.support.project import DVC, SNAKEMAKE, Project
 
 pytestmark = pytest.mark.drivers
 

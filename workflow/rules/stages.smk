@@ -26,5 +26,5 @@ for stage in STAGES:
         message:
             f"{stage.name}: dvc repro -s (log: logs/{stage.rule}.log)"
         shell:
-            "{sys.executable:q} -m workflow.dvc_command --wait-for-lock repro -s {params.stage:q} > {log:q} 2>&1"
+            "{sys.executable:q} -m intrada.pipeline.dvc_command --wait-for-lock repro -s {params.stage:q} > {log:q} 2>&1"
             " || {{ tail -n 20 {log:q}; exit 1; }}"

@@ -1,0 +1,77 @@
+"""`python -m intrada STAGE --help`: the command line, made from the signatures of the stages."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import get_type_hints
+
+from intrada.commands import COMMANDS
+from intrada.core.stage import Choice, Flag, In, Numbers, Out, Round, Value, Word
+from intrada.pipeline import stage_runner
+from intrada.stages import STAGES
+
+WORDS = STAGES | COMMANDS
+
+
+def run(arguments: list[str]) -> None:
+    """Do what `arguments`, the words after the program's name, ask for; UserError as the command has it."""
+    name = arguments[0] if arguments and arguments[0] in WORDS else None
+    options = vars(parser(name).parse_args(arguments))
+    word = options.pop("word")
+    if word in STAGES:
+        stage_runner.execute(word, options.pop("params"), options)
+    else:
+        _module(word).run(**options)
+
+
+def parser(chosen: str | None) -> argparse.ArgumentParser:
+    """Every word of the command line; the options of the chosen one alone, since they need its imports."""
+    program = argparse.ArgumentParser("intrada", description=import_module("intrada").__doc__)
+    commands = program.add_subparsers(dest="word", required=True, metavar="STAGE")
+    for name, summary in WORDS.items():
+        command = commands.add_parser(name, help=summary)
+        if name == chosen:
+            _add_options(command, name)
+    return program
+
+
+def _add_options(command: argparse.ArgumentParser, name: str) -> None:
+    module = _module(name)
+    command.description = module.__doc__
+    for option, hint in get_type_hints(module.run, include_extras=True).items():
+        for mark in getattr(hint, "__metadata__", ()):
+            flag = f"--{option.replace('_', '-')}"
+            if isinstance(mark, Choice):
+                command.add_argument(flag, required=True, choices=mark.choices or None, help=mark.help)
+            elif isinstance(mark, Word):
+                count = "+" if mark.many else None if mark.needed else "?"
+                command.add_argument(option, nargs=count, default="", metavar=option.upper(), help=mark.help)
+            elif isinstance(mark, Value):
+                command.add_argument(
+                    flag, type=mark.read, default=mark.default, metavar=mark.shown, help=mark.help
+                )
+            elif isinstance(mark, Round):
+                command.add_argument(flag, default="", metavar="NAME", help=mark.help)
+            elif isinstance(mark, Numbers):
+                command.add_argument(flag, nargs="*", type=float, default=[], help=mark.help)
+            elif isinstance(mark, Flag):
+                command.add_argument(flag, action="store_true", help=mark.help)
+            elif isinstance(mark, (In, Out)):
+                way = "reads" if isinstance(mark, In) else "writes"
+                many = "+" if isinstance(mark, In) and mark.many else None
+                needed = isinstance(mark, In) or not mark.optional
+                command.add_argument(
+                    flag, required=needed, type=Path, nargs=many, metavar="PATH", help=f"{way}: {mark.help}"
+                )
+    if name in STAGES:
+        default = Path("params.yaml")
+        command.add_argument(
+            "--params", type=Path, default=default, metavar="PATH", help="reads: the parameters"
+        )
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"intrada.{'stages' if name in STAGES else 'commands'}.{name}")

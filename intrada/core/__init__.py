@@ -1,0 +1,1 @@
+"""Foundation of the package: errors, files, locks, signals, seeding and hashing."""

@@ -1,0 +1,79 @@
+"""Reading params.yaml: every mistake is named, key by key, before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from intrada.core.config import plain_yaml
+from intrada.core.config.schema import Params
+from intrada.core.errors import UserError
+
+_PLAIN = "plain YAML in UTF-8: numbers, text, lists and mappings, each key once"
+
+
+def load(path: Path) -> Params:
+    """Read and validate a whole params file; UserError lists what is wrong, key by key."""
+    return validate(path, _parse(path))
+
+
+def validate(path: Path, tree: object) -> Params:
+    """Turn a parsed params file into typed values; `path` is only named in errors."""
+    if not isinstance(tree, dict):
+        raise UserError(
+            path, f"a {type(tree).__name__}", "a mapping of blocks", "start from a file in presets/"
+        )
+    try:
+        return Params.model_validate(tree)
+    except ValidationError as error:
+        raise _explain(path, error) from None
+    except UserError as error:
+        raise UserError(f"{path}, classes", error.found, error.allowed, error.fix) from None
+
+
+def _parse(path: Path) -> object:
+    try:
+        return plain_yaml.read(path)
+    except FileNotFoundError:
+        fix = "start in the project's folder, or name the file with --params"
+        raise UserError(path, "no such file", "a params file", fix) from None
+    except RecursionError:
+        raise UserError(path, "hundreds of brackets in brackets", _PLAIN, "mend the file") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8
+        raise UserError(path, " ".join(str(error).split()), _PLAIN, "mend the file") from None
+
+
+def _explain(path: Path, error: ValidationError) -> UserError:
+    found = [_line(item["loc"], item["msg"], item["type"], item["input"]) for item in error.errors()]
+    return UserError(
+        path,
+        "; ".join(found[:8]) + (f"; and {len(found) - 8} more" if len(found) > 8 else ""),
+        "exactly the keys of the files in presets/, each in its range (workflow/schemas/params.schema.yaml)",
+        "mend these keys; nothing has been run",
+    )
+
+
+def _line(loc: tuple[int | str, ...], message: str, kind: str, value: object) -> str:
+    where = ".".join(str(part) for part in loc)
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(str(loc[-1]), _names(Params), n=1)
+        return f"{where} is not a key" + (f" (did you mean {near[0]}?)" if near else "")
+    if kind == "missing":
+        return f"{where} is missing"
+    shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:80]}..."
+    return f"{where} = {shown}: {message.removeprefix('Value error, ')}"
+
+
+def _names(block: type[BaseModel]) -> list[str]:
+    """Every key at any depth below `block`, for suggestions."""
+    names: list[str] = []
+    for name, field in block.model_fields.items():
+        names.append(name)
+        for kind in (field.annotation, *get_args(field.annotation)):  # a block, or a block | None
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                names.extend(_names(kind))
+    return names

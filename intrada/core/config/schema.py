@@ -1,0 +1,270 @@
+"""params.yaml as typed values: every key is required, none is unknown, each has its range.
+
+The file is validated whole at the start of every command (params_file.py); a stage is then given only what it
+declares (params_keys.py).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from intrada.core.config.types import (
+    Count,
+    Decay,
+    Fraction,
+    NotNegative,
+    PathText,
+    Positive,
+    Seed,
+    Share,
+    Size,
+    ToyRoot,
+)
+
+
+def _known(entries: list[str | dict[str, Any]]) -> list[str | dict[str, Any]]:
+    from intrada.core.config.classes import class_set
+
+    class_set(entries)
+    return entries
+
+
+Rule = Literal["mean_entropy", "published_normalized", "paper_normalized"]
+
+
+class Block(BaseModel):
+    """A block of params.yaml: strict types, no unknown key, immutable."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Compute(Block):
+    device: Literal["auto", "cpu", "cuda"]  # auto: CUDA where there is one
+    threads: Count  # of one training process on a CPU; other counts round differently
+    inference_threads: Count  # the same of what looks at images with a trained model
+    deterministic: bool  # on CUDA; a CPU always is
+    tf32: bool  # on CUDA: convolutions and matrix products of rounded inputs
+    precision: Literal["auto", "float32", "bf16"]  # of convolutions; auto: bf16 where the device has it
+    channels_last: bool  # memory layout of the networks in training; inference has its own
+    activation_checkpointing: bool  # in training: blocks keep their input and compute the rest again
+    compile: Literal["auto", True, False]  # the network in training, by torch.compile; auto: on CUDA
+    devices: Count  # GPUs, or processes on the CPU, of one stage; each computes its part of every batch
+    sync_batch_norm: bool  # in training, statistics of the whole batch; one device has no others
+
+    @model_validator(mode="after")
+    def _compiles_or_recomputes(self) -> Compute:
+        if self.activation_checkpointing and self.compile:
+            raise ValueError(
+                f"activation_checkpointing goes with compile false alone, compile is {self.compile!r}"
+            )
+        return self
+
+
+class ToySource(Block):
+    root: ToyRoot
+    seed: Seed
+    images: Count
+    size: Size  # width, height
+
+
+class ToyTarget(Block):
+    root: ToyRoot
+    seed: Seed
+    train: Count
+    val: Count
+    size: Size
+
+
+class Toycity(Block):
+    """What to generate; `toycity: {}` where the data are your own."""
+
+    source: ToySource | None = None
+    target: ToyTarget | None = None
+
+
+class Domain(Block):
+    dataset: str
+    root: PathText
+    split: str  # all | list:FILE | range:START:STOP | a split of the dataset's own (train, val)
+    size: Size  # of the network's input: width, height
+    storage: Literal["png_uncompressed", "png", "jpeg"]  # of the resized images; jpeg changes pixels
+    options: dict[str, Any]  # of the dataset: see its module
+    allow_absent: list[str]  # classes that may be missing from these labels
+
+
+class Preprocess(Block):
+    source: Domain
+    target: Domain
+    val: Domain
+
+
+class Model(Block):
+    name: str
+    options: dict[str, Any]
+
+
+class Optimizer(Block):
+    name: Literal["sgd", "adamw"]
+    lr: Positive
+    momentum: Fraction  # sgd only; adamw keeps its betas (0.9, 0.999)
+    weight_decay: NotNegative
+    heads_lr_multiplier: Positive
+    multiplicity: Literal["once", "published"]
+
+
+class Discriminator(Block):
+    lr: Positive
+    width: Count  # channels of its first convolution; 64 in the paper
+
+
+class Heads(Block):
+    """One weight for each classifier head."""
+
+    main: NotNegative
+    aux: NotNegative
+
+
+class LossWeights(Block):
+    seg: Heads  # cross entropy of each head
+    target: Heads  # what the method asks of the target: adversarial loss (lambda_adv) or entropy (lambda_ent)
+
+
+class Augment(Block):
+    flip: bool
+    jitter: Fraction  # brightness and contrast are drawn from 1 +- jitter
+
+
+class Training(Block):
+    method: str
+    init: PathText
+    iterations: Count
+    max_iters: Count  # where the poly schedule reaches 0
+    power: NotNegative
+    batch_size: Count
+    accumulate: Count  # parts that a batch is computed in, one after another; gradients add up
+    optimizer: Optimizer
+    discriminator: Discriminator
+    weights: LossWeights
+    augment: Augment
+    log_every: Count  # iterations averaged into one row of losses.csv
+    checkpoint_every: Count  # iterations
+    checkpoint_minutes: Positive
+    checkpoints_kept: Count
+    snapshot_every: Count  # iterations between the models that are kept to choose from
+    ema: Decay  # of the mean of weights that is saved in place of the last ones; 0: the last ones
+    bn_statistics: Literal["all", "target"]  # images that batch norm's running statistics follow
+
+    @model_validator(mode="after")
+    def _schedule_is_long_enough(self) -> Training:
+        if self.max_iters < self.iterations:
+            raise ValueError(f"max_iters {self.max_iters} is below iterations {self.iterations}")
+        return self
+
+    @model_validator(mode="after")
+    def _batch_is_cut_evenly(self) -> Training:
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"accumulate {self.accumulate} does not divide batch_size {self.batch_size}")
+        return self
+
+
+class Intra(Training):
+    """What step 3 has beside a training's keys."""
+
+    supervision: Literal["pseudo", "source", "both"]  # whose labels the cross entropy looks at
+
+
+class Score(Block):
+    batch_size: Count
+
+
+class Rank(Block):
+    rule: Rule
+    easy_fraction: Fraction  # lambda in IntraDA
+    rare_classes: list[str]  # of the normalised rules; 11 in the paper
+
+
+class PseudoLabel(Block):
+    min_confidence: Fraction  # 0: every pixel keeps its argmax, as in the paper
+    class_share: Share  # of the pixels of each predicted class, its surest are kept; 1: all
+
+
+class Round(Block):
+    """One more round of score, rank, pseudo_label and train_intra."""
+
+    after: str  # the stage whose model it starts from: train_intra, or train_intra_round/<an earlier round>
+    easy_fraction: Fraction  # lambda of this round
+    init: PathText  # initial weights of its training
+
+
+class Evaluate(Block):
+    batch_size: Count
+    samples: Count  # easiest and hardest images whose predictions are written, so many of each
+    gallery: Annotated[int, Field(ge=0, le=100)]  # and so many from easiest to hardest, an even sample
+    combine: Literal["probabilities", "logits"]  # what an ensemble averages
+
+
+class Snapshots(Block):
+    batch_size: Count
+    images: Count  # target images that the criterion without labels looks at, an even sample
+
+
+class Report(Block):
+    title: str
+
+
+RoundName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$")]
+
+
+class Params(Block):
+    """The whole of params.yaml."""
+
+    seed: Seed
+    compute: Compute
+    classes: Annotated[list[str | dict[str, Any]], AfterValidator(_known)]
+    toycity: Toycity
+    preprocess: Preprocess
+    model: Model
+    train_source: Training
+    train_inter: Training
+    score: Score
+    rank: Rank
+    pseudo_label: PseudoLabel
+    train_intra: Intra
+    rounds: dict[RoundName, Round]
+    select: Literal["last", "label_free", "oracle"]  # which snapshot of a run is its model
+    evaluate_snapshots: Snapshots
+    evaluate: Evaluate
+    report: Report
+
+    @model_validator(mode="after")
+    def _statistics_have_images(self) -> Params:
+        for name in ("train_source", "train_inter"):
+            block: Training = getattr(self, name)
+            if block.method == "source_only" and block.bn_statistics == "target":
+                raise ValueError(f"{name}.bn_statistics is target, but source_only sees no target image")
+        return self
+
+    @model_validator(mode="after")
+    def _batches_are_dealt_evenly(self) -> Params:
+        devices = self.compute.devices
+        for name in ("train_source", "train_inter", "train_intra"):
+            block: Training = getattr(self, name)
+            if (size := block.batch_size) % devices:
+                raise ValueError(f"compute.devices {devices} does not divide {name}.batch_size {size}")
+            if size // devices % block.accumulate:
+                part = f"the {size // devices} images of a batch that each of {devices} devices has"
+                raise ValueError(f"{name}.accumulate {block.accumulate} does not divide {part}")
+        return self
+
+    @model_validator(mode="after")
+    def _rounds_follow_each_other(self) -> Params:
+        known = ["train_intra"]
+        for name, block in self.rounds.items():
+            if name in ("source", "inter", "intra"):
+                raise ValueError(f"rounds.{name} is the name of another model, allowed is r2, say")
+            if block.after not in known:
+                raise ValueError(f"rounds.{name}.after is {block.after!r}, allowed is one of {known}")
+            known.append(f"train_intra_round/{name}")
+        return self

@@ -1,0 +1,1 @@
+"""Processes and devices: worker processes, the data-parallel process group, CUDA devices."""

@@ -1,0 +1,231 @@
+"""Files in and out: tables, images, label maps.
+
+Every write is atomic (intrada/core/atomic.py). A read turns every missing or broken file into a UserError
+that names it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from errno import ENAMETOOLONG
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+# written through this module everywhere else
+from intrada.core.atomic import atomic_file as atomic_file
+from intrada.core.atomic import atomic_folder as atomic_folder
+from intrada.core.atomic import resumed_folder as resumed_folder
+from intrada.core.atomic import write_bytes as write_bytes
+from intrada.core.atomic import writing as writing
+from intrada.core.errors import UserError
+
+# Names, never numbers: "00001" must not come back as 1, nor an image called "NA" as missing.
+TEXT_COLUMNS = ("id", "image", "label", "part")
+GREY = [level for level in range(256) for _ in range(3)]  # the palette of a map that is no label
+MAX_ID_BYTES = 200  # of an image's id: a file name may have 255, and the stages add endings
+# How images can be kept (docs/decisions/0006): suffix, and OpenCV's options. Only JPEG changes pixels.
+STORAGE: dict[str, tuple[str, list[int]]] = {
+    "png_uncompressed": (
+        ".png",
+        [cv2.IMWRITE_PNG_COMPRESSION, 0, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE],
+    ),
+    "png": (
+        ".png",
+        [
+            *(cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+            *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG),
+        ],
+    ),
+    "jpeg": (
+        ".jpg",
+        [
+            *(cv2.IMWRITE_JPEG_QUALITY, 95),
+            *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+        ],
+    ),
+}
+_EXIF_ORIENTATION = 0x0112
+_PNG_GREY = 0  # colour type in the PNG header
+_IMAGE = "a PNG or JPEG image, 8 bits a channel, pixels upright"
+_IDS = "a PNG whose pixels are ids 0..255 (palette or grey)"
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long for the disk
+        return True
+
+
+def unreadable(path: Path, why: Exception | str, allowed: str) -> UserError:
+    """The UserError for a file or folder that is missing, closed to this user, empty or broken."""
+    if isinstance(why, PermissionError):
+        found = "this user may not read it"
+    elif not _exists(path):
+        found = (
+            f"a link to {path.readlink()}, where nothing is"
+            if path.is_symlink()
+            else "no such file or folder"
+        )
+    elif isinstance(why, IsADirectoryError):
+        found = "a folder stands where a file is due"
+    elif isinstance(why, OSError) and why.errno == ENAMETOOLONG:
+        found = "a name that is too long"
+    elif path.is_file() and path.stat().st_size == 0:
+        found = "an empty file (0 bytes)"
+    else:
+        found = " ".join(str(why).split()) or type(why).__name__
+    return UserError(path, found, allowed, "mend or replace it; if a stage made it, run that stage again")
+
+
+def read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """The table at `path`; a header without rows gives an empty frame.
+
+    Columns named in TEXT_COLUMNS come back as strings ("" where empty), the rest as ints, floats
+    (to the last digit) or strings. UserError if the file is missing, empty or no CSV, or if one of
+    `columns` is not there.
+    """
+    allowed = "a CSV file with a header line" + (f" that holds {', '.join(columns)}" if columns else "")
+    try:
+        with warnings.catch_warnings():
+            # Pandas only warns where rows are longer than the header, and drops what sticks out.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
+        raise unreadable(path, error, allowed) from error
+    if missing := [name for name in columns if name not in frame.columns]:
+        raise unreadable(path, f"no column {', '.join(missing)}", allowed)
+    for name in frame.columns.difference(list(TEXT_COLUMNS)):
+        frame[name] = _numbers(frame[name])
+    return frame
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """A column of text as ints or floats ("" is nan) if it can be; pandas would round the last digit."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return column.map(lambda text, kind=kind: kind(text or "nan"))
+    return column
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write `frame` without its index, atomically; the same frame gives the same bytes everywhere."""
+    with atomic_file(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write `values` as indented JSON, atomically; ValueError for nan, which JSON cannot hold."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _png_header(path: Path) -> tuple[int, int]:
+    """(bits a channel, colour type) of a PNG, both hidden by Pillow; (8, -1) for other formats."""
+    with path.open("rb") as handle:
+        head = handle.read(26)
+    return (head[24], head[25]) if head.startswith(b"\x89PNG") and len(head) == 26 else (8, -1)
+
+
+@contextmanager
+def open_image(path: Path, allowed: str, sixteen_bits: bool = False) -> Iterator[Image.Image]:
+    """A PNG or JPEG opened by Pillow (header only); what fails in the block is the file's fault.
+
+    UserError if it is no such image, is to be turned (EXIF: some readers turn the pixels and some do
+    not, and a label could fit either), or has 16 bits a channel where 8 are due, or the reverse.
+    """
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as image:
+            if image.format != "PNG" and image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
+                raise unreadable(path, "an EXIF orientation: the image is to be shown turned", allowed)
+            depth, _ = _png_header(path)
+            if (depth == 16) != sixteen_bits:
+                raise unreadable(path, f"{depth} bits a channel ({image.mode})", allowed)
+            yield image
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise unreadable(path, error, allowed) from error
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(width, height) in pixels, from the header alone. UserErrors as from `open_image`."""
+    with open_image(path, _IMAGE) as image:
+        return image.size
+
+
+def read_image(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8, blue green red. Grey becomes three equal channels, transparency is dropped.
+
+    UserErrors as from `open_image` (16 bits are refused: how they scale to 8 depends on the sensor),
+    and where the pixels are broken or cut short.
+    """
+    with open_image(path, _IMAGE) as image:
+        plain = image.format == "PNG" and image.mode == "RGB"
+        # OpenCV has the same pixels in half the time; none where they are broken, of which Pillow says more
+        found = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if plain else None
+        if found is None:
+            return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+        return np.asarray(found)
+
+
+def write_image(path: Path, bgr: np.ndarray, storage: str = "png_uncompressed") -> None:
+    """Write (H, W, 3) uint8, blue green red, atomically and with deterministic bytes.
+
+    storage: one of STORAGE, whose suffix `path` should have.
+    """
+    if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3:
+        raise ValueError(f"an image is (H, W, 3) uint8, not {bgr.shape} {bgr.dtype}")
+    suffix, options = STORAGE[storage]
+    _, data = cv2.imencode(suffix, bgr, options)
+    write_bytes(path, data.data)
+
+
+def read_label(path: Path) -> np.ndarray:
+    """(H, W) uint8: the palette indices or grey values of a PNG with at most 8 bits a pixel."""
+    with open_image(path, _IDS) as image:
+        depth, kind = _png_header(path)
+        if image.mode == "P":
+            return np.array(image)
+        if kind == _PNG_GREY:
+            # Pillow stretches grey of 1, 2 or 4 bits to 0..255; an id is the number in the file.
+            return np.array(image.convert("L")) // np.uint8(255 // (2**depth - 1))
+        found = f"colours ({image.mode})" if image.format == "PNG" else "a JPEG, whose pixels are not exact"
+        fix = "give the id image, or describe its colours with `encoding: rgb` of a `folders` dataset"
+        raise UserError(path, f"{found} where ids are due", _IDS, fix)
+
+
+def write_label(path: Path, label: np.ndarray, palette: Sequence[int]) -> None:
+    """Write (H, W) uint8 as a palette PNG, atomically; `palette` is r g b r g b ..., up to 768 ints."""
+    if label.dtype != np.uint8 or label.ndim != 2:
+        raise ValueError(f"a label map is (H, W) uint8, not {label.shape} {label.dtype}")
+    image = Image.fromarray(label).convert("L")
+    # All 256 colours: from a shorter palette Pillow would choose fewer bits and lose high ids.
+    image.putpalette([*palette, *[0] * (768 - len(palette))])
+    with atomic_file(path) as temporary:
+        image.save(temporary, format="PNG", compress_level=6, optimize=False)
+
+
+def list_files(folder: Path) -> list[Path]:
+    """Every file below `folder`, sorted by relative name, links followed; UserError on a link loop."""
+    found, pending = list[Path](), [(folder, frozenset[Path]())]
+    while pending:
+        current, above = pending.pop()
+        try:
+            real = current.resolve(strict=True)
+            with os.scandir(current) as scan:
+                entries = [(Path(entry), entry.is_dir()) for entry in scan]
+        except (OSError, RuntimeError) as error:
+            raise unreadable(current, error, "a readable folder") from error
+        if real in above:
+            raise unreadable(current, f"a link back to {real}", "a folder tree without loops")
+        pending += [(entry, above | {real}) for entry, is_folder in entries if is_folder]
+        found += [entry for entry, is_folder in entries if not is_folder]
+    return sorted(found, key=Path.as_posix)

@@ -1,0 +1,36 @@
+"""The datasets, by name. A new one is a module with a `build` function and a line in DATASETS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from intrada.core.config.classes import ClassSet
+from intrada.core.errors import UserError
+from intrada.data.datasets.base import Dataset
+
+DATASETS = {
+    "cityscapes": "intrada.data.datasets.cityscapes",
+    "folders": "intrada.data.datasets.folders",
+    "gta5": "intrada.data.datasets.gta5",
+    "synscapes": "intrada.data.datasets.synscapes",
+    "synthia": "intrada.data.datasets.synthia",
+}
+
+
+def open_dataset(name: str, root: Path, split: str, options: Mapping[str, Any], classes: ClassSet) -> Dataset:
+    """The dataset called `name` below the folder `root`; no file is opened yet.
+
+    split: `all`, `list:FILE`, `range:START:STOP`, or what the dataset's module adds. options: what
+    its `build` documents. UserError for an unknown name, a missing root, a bad option.
+    """
+    if name not in DATASETS:
+        fix = "choose one of these; `folders` describes any dataset by its options"
+        raise UserError("dataset", f"the unknown name {name!r}", ", ".join(sorted(DATASETS)), fix)
+    if not root.is_dir():
+        fix = "put the data (or a link to them) there, or mend `root`"
+        raise UserError(root, "no such folder", f"the root folder of a {name} dataset", fix)
+    dataset: Dataset = import_module(DATASETS[name]).build(root, split, options, classes)
+    return dataset

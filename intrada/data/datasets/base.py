@@ -1,0 +1,244 @@
+"""What every dataset is: images, perhaps their labels, found below a root folder and named by ids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from intrada.core import files
+from intrada.core.config.classes import ClassSet
+from intrada.core.errors import UserError
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+STEM = "{stem}"
+SPLITS = "all, list:FILE (one image name a line) or range:START:STOP (of the sorted images)"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image: its id (unique, fit for a file name), its file, its label's file if there is one."""
+
+    id: str
+    image: Path
+    label: Path | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where images and labels lie below `root`.
+
+    images: a glob relative to the root, such as `img/**/*_rgb.png` (`**/`: any folders). What it
+    matched, without the fixed folders before it and the fixed ending after it, is the image's stem:
+    `a/7` for img/a/7_rgb.png. labels: the label's relative path with {stem} in it, None for no
+    labels. id_of: the id for a stem.
+    """
+
+    root: Path
+    images: str
+    labels: str | None
+    id_of: Callable[[str], str] = lambda stem: stem.replace("/", "__")
+
+    def find_images(self) -> dict[str, Path]:
+        """Stem -> image, PNG and JPEG only; UserError if there is none, or a stem stands twice."""
+        folder = self.root / _fixed_folder(self.images)
+        fix = "mend `root`, or the dataset's options if your folders are called otherwise"
+        if not folder.is_dir():
+            raise UserError(folder, "no such folder", f"images at {self.root / self.images}", fix)
+        there, pattern = files.list_files(folder), _regex(self.images)
+        stems: dict[str, Path] = {}
+        for path in there:
+            relative = path.relative_to(self.root).as_posix()
+            if not pattern.fullmatch(relative) or not _is_image(relative):
+                continue
+            stem = _stem(self.images, relative)
+            if stem in stems:
+                found = f"{stems[stem].name} stands beside it, and both would be called {stem}"
+                raise UserError(path, found, "one image for each name", "move one of them away")
+            stems[stem] = path
+        if not stems:
+            example = f"{len(there)} other files, {there[0].name} the first" if there else "nothing"
+            allowed = f"PNG or JPEG images at {self.root / self.images}"
+            raise UserError(folder, f"no image, but {example}", allowed, fix)
+        return stems
+
+    def find_labels(self) -> dict[str, Path]:
+        """Stem -> label file, whether or not there is an image for it; {} where there are no labels."""
+        if self.labels is None:
+            return {}
+        before, after = self.labels.split(STEM)
+        folder = self.root / _fixed_folder(self.labels)
+        found = {}
+        for path in files.list_files(folder) if folder.is_dir() else []:
+            relative = path.relative_to(self.root).as_posix()
+            if relative.startswith(before) and relative.endswith(after) and not _is_hidden(relative):
+                found[relative[len(before) : len(relative) - len(after)]] = path
+        return found
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images and labels in one layout.
+
+    split: one of SPLITS. read_label: label file -> (H, W) uint8 of train indices 0..C-1, and 255
+    where no class is due; UserError if the file is broken or holds ids (or colours) outside the
+    dataset's table.
+    """
+
+    layout: Layout
+    split: str
+    classes: ClassSet
+    read_label: Callable[[Path], np.ndarray]
+
+    def items(self) -> list[Item]:
+        """The images of the split, sorted by id, each with its label where there is one.
+
+        UserError if there is none, if ids collide or cannot be file names, or for a bad split.
+        """
+        images, labels = self.layout.find_images(), self.layout.find_labels()
+        items: dict[str, Item] = {}
+        for stem, image in images.items():
+            item = Item(_checked_id(self.layout.id_of(stem), image), image, labels.get(stem))
+            if item.id in items:
+                found = f"the id {item.id}, as {items[item.id].image} has"
+                raise UserError(image, found, "one id for each image", "rename one of the two files")
+            if item.label == image:
+                found = f"the label pattern {self.layout.labels} names the image itself"
+                raise UserError(image, found, "a label file for each image", "mend the option `labels`")
+            items[item.id] = item
+        return _selected([items[name] for name in sorted(items)], self.layout, self.split)
+
+    def orphans(self) -> list[Path]:
+        """Label files without an image, sorted; none where the split names its images itself."""
+        if self.split != "all":
+            return []
+        images, labels = self.layout.find_images(), self.layout.find_labels()
+        return sorted(path for stem, path in labels.items() if stem not in images)
+
+
+def require_labels(items: Sequence[Item]) -> None:
+    """UserError, with a count and the first names, unless every item has a label."""
+    missing = [item for item in items if item.label is None]
+    if missing:
+        names = ", ".join(item.id for item in missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise UserError(
+            missing[0].image,
+            f"{len(missing)} of {len(items)} images have no label: {names}",
+            "a label for each image of the source and of the validation set; a target needs none",
+            "add the labels, mend the dataset's options, or leave these images out with `split: list:FILE`",
+        )
+
+
+def options_of(dataset: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """`given` over `defaults`; UserError for a key that the dataset does not know."""
+    unknown = [key for key in given if key not in defaults]
+    if unknown:
+        allowed = f"the keys {', '.join(defaults)}" if defaults else "no key: `options: {}`"
+        found = f"the unknown {', '.join(repr(key) for key in unknown)}"
+        raise UserError(f"options of {dataset}", found, allowed, "mend or remove these keys")
+    return {**defaults, **given}
+
+
+def pattern_of(where: str, key: str, value: object, example: str) -> str:
+    """The option `value` as a path pattern below the root; UserError if it is none."""
+    if isinstance(value, str) and value:
+        path = PurePosixPath(value)
+        if not path.is_absolute() and ".." not in path.parts:
+            return path.as_posix()
+    allowed = f"a path below `root`, such as {example} (a link there may lead elsewhere)"
+    raise UserError(where, f"{key}: {value!r}", allowed, "mend this key")
+
+
+def _selected(items: list[Item], layout: Layout, split: str) -> list[Item]:
+    kind, _, rest = split.partition(":")
+    if split == "all":
+        chosen = items
+    elif kind == "list" and rest:
+        chosen = _listed(items, layout, layout.root / rest)
+    elif kind == "range" and (bounds := re.fullmatch(r"(-?\d{1,18})?:(-?\d{1,18})?", rest)):
+        start, stop = (int(bound) if bound else None for bound in bounds.groups())
+        chosen = items[start:stop]
+    else:
+        raise UserError("split", repr(split), SPLITS, "mend `split`")
+    if not chosen:
+        fix = "mend `split`; START and STOP count as in a Python slice"
+        raise UserError("split", f"{split!r} selects none of {len(items)} images", SPLITS, fix)
+    return chosen
+
+
+def _listed(items: list[Item], layout: Layout, path: Path) -> list[Item]:
+    """The items that a text file names by id, file name or relative path, sorted as they were."""
+    allowed = "a text file with one image a line: its id, its name or its path below the image folder"
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, ValueError) as error:
+        raise files.unreadable(path, error, allowed) from error
+    by_name: dict[str, set[str]] = {}
+    for item in items:
+        for name in _names(item, layout):
+            by_name.setdefault(name, set()).add(item.id)
+    chosen: set[str] = set()
+    for number, line in enumerate(lines, 1):
+        if line and not line.startswith("#"):
+            ids = by_name.get(line, set())
+            if len(ids) != 1:
+                found = f"{line!r} is the name of {len(ids)} images"
+                raise UserError(f"{path}, line {number}", found, allowed, "mend or remove the line")
+            chosen |= ids
+    return [item for item in items if item.id in chosen]
+
+
+def _names(item: Item, layout: Layout) -> set[str]:
+    """The ways in which people write an image into a list."""
+    whole = item.image.relative_to(layout.root)
+    below = item.image.relative_to(layout.root / _fixed_folder(layout.images))
+    paths = {path.as_posix() for name in (whole, below) for path in (name, name.with_suffix(""))}
+    return {item.id, item.image.name, item.image.stem, *paths}
+
+
+def _checked_id(name: str, image: Path) -> str:
+    if name and name.isprintable() and len(name.encode()) <= files.MAX_ID_BYTES:
+        return name
+    allowed = f"printable characters, at most {files.MAX_ID_BYTES} bytes with the folders' names"
+    raise UserError(repr(str(image)), f"the id {name!r}", allowed, "rename the file")
+
+
+def _is_image(relative: str) -> bool:
+    return relative.lower().endswith(IMAGE_SUFFIXES) and not _is_hidden(relative)
+
+
+def _is_hidden(relative: str) -> bool:
+    """Whether a name has a leading dot, such as the `._1.png` that macOS leaves on foreign disks."""
+    return any(part.startswith(".") for part in relative.split("/"))
+
+
+def _fixed_folder(pattern: str) -> str:
+    """The folders before the first wildcard: `a/b` for a/b/*/x_*.png and for a/b/{stem}.png."""
+    return re.split(r"[*?\[{]", pattern)[0].rpartition("/")[0]
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    """A glob as a regular expression: `**/` any folders, `*` `?` `[...]` within one name."""
+    meaning = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+
+    def translated(part: str) -> str:
+        if part.startswith("[") and part.endswith("]"):
+            return part.replace("[!", "[^", 1)
+        return meaning.get(part) or re.escape(part)
+
+    try:
+        return re.compile("".join(map(translated, re.split(r"(\*\*/|\*|\?|\[[^\]]+\])", pattern))), re.DOTALL)
+    except re.error as error:
+        fix = "mend the option `images`"
+        raise UserError(f"glob {pattern}", str(error), "`**/`, `*`, `?` and [a-z]", fix) from error
+
+
+def _stem(pattern: str, relative: str) -> str:
+    """What the wildcards of `pattern` stand for in `relative`, without the fixed ends."""
+    folder, ending = _fixed_folder(pattern), re.split(r"[*?\]]", pattern)[-1]
+    stem = relative.removeprefix(f"{folder}/")
+    return stem.removesuffix(ending) if "." in ending else str(PurePosixPath(stem).with_suffix(""))

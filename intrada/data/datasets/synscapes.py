@@ -1,0 +1,23 @@
+"""Synscapes (Wrenninge and Unger, 2018): img/rgb/1.png with img/class/1.png, Cityscapes label ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from intrada.core import files
+from intrada.core.config.classes import CITYSCAPES_IDS, IGNORE, ClassSet
+from intrada.data.datasets.base import Dataset, Layout, options_of
+from intrada.data.datasets.coding import id_coding
+
+
+def build(root: Path, split: str, options: Mapping[str, Any], classes: ClassSet) -> Dataset:
+    """Synscapes below `root`, at its native 1440x720; there are no options."""
+    options_of("synscapes", options, {})
+    names = {raw: entry.name for raw, entry in CITYSCAPES_IDS.items()}
+    fix = "check that these are Synscapes' own files of img/class"
+    # 255 is how an unsigned image holds the Cityscapes id -1 (license plate).
+    coding = id_coding(classes, names, [IGNORE], fix)
+    layout = Layout(root, "img/rgb/*.png", "img/class/{stem}.png")
+    return Dataset(layout, split, classes, lambda path: coding.decode(files.read_label(path), path))

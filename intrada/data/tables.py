@@ -1,0 +1,134 @@
+"""The tables between the stages, each with its schema: a wrong one is refused by row and column.
+
+index   one row an image: id, image, label (empty: none), width, height; paths from the project's root
+scores  one row a target image: image (its id), entropy (mean pixel entropy, 0..1), pixels_<class>...
+split   one row a target image: image, score (under the ranking rule), rank (1 = surest), part
+images  one row an evaluation image: the index's columns, entropy (0..1), part
+snapshots  one row a snapshot of a run: iteration, information (0..1), mIoU (percent), who chooses it
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+
+from intrada.core import files
+from intrada.core.errors import UserError
+
+EASY, HARD = "easy", "hard"
+PIXELS = "pixels_"  # prefix of the columns that count the pixels predicted as a class
+INDEX_COLUMNS = ["id", "image", "label", "width", "height"]
+
+
+def _inside(path: str) -> bool:
+    """A relative path that does not climb out of the project's folder."""
+    parts = PurePosixPath(path)
+    return not parts.is_absolute() and ".." not in parts.parts
+
+
+def _plain(name: str) -> bool:
+    """An id that can be the name of a file in a folder of the stage's own."""
+    return bool(name) and "/" not in name and name.isprintable() and len(name.encode()) <= files.MAX_ID_BYTES
+
+
+_PATH = pa.Check(_inside, element_wise=True, error="a relative path inside the project")
+_PART = pa.Check.isin([EASY, HARD])
+_FILLED = pa.Check.str_length(min_value=1)
+
+_NAME = pa.Check(
+    _plain,
+    element_wise=True,
+    error=f"a name without / or control characters, at most {files.MAX_ID_BYTES} bytes",
+)
+
+INDEX = pa.DataFrameSchema(
+    {
+        "id": pa.Column(str, _NAME, unique=True),
+        "image": pa.Column(str, [_FILLED, _PATH]),
+        "label": pa.Column(str, _PATH),
+        "width": pa.Column(int, pa.Check.ge(1)),
+        "height": pa.Column(int, pa.Check.ge(1)),
+    },
+    strict=True,
+    ordered=True,
+)
+_ENTROPY = pa.Column(float, pa.Check.in_range(0, 1), coerce=True)
+SCORES = pa.DataFrameSchema(
+    {
+        "image": pa.Column(str, _NAME, unique=True),
+        "entropy": _ENTROPY,
+        f"^{PIXELS}.+$": pa.Column(int, pa.Check.ge(0), regex=True),
+    },
+    strict=True,
+)
+SPLIT = pa.DataFrameSchema(
+    {
+        "image": pa.Column(str, _NAME, unique=True),
+        "score": pa.Column(float, pa.Check.ge(0), coerce=True),
+        "rank": pa.Column(int, pa.Check.ge(1), unique=True),
+        "part": pa.Column(str, _PART),
+    },
+    strict=True,
+    ordered=True,
+)
+_CHOICE = pa.Column(int, pa.Check.isin([0, 1]))
+SNAPSHOTS = pa.DataFrameSchema(
+    {
+        "iteration": pa.Column(int, pa.Check.ge(1), unique=True),
+        "information": pa.Column(float, pa.Check.in_range(0, 1), coerce=True),
+        "mIoU": pa.Column(float, pa.Check.in_range(0, 100), coerce=True, nullable=True),
+        "last": _CHOICE,
+        "label_free": _CHOICE,
+        "oracle": _CHOICE,
+    },
+    strict=True,
+    ordered=True,
+)
+IMAGES = INDEX.add_columns({"entropy": _ENTROPY, "part": pa.Column(str, _PART)})
+
+
+def read(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """The table at `path` after its schema's checks; UserError names the first wrong row and column."""
+    required = [name for name, column in schema.columns.items() if not column.regex]
+    frame = files.read_csv(path, required)
+    if frame.empty:  # pandas cannot know the types of columns without a row
+        return frame
+    try:
+        return schema.validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        raise _refused(path, error.failure_cases) from None
+
+
+def read_images(path: Path) -> pd.DataFrame:
+    """Evaluation images: an index.csv, or an images.csv, which also has entropy and part."""
+    return read(path, IMAGES if "part" in files.read_csv(path).columns else INDEX)
+
+
+def write(path: Path, frame: pd.DataFrame, schema: pa.DataFrameSchema) -> None:
+    """Check and write a table, atomically. Floats keep every digit."""
+    files.write_csv(path, frame if frame.empty else schema.validate(frame))
+
+
+def files_of(index: Path) -> list[Path]:
+    """Every image and label that the index names."""
+    frame = read_images(index)
+    return [Path(path) for column in ("image", "label") for path in frame[column] if path]
+
+
+def _refused(path: Path, cases: pd.DataFrame) -> UserError:
+    def where(case: Any) -> str:
+        row = "" if pd.isna(case["index"]) else f"line {int(case['index']) + 2}, "
+        column = "" if pd.isna(case["column"]) else f"column {case['column']}: "
+        return f"{row}{column}{case['failure_case']!r} is not {case['check']}"
+
+    rows = [where(case) for _, case in cases.head(5).iterrows()]
+    more = f"; and {len(cases) - 5} more" if len(cases) > 5 else ""
+    return UserError(
+        path,
+        "; ".join(rows) + more,
+        "a table as the stage that writes it leaves it (docs/artifacts.md)",
+        "do not edit it by hand: run its stage again, or `dvc checkout dvc.yaml` to have the last one back",
+    )

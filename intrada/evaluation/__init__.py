@@ -1,0 +1,1 @@
+"""Evaluation: confusion matrices, IoU, selection of snapshots, and the report."""

@@ -1,0 +1,66 @@
+"""Predictions as the Cityscapes benchmark wants them: PNGs of label ids (0..33) at the images' own size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from intrada.core import files
+from intrada.core.config.classes import CITYSCAPES_IDS, ClassSet
+from intrada.core.distributed.launcher import WHOLE, Part
+from intrada.core.errors import UserError
+from intrada.core.stage import Context
+from intrada.data.loader import inference_batches
+from intrada.inference import postprocess
+from intrada.inference.predictor import Predictor
+
+
+def table(classes: ClassSet) -> np.ndarray:
+    """(C,) uint8: train index -> Cityscapes label id. UserError for a class that Cityscapes lacks."""
+    ids = {entry.name: raw for raw, entry in CITYSCAPES_IDS.items()}
+    if own := [name for name in classes.names if name not in ids]:
+        raise UserError(
+            "label_ids", f"the classes {', '.join(own)}", "classes of Cityscapes alone",
+            "leave out --label-ids: only Cityscapes' server reads such files",
+        )  # fmt: skip
+    return np.array([ids[name] for name in classes.names], np.uint8)
+
+
+@torch.inference_mode()
+def write(
+    predictor: Predictor,
+    index: pd.DataFrame,
+    folder: Path,
+    classes: ClassSet,
+    size: Sequence[float],
+    device: torch.device,
+    context: Context,
+    part: Part = WHOLE,
+) -> None:
+    """Write `folder`/<id>.png for every image, at its label's size, or at `size` (width, height).
+
+    part: of the images, those that this process is given.
+    """
+    ids = table(classes)
+    labels = dict(zip(index["id"], index["label"], strict=True))
+    mine = range(len(index))[part.number :: part.total]
+    for batch in context.progress(inference_batches(index, 1, part), len(mine), "image"):
+        width, height = _size(batch.ids[0], labels[batch.ids[0]], size)
+        bands = predictor.bands(predictor.maps(batch.to(device)), 0, (height, width))
+        prediction = ids[postprocess.classes_of(bands, (height, width), device).cpu().numpy()]
+        files.write_label(folder / f"{batch.ids[0]}.png", prediction, files.GREY)
+
+
+def _size(name: str, label: str, size: Sequence[float]) -> tuple[int, int]:
+    if label:
+        return files.image_size(Path(label))
+    if len(size) != 2 or min(size) < 1:
+        raise UserError(
+            "--size", f"{list(size)}, and {name} has no label to take the size from",
+            "a width and a height in pixels", "add --size 2048 1024, the size of Cityscapes' images",
+        )  # fmt: skip
+    return int(size[0]), int(size[1])

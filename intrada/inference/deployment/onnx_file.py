@@ -1,0 +1,174 @@
+"""A trained model as an ONNX file that needs nothing of this project: pixels in, logits and entropy out.
+
+Only the batch is of any size. Height and width are fixed, since SAME padding (efficientnet_lite0) depends on
+them: torch's exporter takes minutes over a network of it where they are left open.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from intrada.core import files, seeding
+from intrada.core.config.classes import ClassSet
+from intrada.core.errors import UserError
+from intrada.data.datasets.toycity_look import TARGET, Weather
+from intrada.data.datasets.toycity_scene import draw
+from intrada.methods.entropy import TINY, pixel_entropy, self_information
+from intrada.models.base import Segmenter, upsample
+
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+INPUT, OUTPUTS = "image", ("logits", "entropy")
+# What float32 in another order of summation may differ by; a wrong operator differs by far more.
+LOGIT_TOLERANCE = 1e-4  # of the largest logit, at least of 1
+ENTROPY_TOLERANCE = 1e-2
+EQUAL_PIXELS = 0.999  # where two classes tie, the last digit decides
+
+
+class Exported(nn.Module):
+    """image (N, 3, H, W) uint8 BGR -> logits (N, C, H, W) and entropy (N, H, W) in 0..1, float32."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        super().__init__()
+        self.segmenter = segmenter
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        inner = self.segmenter.main_logits(self.segmenter.normalise(image))
+        logits = upsample(inner, (image.shape[2], image.shape[3]))
+        # The exporter's optimiser takes self_information's 1e-30 for 0, and 0 * log(0) is nan.
+        probabilities = logits.softmax(1).clamp(min=TINY)
+        return logits, pixel_entropy(self_information(probabilities))
+
+
+class Difference(NamedTuple):
+    """Between torch and onnxruntime on one image. logit, entropy: the largest; equal: share of the pixels."""
+
+    image: str
+    logit: float
+    largest: float
+    entropy: float
+    equal: float
+
+    @property
+    def is_small(self) -> bool:
+        """Within the tolerances; nan is not."""
+        return (
+            self.logit <= LOGIT_TOLERANCE * max(1.0, self.largest)
+            and self.entropy <= ENTROPY_TOLERANCE
+            and self.equal >= EQUAL_PIXELS
+        )
+
+
+def require() -> None:
+    """UserError that names the packages to install, where one that `write` needs is missing."""
+    for name in PACKAGES:
+        try:
+            import_module(name)
+        except ModuleNotFoundError as error:
+            raise UserError(
+                "export",
+                f"the package {error.name} is not installed",
+                "an environment with the extra `export`",
+                f"pip install {' '.join(PACKAGES)}",
+            ) from error
+
+
+def write(
+    path: Path, segmenter: Segmenter, size: tuple[int, int], opset: int, metadata: Mapping[str, str]
+) -> list[Difference]:
+    """Write `path`, atomically, and compare it with `segmenter` (in evaluation mode, on the CPU).
+
+    size: (width, height) of the images; opset: of ONNX; metadata: text by name, stored in the file.
+    UserError, and no file, where the comparison finds more than rounding.
+    """
+    exported = Exported(segmenter).eval()
+    model = _converted(exported, size, opset)
+    for key, text in metadata.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, text
+    with files.atomic_file(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+        found = [_difference(exported, temporary, *each) for each in _images(size).items()]
+        if not all(each.is_small for each in found):
+            raise UserError(
+                path,
+                "; ".join(describe(each) for each in found),
+                f"logits equal to {LOGIT_TOLERANCE:g} of the largest, entropies to {ENTROPY_TOLERANCE:g}, "
+                f"{EQUAL_PIXELS:.1%} equal pixels",
+                "nothing was written; try another --opset, or other versions of torch, onnx and onnxruntime",
+            )
+    return found
+
+
+def describe(found: Difference) -> str:
+    """One line with the figures of a comparison."""
+    return (
+        f"{found.image} image: logits up to {found.largest:.3g} differ by {found.logit:.2g} at most, "
+        f"entropy by {found.entropy:.2g}, {found.equal:.2%} of the pixels have the same class"
+    )
+
+
+def about(classes: ClassSet, source: Mapping[str, str]) -> dict[str, str]:
+    """What the file says of itself: `classes` and `colors` (RGB) as JSON lists, and the model's metadata."""
+    described = {
+        "classes": json.dumps(classes.names),
+        "colors": json.dumps([list(entry.color) for entry in classes.classes]),
+        INPUT: "uint8, N x 3 x height x width, blue green red, 0..255; normalised inside",
+    }
+    return {**source, **described}
+
+
+def _converted(exported: nn.Module, size: tuple[int, int], opset: int) -> Any:
+    example = torch.zeros((2, 3, size[1], size[0]), dtype=torch.uint8)  # of a batch of 1 it would fix 1
+    batch = {INPUT: {0: torch.export.Dim("batch")}}
+    program = torch.onnx.export(
+        exported,
+        (example,),
+        dynamo=True,
+        verbose=False,
+        opset_version=opset,
+        dynamic_shapes=batch,
+        input_names=[INPUT],
+        output_names=list(OUTPUTS),
+    )
+    assert program is not None  # only the old exporter returns none
+    model = program.model_proto
+    if (made := [each.version for each in model.opset_import if not each.domain]) != [opset]:
+        raise UserError(
+            "--opset",
+            f"{opset}, and torch's exporter made {made}",
+            "one that it can make",
+            "leave --opset out",
+        )
+    return model
+
+
+def _images(size: tuple[int, int]) -> dict[str, NDArray[np.uint8]]:
+    """(2, 3, H, W) uint8 by name: noise, and streets of the toy city; the same in every run."""
+    random = seeding.stream(0, "export")
+    noise = random.integers(0, 256, (2, 3, size[1], size[0]), np.uint8)
+    streets = [draw(random, TARGET, Weather(), size)[0].transpose(2, 0, 1) for _ in range(2)]
+    return {"random": noise, "street": np.stack(streets)}
+
+
+@torch.inference_mode()
+def _difference(exported: nn.Module, path: Path, name: str, images: NDArray[np.uint8]) -> Difference:
+    runtime = import_module("onnxruntime")
+    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    logits, entropy = session.run(list(OUTPUTS), {INPUT: images})
+    due, sure = (each.numpy() for each in exported(torch.from_numpy(images)))
+    return Difference(
+        name,
+        float(np.abs(logits - due).max()),
+        float(np.abs(due).max()),
+        float(np.abs(entropy - sure).max()),
+        float((logits.argmax(1) == due.argmax(1)).mean()),
+    )

@@ -1,0 +1,171 @@
+"""Label map, entropy map and overlay of every frame of a stream; no more than two batches are held at a time.
+
+The network sees each frame at its own size or at `size`; its logits are upsampled to the frame's size
+in one step, as the evaluation upsamples them to the size of a label.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from intrada.core import files
+from intrada.core.config.classes import IGNORE, ClassSet
+from intrada.data.loader import Batch, ahead
+from intrada.data.resize import resize_image
+from intrada.data.tables import PIXELS
+from intrada.inference.postprocess import survey
+from intrada.inference.predictor import Predictor
+
+
+class Frame(NamedTuple):
+    """An image, or a frame of a video: the name of its results, and (H, W, 3) uint8 BGR."""
+
+    name: str
+    image: NDArray[np.uint8]
+
+
+class Prediction(NamedTuple):
+    """label (H, W) uint8, class indices; entropy (H, W) float32 in 0..1, and its mean."""
+
+    frame: Frame
+    label: NDArray[np.uint8]
+    entropy: NDArray[np.float32]
+    mean_entropy: float
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the network looks at frames. size: (width, height) of its input, None for the frame's own."""
+
+    predictor: Predictor
+    device: torch.device
+    size: tuple[int, int] | None
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What is written for a prediction, and where.
+
+    alpha: share of the class colours in the overlay; label_ids: (C,) uint8, class index -> the id that
+    is written into one more folder, None for no such folder.
+    """
+
+    folder: Path
+    classes: ClassSet
+    alpha: float
+    label_ids: NDArray[np.uint8] | None
+
+    def write(self, prediction: Prediction) -> NDArray[np.uint8]:
+        """prediction/NAME.png (indices in colours), entropy/ (grey, 255 = 1), overlay/; returns the last."""
+        name, image = prediction.frame
+        palette = self.classes.palette()
+        grey = np.rint(255 * prediction.entropy).astype(np.uint8)
+        mixed = overlay(image, prediction.label, palette, self.alpha)
+        files.write_label(self.folder / "prediction" / f"{name}.png", prediction.label, palette)
+        files.write_label(self.folder / "entropy" / f"{name}.png", grey, files.GREY)
+        files.write_image(self.folder / "overlay" / f"{name}.png", mixed)
+        if self.label_ids is not None:
+            ids = self.label_ids[prediction.label]
+            files.write_label(self.folder / "label_ids" / f"{name}.png", ids, files.GREY)
+        return mixed
+
+
+def overlay(
+    image: NDArray[np.uint8], label: NDArray[np.uint8], palette: list[int], alpha: float
+) -> NDArray[np.uint8]:
+    """`(1 - alpha) * image + alpha * colour of the class`, rounded: (H, W, 3) uint8 BGR.
+
+    image (H, W, 3) uint8 BGR; label (H, W) uint8; palette: red green blue of the indices 0..255.
+    """
+    colors = np.array(palette, np.uint8).reshape(256, 3)[:, ::-1][label]
+    mixed: NDArray[np.uint8] = cv2.addWeighted(image, 1 - alpha, colors, alpha, 0)
+    return mixed
+
+
+class Table:
+    """predictions.csv, row by row: image, entropy (mean, 0..1), pixels_<class>..., as in scores.csv."""
+
+    def __init__(self, writer: Any, classes: ClassSet) -> None:
+        self.rows, self._writer, self._classes = 0, writer, len(classes)
+        writer.writerow(["image", "entropy", *(PIXELS + name for name in classes.names)])
+
+    def add(self, prediction: Prediction) -> None:
+        """One row; floats keep every digit."""
+        counts = np.bincount(prediction.label.ravel(), minlength=self._classes)
+        self._writer.writerow([prediction.frame.name, prediction.mean_entropy, *counts.tolist()])
+        self.rows += 1
+
+
+@contextmanager
+def table(path: Path, classes: ClassSet) -> Iterator[Table]:
+    """A Table at `path`, row by row on the disk, there under its name once the block ends well."""
+    with (
+        files.atomic_file(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as handle,
+    ):
+        yield Table(csv.writer(handle, lineterminator="\n"), classes)
+
+
+def write_all(
+    frames: Iterable[Frame], look: Look, pictures: Pictures, pool: ThreadPoolExecutor
+) -> Iterator[tuple[Prediction, NDArray[np.uint8]]]:
+    """Predict and write every frame, in order; yields each prediction, with its overlay, once it is written.
+
+    A batch is written by the threads of `pool` while the network looks at the next one.
+    """
+    written: Iterator[tuple[Prediction, NDArray[np.uint8]]] = iter(())
+    for batch in predict(frames, look):
+        yield from written  # waits, and raises what went wrong
+        written = zip(batch, pool.map(pictures.write, batch), strict=True)
+    yield from written
+
+
+@torch.inference_mode()
+def predict(frames: Iterable[Frame], look: Look) -> Iterator[list[Prediction]]:
+    """The predictions of all frames, in order, batch by batch; reading runs ahead in a thread."""
+    for batch in _batches(ahead(_seen(frames, look.size)), look.batch_size):
+        images = torch.stack([torch.from_numpy(seen.transpose(2, 0, 1).copy()) for _, seen in batch])
+        unlabelled = torch.full((len(batch), *images.shape[2:]), IGNORE)
+        names = [frame.name for frame, _ in batch]
+        maps = look.predictor.maps(Batch(names, images, unlabelled).to(look.device))
+        yield [_prediction(look, maps, place, frame) for place, (frame, _) in enumerate(batch)]
+
+
+_Seen = tuple[Frame, NDArray[np.uint8]]  # a frame, and the same as the network sees it
+
+
+def _seen(frames: Iterable[Frame], size: tuple[int, int] | None) -> Iterator[_Seen]:
+    for frame in frames:
+        yield frame, frame.image if size is None else resize_image(frame.image, size)
+
+
+def _batches(seen: Iterable[_Seen], batch_size: int) -> Iterator[list[_Seen]]:
+    """Up to `batch_size` neighbours whose inputs share their size."""
+    batch: list[_Seen] = []
+    for item in seen:
+        if batch and (len(batch) == batch_size or item[1].shape != batch[0][1].shape):
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
+        yield batch
+
+
+def _prediction(look: Look, maps: list[Tensor], place: int, frame: Frame) -> Prediction:
+    """Of the frame at `place` in the batch whose `maps` (N, C, h, w) these are, at the frame's own size."""
+    size = frame.image.shape[0], frame.image.shape[1]
+    found = survey(look.predictor.bands(maps, place, size), size, look.device).cpu()
+    return Prediction(frame, found.label.numpy(), found.entropy.numpy(), float(found.entropy.mean()))

@@ -1,0 +1,156 @@
+"""Which images and videos the words of a command line mean, and what to call what is made of each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from intrada.core import files
+from intrada.core.errors import UserError
+from intrada.data.datasets.base import IMAGE_SUFFIXES
+
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv")
+_WILD = "*?["
+_ALLOWED = f"images ({' '.join(IMAGE_SUFFIXES)}), videos ({' '.join(VIDEO_SUFFIXES)}), folders, quoted globs"
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image or a video. name: of its results, without suffix; may hold / where folders are mirrored."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Each file once, in the order of the words; the files of a folder or a glob are sorted."""
+
+    images: list[Source]
+    videos: list[Source]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A file at `relative` below `root`, the folder that a word stands for."""
+
+    root: Path
+    relative: Path
+
+    @property
+    def path(self) -> Path:
+        return self.root / self.relative
+
+
+def collect(words: Sequence[str], out: Path) -> Sources:
+    """The sources that `words` name: files, folders (their images, at any depth) and globs.
+
+    Results are called by the path below the deepest folder that holds all that the words stand for (of a
+    glob: the folders before its first wildcard), so that equal names in several folders stay apart.
+    UserError where a word means nothing, two sources would have one name, or `out` is among the images:
+    the next run would take the results for images.
+    """
+    found: dict[Path, _Found] = {}
+    for word in words:
+        for each in _meant(word, out.resolve()):
+            found.setdefault(each.path, each)
+    top = Path(os.path.commonpath([each.root for each in found.values()]))
+    named = [Source(_name(each.path, top), each.path) for each in found.values()]
+    sources = Sources(
+        [source for source in named if _is_image(source.path)],
+        [source for source in named if _is_video(source.path)],
+    )
+    _refuse_twice(sources)
+    return sources
+
+
+def _meant(word: str, out: Path) -> Iterator[_Found]:
+    """The images and videos of one word; at least one."""
+    path = Path(word)
+    count = 0
+    for root, each in _matches(path):
+        if each.is_dir():
+            if out.is_relative_to(each.resolve()):
+                raise _inside(out, each)
+            inner = [file for file in files.list_files(each) if _is_image(file) and _is_shown(file, each)]
+        else:
+            inner = [each] if _is_image(each) or _is_video(each) else []
+        for file in inner:
+            if file.resolve().is_relative_to(out):
+                raise _inside(out, file)
+            count += 1
+            yield _Found(root.resolve(), file.relative_to(root))
+    if not count:
+        there = _exists(path) or set(word) & set(_WILD)
+        found = "no image or video" if there else "no such file or folder"
+        raise UserError(word, found, _ALLOWED, "mend the path; put a glob in quotes")
+
+
+def _matches(path: Path) -> list[tuple[Path, Path]]:
+    """(the folder that names are relative to, a file or folder) for all that a path or a glob means."""
+    if _exists(path):
+        return [(path if path.is_dir() else path.parent, path)]
+    wild = next((place for place, part in enumerate(path.parts) if set(part) & set(_WILD)), None)
+    if wild is None:
+        return []
+    base = Path(*path.parts[:wild])
+    try:
+        found = sorted(base.glob(str(Path(*path.parts[wild:]))))
+    except (OSError, ValueError) as error:
+        raise files.unreadable(path, error, _ALLOWED) from error
+    return [(base, match) for match in found if _is_shown(match, base)]
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError) as error:  # too long a name, a closed folder
+        raise files.unreadable(path, error, _ALLOWED) from error
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _is_shown(path: Path, folder: Path) -> bool:
+    """Not hidden: macOS leaves ._photo.jpg beside photo.jpg on foreign disks."""
+    return not any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _name(path: Path, top: Path) -> str:
+    name = path.relative_to(top).with_suffix("").as_posix()
+    if not name.isprintable() or len(path.name.encode(errors="replace")) > files.MAX_ID_BYTES:
+        allowed = f"printable names of at most {files.MAX_ID_BYTES} bytes"
+        raise UserError(repr(str(path)), "a name that no result can have", allowed, "rename it")
+    return name
+
+
+def _inside(out: Path, path: Path) -> UserError:
+    return UserError(
+        "--out",
+        f"{out} and {path} lie within each other",
+        "a folder apart from the images: the next run would take the results for images",
+        "name another folder",
+    )
+
+
+def _refuse_twice(sources: Sources) -> None:
+    """No two results with one name: a video's frames are called VIDEO/NUMBER."""
+    videos, images = dict[str, Path](), dict[str, Path]()
+    for source in [*sources.videos, *sources.images]:
+        kin = videos if _is_video(source.path) else images
+        above = [] if kin is videos else [videos.get(str(one)) for one in PurePosixPath(source.name).parents]
+        if other := next(filter(None, [kin.get(source.name), *above]), None):
+            raise UserError(
+                source.path,
+                f"its results would be called {source.name}, as or among those of {other}",
+                "names that differ without their suffixes",
+                "rename one of the two, or predict them into two folders",
+            )
+        kin[source.name] = source.path

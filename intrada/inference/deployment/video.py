@@ -1,0 +1,120 @@
+"""Videos in and out, frame by frame; by OpenCV's FFmpeg alone: GStreamer's would run a name as a program."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from intrada.core import files
+from intrada.core.errors import UserError
+
+CODEC = "mp4v"  # MPEG-4 part 2, the one for .mp4 that every build of OpenCV can write
+_ALLOWED = "a video that OpenCV's FFmpeg can decode (most .mp4, .avi, .mkv, .mov)"
+_FIX = "look whether it plays; ffmpeg -i IN -c:v libx264 OUT.mp4 makes most videos readable"
+
+
+class Facts(NamedTuple):
+    """rate: frames a second; frames: how many, an estimate of the container's header (0: it says nothing)."""
+
+    rate: float
+    frames: int
+
+
+def facts(path: Path) -> Facts:
+    """What the header says; UserError for a file that does not open as a video, or without a frame rate."""
+    with _opened(path) as capture:
+        rate, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        if not 0 < rate < float("inf"):
+            raise UserError(path, f"a frame rate of {rate}", _ALLOWED, _FIX)
+        return Facts(rate, max(0, int(count)))
+
+
+def read(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """(number, (H, W, 3) uint8 BGR) of the frames number 0, every, 2 * every, ...; one is held at a time.
+
+    UserError if there is none. OpenCV tells no broken frame from the end: where fewer come than the
+    header says, a line on stderr says so.
+    """
+    number = 0
+    with _opened(path) as capture:
+        due = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        while capture.grab():
+            if number % every == 0:
+                decoded, frame = capture.retrieve()
+                if not decoded:
+                    break
+                yield number, frame
+            number += 1
+    if not number:
+        raise UserError(path, "no frame that can be decoded", _ALLOWED, _FIX)
+    if number < due:
+        print(
+            f"{path}: ends after {number} frames, its header says {due}: cut short or damaged?",
+            file=sys.stderr,
+        )
+
+
+@contextmanager
+def overlay(path: Path, rate: float) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
+    """Yield what appends a frame, (H, W, 3) uint8 BGR, to a video of `rate` frames a second at `path`.
+
+    Its size is the first frame's, without a last odd column or row (FFmpeg cuts it off). What stands at
+    `path` is replaced when the block ends well and all frames can be found in the file.
+    """
+    with files.atomic_file(path) as temporary:
+        writer = _Writer(path, temporary, rate)
+        try:
+            yield writer.add
+        finally:
+            writer.close()
+        writer.check()
+
+
+class _Writer:
+    def __init__(self, path: Path, temporary: Path, rate: float) -> None:
+        self.path, self.temporary, self.rate = path, temporary, rate
+        self.frames, self.handle = 0, cv2.VideoWriter()
+
+    def add(self, frame: NDArray[np.uint8]) -> None:
+        if not self.frames:
+            code, size = cv2.VideoWriter.fourcc(*CODEC), (frame.shape[1], frame.shape[0])
+            if not self.handle.open(str(self.temporary), cv2.CAP_FFMPEG, code, self.rate, size):
+                raise self.unwritable(f"no {CODEC} video of {size[0]}x{size[1]} pixels can be opened")
+        self.handle.write(frame)
+        self.frames += 1
+
+    def close(self) -> None:
+        self.handle.release()
+
+    def check(self) -> None:
+        """OpenCV says nothing of a full disk, or of frames that it leaves out for their size."""
+        with _opened(self.temporary) as capture:
+            found = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        if found != self.frames:
+            raise self.unwritable(f"{self.frames} frames were given, {found} can be found in it")
+
+    def unwritable(self, found: str) -> UserError:
+        allowed = "frames of one size, two pixels at least, on a disk with room left"
+        return UserError(self.path, found, allowed, "free space, then run the same command again")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A cv2.VideoCapture; UserError if it opens no video. The path is absolute, so it is no URL."""
+    if not path.is_file():
+        raise files.unreadable(path, "no file", _ALLOWED)
+    capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+    try:
+        if not capture.isOpened():
+            found = "an empty file (0 bytes)" if path.stat().st_size == 0 else "no video that opens"
+            raise UserError(path, found, _ALLOWED, _FIX)
+        yield capture
+    finally:
+        capture.release()

@@ -1,0 +1,1 @@
+"""The pipeline: running one stage, provenance, and the bridge between DVC and Snakemake."""

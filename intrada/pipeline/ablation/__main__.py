@@ -1,0 +1,64 @@
+"""`python -m intrada.pipeline.ablation JOB ...`: what the stages of ablation/dvc.yaml run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from intrada.core import signals
+from intrada.pipeline.ablation import code, definition, recipes, settings, steps
+from intrada.pipeline.ablation.places import Places
+
+SHARED = {"data": steps.data, "source": steps.source, "inter": steps.inter}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "benchmark": {"required": True, "help": "one of ablation.yaml"},
+    "seed": {"required": True, "type": int, "help": "of the training"},
+    "recipe": {"required": True, "help": "one of ablation.yaml"},
+    "job": {"required": True, "choices": (*SHARED, "recipe")},
+}
+JOBS = {
+    "code": ("job",), **dict.fromkeys(SHARED, ("benchmark", "seed")),
+    "recipe": ("benchmark", "seed", "recipe"), "summary": ("benchmark",), "collect": (),
+}  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one job; `signals.exit_code` says what is returned."""
+    return signals.exit_code(lambda: _run(_parser().parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("intrada.pipeline.ablation", description=__doc__)
+    words = parser.add_subparsers(dest="word", required=True, metavar="JOB")
+    for name, options in JOBS.items():
+        word = words.add_parser(name)
+        for option in options:
+            word.add_argument(f"--{option}", **OPTIONS[option])
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.word == "code":
+        code.write(options.job)
+        return
+    ablation = definition.load()
+    if options.word in ("summary", "collect"):
+        from intrada.pipeline.ablation import summaries  # here, since its libraries take seconds to import
+
+        if options.word == "summary":
+            summaries.summarise(ablation, options.benchmark)
+        else:
+            summaries.collect(ablation)
+        return
+    benchmark = definition.one_of(ablation.benchmarks, options.benchmark)
+    places = Places(options.benchmark, options.seed)
+    if options.word == "recipe":
+        how = definition.one_of(ablation.recipes, options.recipe).how
+        recipes.recipe(places, options.recipe, how, settings.tree_of(benchmark, options.seed, how))
+    else:
+        SHARED[options.word](places, settings.tree_of(benchmark, options.seed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""ablation/ablation.yaml as typed values: which recipes, on which benchmarks, with which params."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import ValidationError, model_validator
+
+from intrada.core import files
+from intrada.core.config import plain_yaml
+from intrada.core.config.schema import Block
+from intrada.core.errors import UserError
+
+FILE = Path("ablation/ablation.yaml")
+Named = TypeVar("Named")
+Step = Literal["inter", "continue", "intra"]
+
+
+class How(Block):
+    """What is trained for a recipe; ablation.yaml explains the words."""
+
+    start: Literal["source", "inter"]
+    steps: list[Step]
+    changes: dict[str, Any]  # dotted keys of the params
+
+
+class Recipe(Block):
+    """A row of the table."""
+
+    label: str
+    how: How
+    sweep: bool = False  # a point of the lambda curve, at its rank.easy_fraction
+    paper: float | None = None  # mIoU that the paper reports for it, in percent
+
+
+class Benchmark(Block):
+    """A preset and the runs on it."""
+
+    title: str
+    preset: str
+    seeds: list[int]  # of the training
+    data_seeds: dict[str, int]  # params that are the training's seed plus this number
+    changes: dict[str, Any]
+
+
+class Ablation(Block):
+    """The whole file."""
+
+    control: str  # the recipe that the differences are taken to
+    paper: str  # where the paper's numbers are from
+    benchmarks: dict[str, Benchmark]
+    recipes: dict[str, Recipe]
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Ablation:
+        if self.control not in self.recipes:
+            raise ValueError(f"control is {self.control!r}, allowed is one of {list(self.recipes)}")
+        for name, recipe in self.recipes.items():
+            if recipe.sweep and "rank.easy_fraction" not in recipe.how.changes:
+                raise ValueError(f"recipes.{name} is in the sweep and does not say its rank.easy_fraction")
+        return self
+
+
+def load(path: Path = FILE) -> Ablation:
+    """Read and validate the file; UserError names what is wrong, key by key."""
+    try:
+        return Ablation.model_validate(plain_yaml.read(path))
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:8])
+        raise UserError(path, wrong, "benchmarks and recipes as the file explains them", "mend it") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise files.unreadable(path, error, "the ablation's benchmarks and recipes") from error
+
+
+def one_of(named: dict[str, Named], name: str) -> Named:
+    """The benchmark or recipe called `name`; UserError if there is none."""
+    if name not in named:
+        raise UserError(FILE, f"no {name!r}", ", ".join(named), "choose one of these, or add an entry")
+    return named[name]

@@ -1,0 +1,57 @@
+"""The ablation's figures: every run a dot, so that a mean is never seen without its runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from intrada.evaluation.reporting.figures import BLUE, GREY, MODELS, VERMILION
+from intrada.pipeline.ablation.definition import Ablation, Benchmark
+
+
+def dots(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> Figure:
+    """A line a recipe: the mIoU of each seed (a marker), their mean (a stroke); the control's mean is dashed.
+
+    found: a row a recipe and seed, mIoU in percent.
+    """
+    names = list(ablation.recipes)
+    figure = Figure(figsize=(8, 0.32 * len(names) + 1.6), layout="constrained")
+    axis = figure.subplots()
+    table = found.pivot(index="recipe", columns="seed", values="mIoU").loc[names]
+    places = np.arange(len(names))
+    offsets = np.linspace(-0.2, 0.2, len(table.columns)) if len(table.columns) > 1 else [0.0]
+    for number, (seed, offset) in enumerate(zip(table.columns, offsets, strict=True)):
+        color, marker = MODELS[number % len(MODELS)]
+        axis.scatter(
+            table[seed], places + offset, 20, color=color, marker=marker, label=f"seed {seed}", zorder=3
+        )
+    means = table.mean(axis=1)
+    axis.vlines(means, places - 0.35, places + 0.35, color="black", linewidth=1.6, zorder=2)
+    axis.axvline(float(means[ablation.control]), color=GREY, linestyle="--", linewidth=1, zorder=1)
+    axis.set_yticks(places, [ablation.recipes[name].label for name in names])
+    axis.set_title(benchmark.title)
+    axis.set_xlabel("mIoU, percent; stroke: mean; dashed: the control's mean", loc="right")
+    axis.invert_yaxis()
+    figure.legend(loc="outside lower center", ncols=5)
+    return figure
+
+
+def curve(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> Figure:
+    """mIoU over lambda, and the paper's beside it in an axis of its own: other data, another network."""
+    sweep = {name: recipe for name, recipe in ablation.recipes.items() if recipe.sweep}
+    fractions = {name: float(recipe.how.changes["rank.easy_fraction"]) for name, recipe in sweep.items()}
+    points = found[found["recipe"].isin(sweep)].assign(x=lambda rows: rows["recipe"].map(fractions))
+    means = points.groupby("x")["mIoU"].mean()
+    paper = pd.Series(
+        {fractions[name]: each.paper for name, each in sweep.items() if each.paper}
+    ).sort_index()
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    own, theirs = figure.subplots(1, 2, sharex=True)
+    own.scatter(points["x"], points["mIoU"], 18, color=GREY, label="a seed")
+    own.plot(means.index, means, color=BLUE, marker="o", label="mean")
+    own.set(title=benchmark.title, ylabel="mIoU, percent", xlabel="lambda: share of easy images")
+    own.legend()
+    theirs.plot(paper.index, paper, color=VERMILION, marker="D")
+    theirs.set(title="the paper: GTA5 to Cityscapes", xlabel="lambda: share of easy images")
+    return figure

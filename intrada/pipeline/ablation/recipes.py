@@ -1,0 +1,77 @@
+"""A recipe: a chain of trainings from a shared model, and its evaluation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from intrada.core import files
+from intrada.data import tables
+from intrada.pipeline.ablation.definition import How
+from intrada.pipeline.ablation.places import Places
+from intrada.pipeline.ablation.settings import round_name
+from intrada.pipeline.ablation.steps import INDEX, evaluated, initial, scored, trained
+from intrada.pipeline.ablation.workplace import opened, run
+
+
+def recipe(places: Places, name: str, how: How, tree: dict[str, Any]) -> None:
+    """Train what `how` says, evaluate the result, write the recipe's metrics.json and classes.csv.
+
+    metrics.json is that of `evaluate` and `iterations`, of all trainings from the initial weights on.
+    """
+    metrics, classes = places.metrics(name).absolute(), places.classes(name).absolute()
+    images = places.images.absolute()
+    chain = Chain(places, how, tree)
+    with opened(places.step(name), places.data, tree):
+        for step in how.steps:
+            chain.play(step)
+        run("evaluate", name=name, images=images, model=[chain.model], **evaluated(class_iou=classes))
+        values = json.loads(Path("metrics.json").read_text(encoding="utf-8"))
+    files.write_json(metrics, values | {"iterations": chain.iterations})
+
+
+class Chain:
+    """The trainings of a recipe, one by one. model: the network so far; iterations: all that led to it."""
+
+    def __init__(self, places: Places, how: How, tree: dict[str, Any]) -> None:
+        self.tree, self.number, self.rounds = tree, 0, 0
+        self.model = places.model(how.start).absolute()
+        self.scores = places.scores.absolute() if how.start == "inter" else None
+        self.iterations = tree["train_source"]["iterations"]
+        if how.start == "inter":
+            self.iterations += tree["train_inter"]["iterations"]
+
+    def play(self, step: str) -> None:
+        """Train on: `inter` as step 1, `intra` as steps 2 and 3, `continue` step 3 on step 1's domains."""
+        self.number += 1
+        folder = Path(f"{self.number}_{step}")
+        model, before = (folder / "last.safetensors").absolute(), self.model
+        source, target = INDEX["source"], INDEX["target"]
+        if step == "inter":
+            init = initial(self.tree["train_inter"], before)
+            run("train_inter", source=source, target=target, init=init, **trained(model, folder))
+            self.iterations += self.tree["train_inter"]["iterations"]
+        else:
+            name = round_name(self.rounds)
+            again = {"round": name} if name else {}
+            easy, hard = (source, target) if step == "continue" else self._split(folder, again)
+            block = self.tree["train_intra"]
+            domains = {"easy": easy, "hard": hard, "source": source, "before": before}
+            run("train_intra", **domains, init=initial(block, before), **trained(model, folder), **again)
+            # without an easy image nothing is trained
+            self.iterations += 0 if tables.read(easy, tables.INDEX).empty else block["iterations"]
+            self.rounds += 1
+        self.model, self.scores = model, None
+
+    def _split(self, folder: Path, again: dict[str, str]) -> tuple[Path, Path]:
+        """Easy images with the pseudo-labels of the model so far, and hard ones (index.csv each)."""
+        if self.scores is None:
+            self.scores = folder / "score"
+            run("score", target=INDEX["target"], model=self.model, **scored(self.scores), **again)
+        scores = scored(self.scores)
+        split, easy, hard = folder / "split.csv", folder / "easy.csv", folder / "hard.csv"
+        run("rank", scores=scores.pop("out"), out=split, **again)
+        labelled = {"easy": easy, "hard": hard, "out": folder / "labels"}
+        run("pseudo_label", split=split, target=INDEX["target"], **scores, **labelled, **again)
+        return easy, hard

@@ -1,0 +1,75 @@
+"""The params of a run, and of a recipe in it: a preset with changes."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from intrada.core import files
+from intrada.core.config import plain_yaml
+from intrada.core.config.load import validate
+from intrada.core.config.schema import Params
+from intrada.core.errors import UserError
+from intrada.pipeline.ablation.definition import FILE, Benchmark, How, Step
+
+PRESETS = Path("presets")
+
+
+def with_changes(params: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A copy of the params tree with dotted keys changed; UserError for a key that is not there."""
+    changed = copy.deepcopy(params)
+    for key, value in changes.items():
+        *above, last = key.split(".")
+        block: Any = changed
+        for name in above:
+            block = block.get(name) if isinstance(block, dict) else None
+        if not isinstance(block, dict) or last not in block:
+            raise UserError(FILE, f"{key} is no key of the params", "dotted keys of params.yaml", "mend it")
+        block[last] = value
+    return changed
+
+
+def tree_of(benchmark: Benchmark, seed: int, how: How | None = None) -> dict[str, Any]:
+    """The params tree of one run; with `how`, of a recipe: trainings of step 3 after the first are rounds.
+
+    UserError if the preset chooses among snapshots or has rounds of its own: a recipe's model is the last.
+    """
+    path = PRESETS / f"{benchmark.preset}.yaml"
+    try:
+        preset: Any = plain_yaml.read(path)
+    except OSError as error:
+        raise files.unreadable(path, error, "a preset that ablation.yaml names") from error
+    if preset["select"] != "last" or preset["rounds"]:
+        found = "snapshots are chosen, or there are rounds"
+        raise UserError(path, found, "select: last and rounds: {}", "name another preset in the ablation")
+    seeds = {key: seed + offset for key, offset in benchmark.data_seeds.items()}
+    tree = with_changes(preset, {"seed": seed} | seeds | benchmark.changes | (how.changes if how else {}))
+    names = [round_name(number) for number, _ in enumerate(again(how))]
+    before = ["train_intra", *(f"train_intra_round/{name}" for name in names[1:])]
+    fraction = tree["rank"]["easy_fraction"]
+    tree["rounds"] = {
+        name: {"after": after, "easy_fraction": fraction, "init": f"results/{after}/last.safetensors"}
+        for name, after in zip(names[1:], before, strict=False)
+    }
+    return tree
+
+
+def again(how: How | None) -> list[Step]:
+    """The steps that run train_intra; each after the first is a round."""
+    return [step for step in how.steps if step != "inter"] if how else []
+
+
+def round_name(number: int) -> str:
+    """What the params call the training of step 3 after `number` others (0: the first, no round)."""
+    return f"r{number + 1}" if number else ""
+
+
+def params_of(benchmark: Benchmark, seed: int, how: How | None = None) -> Params:
+    """`tree_of` as validated values."""
+    return validate(FILE, tree_of(benchmark, seed, how))
+
+
+def data_seed(benchmark: Benchmark, seed: int) -> str:
+    """The seeds of the generated data, `1201+2201`; empty where the data are given."""
+    return "+".join(str(seed + offset) for offset in benchmark.data_seeds.values())

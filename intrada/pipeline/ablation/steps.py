@@ -1,0 +1,77 @@
+"""The shared jobs of a run, each a process: its data, the source-only model, the model of step 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from intrada.pipeline.ablation.places import Places
+from intrada.pipeline.ablation.workplace import opened, run
+
+INDEX = {name: Path("data", name, "index.csv") for name in ("source", "target", "val")}
+
+
+def data(places: Places, tree: dict[str, Any]) -> None:
+    """Draw the toy city if the params have one, check the raw data, preprocess the three domains."""
+    drawn = {block["root"]: Path("raw", name) for name, block in tree["toycity"].items()}
+    roots = {name: block["root"] for name, block in tree["preprocess"].items()}
+    raw = {name: drawn.get(root, Path(root).absolute()) for name, root in roots.items()}
+    with opened(places.work, places.data, tree):
+        for name in tree["toycity"]:
+            run("toycity", domain=name, out=Path("raw", name), table=Path("raw", f"{name}.csv"))
+        run("check", **raw, stamp=Path("stamp.json"), out=Path(places.found.name))
+        for name, index in INDEX.items():
+            images, labels = index.with_name("images"), index.with_name("labels")
+            run("preprocess", domain=name, root=raw[name], index=index, images=images, label_folder=labels)
+
+
+def source(places: Places, tree: dict[str, Any]) -> None:
+    """Train on the source labels alone."""
+    model, init = places.model("source").absolute(), initial(tree["train_source"], None)
+    with opened(places.step("source"), places.data, tree):
+        run("train_source", source=INDEX["source"], init=init, **trained(model))
+
+
+def inter(places: Places, tree: dict[str, Any]) -> None:
+    """Step 1; its entropies of the target images, and the evaluation images by difficulty."""
+    before, model = places.model("source").absolute(), places.model("inter").absolute()
+    scores, images = places.scores.absolute(), places.images.absolute()
+    init = initial(tree["train_inter"], before)
+    with opened(places.step("inter"), places.data, tree):
+        run("train_inter", source=INDEX["source"], target=INDEX["target"], init=init, **trained(model))
+        run("score", target=INDEX["target"], model=model, **scored(scores))
+        run("evaluate", name="inter", images=INDEX["val"], model=[model], **evaluated(table=images))
+
+
+def initial(block: dict[str, Any], model: Path | None) -> Path:
+    """The initial weights of a training: `model`, the one before it, wherever the pipeline's own is named."""
+    init = Path(block["init"])
+    if model and init.parts[0] == "results":
+        return model
+    return init if init.parent == Path("weights") else init.absolute()
+
+
+def trained(model: Path, folder: Path = Path()) -> dict[str, Path]:
+    """The outputs of a training stage; what is not the model lies in `folder`."""
+    return {"model": model, "snapshots": folder / "snapshots", "losses": folder / "losses.csv"}
+
+
+def scored(folder: Path) -> dict[str, Path]:
+    """The outputs of `score`, which are inputs further on."""
+    return {
+        "out": folder / "scores.csv",
+        "predictions": folder / "predictions",
+        "confidence": folder / "confidence",
+    }
+
+
+def evaluated(**chosen: Path) -> dict[str, Path]:
+    """The outputs of `evaluate`: in the open folder, but for the `chosen`."""
+    usual = {
+        "metrics": Path("metrics.json"),
+        "class_iou": Path("classes.csv"),
+        "confusion": Path("confusion.csv"),
+        "table": Path("images.csv"),
+        "samples": Path("samples"),
+    }
+    return usual | chosen

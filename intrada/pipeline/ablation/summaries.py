@@ -1,0 +1,57 @@
+"""The tables and figures of the ablation, made from the recipes' metrics.json."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from intrada.core import files
+from intrada.core.errors import UserError
+from intrada.evaluation.reporting.drawing import write_png
+from intrada.pipeline.ablation import drawing, table
+from intrada.pipeline.ablation.definition import Ablation, one_of
+from intrada.pipeline.ablation.places import RESULTS, Places, summary
+from intrada.pipeline.ablation.settings import data_seed
+
+
+def summarise(ablation: Ablation, name: str) -> None:
+    """summary.csv, table.md and the two figures of one benchmark; UserError for a recipe without result."""
+    benchmark = one_of(ablation.benchmarks, name)
+    rows = [
+        {"recipe": recipe, "seed": seed, "data_seed": data_seed(benchmark, seed)}
+        | _metrics(Places(name, seed).metrics(recipe))
+        for recipe in ablation.recipes
+        for seed in benchmark.seeds
+    ]
+    found = pd.DataFrame(rows)
+    folder = summary(name)
+    files.write_csv(folder / "summary.csv", found)
+    _write(folder / "table.md", table.markdown(found, ablation, benchmark))
+    write_png(folder / "dots.png", partial(drawing.dots, found, ablation, benchmark))
+    write_png(folder / "lambda.png", partial(drawing.curve, found, ablation, benchmark))
+
+
+def collect(ablation: Ablation) -> None:
+    """All benchmarks in one summary.csv and one table.md."""
+    found = {name: files.read_csv(summary(name) / "summary.csv", ["recipe"]) for name in ablation.benchmarks}
+    whole = pd.concat([rows.assign(benchmark=name) for name, rows in found.items()])
+    files.write_csv(RESULTS / "summary.csv", whole[["benchmark", *whole.columns.drop("benchmark")]])
+    texts = [(summary(name) / "table.md").read_text(encoding="utf-8") for name in ablation.benchmarks]
+    _write(RESULTS / "table.md", "\n".join(texts))
+
+
+def _metrics(path: Path) -> dict[str, float]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return {name: values[name] for name in ("iterations", *table.METRICS)}
+    except (OSError, ValueError, KeyError) as error:
+        fix = "run the recipe: dvc repro ablation/dvc.yaml"
+        raise UserError(path, f"no metrics ({error})", "metrics.json of a recipe", fix) from error
+
+
+def _write(path: Path, text: str) -> None:
+    with files.atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

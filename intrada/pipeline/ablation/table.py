@@ -1,0 +1,94 @@
+"""table.md: a line a recipe."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from intrada.pipeline.ablation.definition import Ablation, Benchmark
+from intrada.pipeline.ablation.statistics import CONFIDENCE, paired
+
+METRICS = ("mIoU", "mIoU_easy", "mIoU_hard")
+HEAD = ("recipe", "iterations", "mIoU", "easy", "hard", "mIoU - control", "hard - control", "paper")
+
+
+def markdown(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> str:
+    """Mean and deviation (n - 1) over the seeds, and the paired differences to the control, in points.
+
+    found: a row a recipe and seed, with `iterations` and METRICS in percent.
+    """
+    control = _by_seed(found, ablation.control)
+    lines = [_line(HEAD), _line(["---", *["---:"] * (len(HEAD) - 1)])]
+    for name, recipe in ablation.recipes.items():
+        rows = _by_seed(found, name)
+        same = name == ablation.control
+        differences = ["control" if same else _difference(rows[m], control[m]) for m in METRICS[::2]]
+        cells = [recipe.label, _iterations(rows, control), *(_spread(rows[metric]) for metric in METRICS)]
+        lines.append(_line([*cells, *differences, f"{recipe.paper:.1f}" if recipe.paper else ""]))
+    parts = [
+        f"## {benchmark.title}",
+        "\n".join(lines),
+        _verdict(found, ablation),
+        _legend(ablation, benchmark),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _verdict(found: pd.DataFrame, ablation: Ablation) -> str:
+    """Who is above the control at its own number of iterations: by the mean, and by the whole interval."""
+    control = _by_seed(found, ablation.control)
+    ahead = []
+    for name, recipe in ablation.recipes.items():
+        rows = _by_seed(found, name)
+        difference = paired(rows["mIoU"], control["mIoU"])
+        if name != ablation.control and _same_budget(rows, control) and difference.mean > 0:
+            ahead.append((difference.mean, difference.low, recipe.label))
+    if not ahead:
+        return "**No recipe of the control's budget has a higher mean mIoU than the control.**"
+    ahead.sort(reverse=True)
+    clear = "; ".join(f"{label} ({mean:+.2f})" for mean, low, label in ahead if low > 0) or "none"
+    # of a single seed low is not a number
+    rest = "; ".join(f"{label} ({mean:+.2f})" for mean, low, label in ahead if not low > 0) or "none"
+    return (
+        "**Above the control at its budget, in mIoU**:"
+        f" with the whole interval {clear}; by the mean alone {rest}."
+    )
+
+
+def _legend(ablation: Ablation, benchmark: Benchmark) -> str:
+    seeds = ", ".join(map(str, benchmark.seeds))
+    return f"""\
+{len(benchmark.seeds)} runs (training seeds {seeds}), the same for every recipe; mean ± deviation over them,
+in percent. Hard: the third of the evaluation images with the highest entropy under the model of step 1.
+Differences: run by run to the control, {ablation.recipes[ablation.control].label}, in points,
+with Student's {CONFIDENCE:.0%} interval of their mean; for each recipe alone, not corrected for their number.
+Iterations: all trainings from the initial weights on; *: not as many as the control's.
+Paper: {ablation.paper}."""
+
+
+def _by_seed(found: pd.DataFrame, recipe: str) -> pd.DataFrame:
+    return found[found["recipe"] == recipe].set_index("seed")
+
+
+def _line(cells: list[str] | tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _iterations(rows: pd.DataFrame, control: pd.DataFrame) -> str:
+    counts = rows["iterations"].unique()
+    return ", ".join(f"{count}" for count in counts) + ("" if _same_budget(rows, control) else "*")
+
+
+def _same_budget(rows: pd.DataFrame, control: pd.DataFrame) -> bool:
+    return list(rows["iterations"].unique()) == list(control["iterations"].unique())
+
+
+def _spread(values: pd.Series) -> str:
+    mean, deviation = values.mean(), values.std()
+    return f"{mean:.2f}" if math.isnan(deviation) else f"{mean:.2f} ± {deviation:.2f}"
+
+
+def _difference(values: pd.Series, control: pd.Series) -> str:
+    mean, low, high = paired(values, control)
+    return f"{mean:+.2f}" + ("" if math.isnan(low) else f" [{low:+.2f}, {high:+.2f}]")

@@ -1,0 +1,170 @@
+"""From dvc.yaml to Snakemake's rules: dvc.yaml defines the stages, dvc.lock is their only state.
+
+A rule runs `dvc repro -s STAGE`. Its inputs are the stage's file dependencies, the file outputs of the
+stages before it, and a token: a file that is newer than every output exactly while DVC calls the stage
+stale. Directories stay DVC's alone, since Snakemake would put a file of its own into them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from dvc.dependency.param import ParamsDependency
+from dvc.lock import LockError
+from dvc.repo import Repo
+from dvc.repo.index import Index
+
+from intrada.core import locks
+from intrada.core.errors import UserError
+from intrada.pipeline import dvc_command
+
+TOKENS = Path(".snakemake/tokens")
+LOCK = Path(".snakemake/intrada.lock")
+MAIN, ABLATION = "dvc.yaml", "ablation/dvc.yaml"
+VALIDATE, STAMP = "validate", Path("results/validate/params.json")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage as a rule. name: as DVC says it (`preprocess@source`, `ablation/dvc.yaml:collect`)."""
+
+    name: str
+    inputs: list[str]
+    outputs: list[str]
+    upstream: list[str]
+    threads: int
+    resources: dict[str, int]
+
+    @property
+    def rule(self) -> str:
+        """The name of the rule: Snakemake allows no @, say."""
+        return _plain(self.name)
+
+    @property
+    def of_ablation(self) -> bool:
+        """Whether it belongs to the ablation, and not to the main pipeline."""
+        return self.name.startswith(ABLATION)
+
+
+def definitions(words: Iterable[str]) -> list[str]:
+    """The files whose stages Snakemake is asked for, given the words of its command line.
+
+    The ablation's, of ten times as many stages, only where a word names one of its rules or files:
+    Snakemake does not tell its targets before the rules are made.
+    """
+    asked = any(re.match(r"ablation($|_)|results/ablation/", word) for word in words)
+    return [MAIN, *[ABLATION] * asked]
+
+
+def stages(
+    folder: Path, wanted: Sequence[str] = (MAIN,), *, fresh: bool, dry: bool, on_cpu: bool
+) -> list[Stage]:
+    """All stages that the files `wanted` in `folder` define, upstream first.
+
+    fresh: ask DVC which of them are stale and renew their tokens. Only the main process may, since a job
+    that parses the Snakefile again would look at a half-finished state. dry: run nothing meanwhile.
+    on_cpu: the params keep every stage on the CPU, so that none asks for a GPU.
+    UserError while a `dvc repro` runs one of the stages.
+    """
+    dvc_command.install()  # so that no killed process counts as one that runs a stage
+    with Repo(str(folder), _wait_for_lock=True) as repo:
+        paths = [str(folder.resolve() / name) for name in wanted]
+        indexes = [Index.from_file(repo, path) for path in paths]  # repo.index would read them all
+        found = [stage for index in indexes for stage in index.stages]
+        if fresh:
+            stale = _stale(repo, paths)
+            if not dry and VALIDATE in stale:
+                _validate()
+            _renew_tokens(found, stale - {VALIDATE})
+        return [_stage(stage, index.graph, folder, on_cpu) for index in indexes for stage in index.stages]
+
+
+def _stale(repo: Repo, definitions: list[str]) -> set[str]:
+    try:
+        return set(repo.status(targets=definitions))
+    except LockError as error:  # it names the processes, each once for every path
+        holders = ", ".join(sorted(set(re.findall(r"\(PID \d+\): .*", str(error)))))
+        raise UserError(
+            "dvc.yaml",
+            f"a stage is run by another process: {holders or error}",
+            "one run at a time",
+            "wait for it to end, or stop it; if the number is another program's by now, as after a power"
+            " cut, remove .dvc/tmp/rwlock; nothing was touched",
+        ) from None
+
+
+def _validate() -> None:
+    """Let DVC record that the params, which the Snakefile has just read, are valid.
+
+    Every stage follows `validate`, and as a job it would make Snakemake plan all of them anew. Its
+    stamp is the same for all valid params, so it may look older than whatever was made since.
+    """
+    dvc = [sys.executable, "-m", "intrada.pipeline.dvc_command"]
+    subprocess.run([*dvc, "--wait-for-lock", "repro", "-q", "-s", VALIDATE], check=True)
+    os.utime(STAMP, (0, 0))
+
+
+def hold_lock() -> IO[str]:
+    """Keep a second Snakemake out of this checkout; the lock ends with the process, however it ends."""
+    return locks.hold(LOCK, "this checkout")
+
+
+def _stage(stage: Any, graph: Any, folder: Path, on_cpu: bool) -> Stage:
+    def relative(path: str) -> str:
+        return Path(path).relative_to(folder.resolve()).as_posix()
+
+    upstream = list(graph.successors(stage))
+    before = [path for parent in upstream for path in _file_outputs(parent)]
+    # of the params, DVC knows which ones the stage reads; the file is newer than all outputs after any edit
+    deps = [dep for dep in stage.deps if not isinstance(dep, ParamsDependency)]
+    files = [dep.fs_path for dep in deps if dep.fs_path and Path(dep.fs_path).is_file()]
+    if stage.addressing == VALIDATE:  # done before the rules are made: see _validate
+        files = []
+    meta = stage.meta or {}
+    resources = {key: int(value) for key, value in meta.get("resources", {}).items()}
+    processes = resources.get("gpu", 1)  # one for each device, each with its threads
+    if on_cpu:
+        resources.pop("gpu", None)
+    return Stage(
+        name=stage.addressing,
+        inputs=sorted({relative(path) for path in {*files, *before}}) + [str(_token(stage))],
+        outputs=[relative(path) for path in _file_outputs(stage)],
+        upstream=[parent.addressing for parent in upstream],
+        threads=int(meta.get("threads", 1)) * processes,
+        resources=resources,
+    )
+
+
+def _file_outputs(stage: Any) -> list[str]:
+    """Outputs that are files: those whose name has a suffix (they need not exist yet)."""
+    return [out.fs_path for out in stage.outs if Path(out.fs_path).suffix]
+
+
+def _token(stage: Any) -> Path:
+    name: str = stage.addressing
+    return TOKENS / _plain(name)
+
+
+def _plain(name: str) -> str:
+    """`ablation_collect` for `ablation/dvc.yaml:collect`."""
+    return re.sub(r"\W", "_", name.replace("/dvc.yaml:", "_"))
+
+
+def _renew_tokens(found: list[Any], stale: set[str]) -> None:
+    TOKENS.mkdir(parents=True, exist_ok=True)
+    for stage in found:
+        token = _token(stage)
+        if stage.addressing in stale:
+            # new bytes as well: Snakemake takes a small file with the bytes it had for unchanged
+            token.write_text(str(time.time_ns()))
+        else:
+            token.touch()
+            os.utime(token, (0, 0))  # older than anything: no reason to run

@@ -1,0 +1,215 @@
+"""Where each artifact came from: one record a run that succeeded, beside DVC's outputs, never in them.
+
+A record is named after the content of the outputs, and of what they were made from: DVC brings older
+outputs back without a run, and their record must still be there. No record is ever removed.
+
+    logs/provenance/jobs/<job>/<outputs>-<params, inputs and code>.json   the record
+    logs/provenance/folders/<fingerprint>.json                           an output folder's files
+
+The cost beyond the run's own work is one more reading of the outputs, just after they were written.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import reduce
+from importlib import metadata
+from operator import getitem
+from pathlib import Path
+from typing import Any
+
+from intrada.core import files, hashing
+from intrada.core.config.schema import Compute, Params
+from intrada.core.errors import UserError
+
+FOLDER = Path("logs/provenance")
+PACKAGES = (
+    "intrada", "torch", "torchvision", "timm", "numpy", "opencv-python", "pandas", "pillow", "dvc",
+    "snakemake",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input. fingerprint: `stat_fingerprint` if raw; named: the files that an index names, with theirs."""
+
+    path: Path
+    fingerprint: str
+    named: Mapping[str, str] = field(default_factory=dict)
+    raw: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job about to run. fingerprint: of params, inputs and code; params: the values that it may read."""
+
+    job: str
+    fingerprint: str
+    command: Sequence[str]
+    params: Mapping[str, Any]
+
+    @contextmanager
+    def recorded(self, sources: Sequence[Source], outputs: Sequence[Path]) -> Iterator[None]:
+        """Write the record if the block succeeds; the code's state is that of the block's start."""
+        before = {**_code(), "start": _now()} | _inputs(sources)
+        yield
+        written = {path.as_posix(): _output(path) for path in outputs}
+        content = {
+            "job": self.job, "fingerprint": self.fingerprint, "command": list(self.command),
+            "params": dict(self.params), "seed": _seed(self.params), **_compute(self.params),
+            **before, "end": _now(), "outputs": written,
+        }  # fmt: skip
+        name = f"{hashing.joint_fingerprint(written)}-{self.fingerprint}.json"
+        files.write_json(FOLDER / "jobs" / self.job / name, content)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What `verify` needs of a record. All maps are path -> fingerprint.
+
+    images: of the files that an index names; raw: by names, sizes and times; sizes: without the times.
+    """
+
+    job: str
+    start: str
+    seed: int | None
+    outputs: dict[str, str]
+    inputs: dict[str, str]
+    images: dict[str, str]
+    raw: dict[str, str]
+    sizes: dict[str, str]
+
+
+def folders(job: str) -> list[Path]:
+    """Where a run of `job` writes its record."""
+    return [FOLDER / "jobs" / job, FOLDER / "folders"]
+
+
+def values(params: Params, keys: Sequence[str]) -> dict[str, Any]:
+    """The values under the dotted `keys`, as JSON has them."""
+    whole = params.model_dump(mode="json")
+    return {key: reduce(getitem, key.split("."), whole) for key in keys}
+
+
+def read() -> list[Record]:
+    """Every record of this checkout, oldest first; UserError for one that is none."""
+    records = [_read(path) for path in (FOLDER / "jobs").rglob("[!.]*.json")]  # no half-written one
+    return sorted(records, key=lambda record: record.start)
+
+
+def files_of(fingerprint: str) -> dict[str, str]:
+    """Relative name -> fingerprint of the files of an output folder, as it was written; {} if unknown."""
+    path = FOLDER / "folders" / f"{fingerprint}.json"
+    found: dict[str, str] = _json(path) if path.exists() else {}
+    return found
+
+
+def _read(path: Path) -> Record:
+    content = _json(path)
+    try:
+        return Record(**{name: content[name] for name in Record.__dataclass_fields__})
+    except (KeyError, TypeError) as error:
+        raise _broken(path, f"no {error}") from error
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _broken(path, " ".join(str(error).split())) from error
+
+
+def _broken(path: Path, found: str) -> UserError:
+    fix = "remove the file: the record of one run is lost, `dvc repro -f` of its stage makes another"
+    return UserError(path, found, "a record as a run writes it", fix)
+
+
+def _inputs(sources: Sequence[Source]) -> dict[str, dict[str, str]]:
+    raw = [source for source in sources if source.raw]
+    made = [source for source in sources if not source.raw]
+    return {
+        "inputs": {source.path.as_posix(): source.fingerprint for source in made},
+        "images": {
+            source.path.as_posix(): hashing.joint_fingerprint(source.named) for source in made if source.named
+        },
+        "raw": {source.path.as_posix(): source.fingerprint for source in raw},
+        "sizes": {
+            source.path.as_posix(): hashing.stat_fingerprint(source.path, times=False) for source in raw
+        },
+    }
+
+
+def _output(path: Path) -> str:
+    """The fingerprint of an output; of a folder, its files are noted too, so that a wrong one has a name."""
+    if not path.is_dir():
+        return hashing.fingerprint(path)
+    found = {file.relative_to(path).as_posix(): hashing.fingerprint(file) for file in files.list_files(path)}
+    fingerprint = hashing.joint_fingerprint(found)
+    listing = FOLDER / "folders" / f"{fingerprint}.json"
+    if not listing.exists():
+        files.write_json(listing, found)
+    return fingerprint
+
+
+def _seed(params: Mapping[str, Any]) -> int | None:
+    """The seed that the stage reads: params.yaml's own or, for the toy city, that of its block."""
+    blocks = [params, *(block for block in params.values() if isinstance(block, dict))]
+    return next((block["seed"] for block in blocks if "seed" in block), None)
+
+
+def _compute(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The device that the stage ran on and its threads; None for a stage that computes on neither."""
+    if "compute" not in params or "torch" not in sys.modules:  # the report reads `compute` to print it
+        return {"device": None, "threads": None}
+    import torch
+
+    from intrada.core.distributed.device import prepare
+
+    threads = torch.get_num_threads()  # as the stage has set it
+    device = prepare(Compute.model_validate(params["compute"]), threads)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    return {"device": name, "threads": threads}
+
+
+def _code() -> dict[str, Any]:
+    """Python, packages, machine and revision; dirty: files differ from it, dvc.lock not counted."""
+    revision = _git("rev-parse", "HEAD")
+    # DVC writes dvc.lock after each stage, so it differs during every run of a pipeline
+    changed = (
+        _git("status", "--porcelain", "--", ":(top)", ":(top,exclude,glob)**/dvc.lock") if revision else None
+    )
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "platform": platform.platform(),
+        "revision": revision,
+        "dirty": None if changed is None else bool(changed),
+    }
+
+
+def version(package: str) -> str | None:
+    """The installed version; None where there is no such package."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git(*words: str) -> str | None:
+    """What git prints, or None: no git here, no repository, or no answer within seconds."""
+    command = ["git", "--no-optional-locks", *words]  # git may be at work beside us
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

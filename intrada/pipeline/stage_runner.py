@@ -1,0 +1,200 @@
+"""Runs one stage: params read once, inputs watched, one line in the execution log."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from string import Formatter
+from types import ModuleType
+from typing import Any, get_type_hints
+
+from intrada.core import atomic, hashing
+from intrada.core.config.load import load
+from intrada.core.config.select import digest, select
+from intrada.core.errors import UserError
+from intrada.core.stage import Choice, Context, In, Out, Round
+from intrada.data import tables
+from intrada.pipeline import provenance
+
+ARITHMETIC = ("torch", "torchvision", "numpy", "opencv-python", "pillow")
+LOG = Path("logs/execution.jsonl")
+RUNS = Path("runs")
+WAY_BACK = (
+    "then start again; if a driver has removed earlier outputs, `dvc checkout dvc.yaml` brings them back"
+)
+
+
+def execute(stage: str, params_file: Path, options: Mapping[str, Any]) -> None:
+    """Run `stage` with the command line's `options` (its paths and choices, by name).
+
+    The module's READS says which keys of the params file it may see. Raises UserError when params or
+    inputs are wrong, or when they change while the stage runs: DVC hashes them after the command and
+    would record values that made nothing.
+    """
+    module = import_module(f"intrada.stages.{stage}")
+    marks = _marks(module)
+    name = job_name(stage, marks, options)
+    keys = keys_of(module.READS, options)
+    chosen = load(params_file)
+    inputs = _inputs(marks, options)
+    before = _state(inputs)
+    found = _fingerprints(inputs, marks)
+    fingerprint = _fingerprint([name, digest(chosen, keys), *_code(stage)], found)
+    command = [stage, "--params", str(params_file), *_words(options)]
+    outputs = _outputs(marks, options)
+    atomic.sweep([*(RUNS / name).glob("*/"), *provenance.folders(name), *{path.parent for path in outputs}])
+    made = provenance.Run(name, fingerprint, command, provenance.values(chosen, keys))
+    with _logged(name, fingerprint), made.recorded(_sources(inputs, found, marks), outputs):
+        extra = {"context": Context(name, fingerprint, RUNS / name)} if "context" in marks else {}
+        module.run(select(chosen, keys), **options, **extra)
+        if digest(load(params_file), keys) != digest(chosen, keys):
+            raise _changed(params_file)
+        for path, state in _state(inputs).items():
+            if state != before[path]:
+                raise _changed(path)
+
+
+def job_name(stage: str, marks: Mapping[str, object], options: Mapping[str, Any]) -> str:
+    """The name that dvc.yaml gives to this job: `rank`, `preprocess@source`, `rank_round@r2`."""
+    words = [str(options[key]) for key, mark in marks.items() if isinstance(mark, Choice)]
+    for key, mark in marks.items():
+        if isinstance(mark, Round) and options.get(key):
+            stage, words = f"{stage}_round", [*words, str(options[key])]
+    return "@".join([stage, *words])
+
+
+def keys_of(reads: Iterable[str], options: Mapping[str, Any]) -> list[str]:
+    """The keys of the params that a job reads; one with an option in it that was left out is none."""
+    fields = {key: [field for _, field, _, _ in Formatter().parse(key) if field] for key in reads}
+    return [
+        key.format(**options) for key, names in fields.items() if all(options.get(name) for name in names)
+    ]
+
+
+def _marks(module: ModuleType) -> dict[str, object]:
+    """The stage's options with what each is: In, Out, Choice or Context."""
+    hints = get_type_hints(module.run, include_extras=True)
+    return {
+        key: hint.__metadata__[0] if hasattr(hint, "__metadata__") else hint
+        for key, hint in hints.items()
+        if key not in ("params", "return")
+    }
+
+
+def _inputs(marks: Mapping[str, object], options: Mapping[str, Any]) -> dict[str, list[Path]]:
+    """The path of each input, followed by the files that it names if it is an index."""
+    inputs: dict[str, list[Path]] = {}
+    for key, mark in marks.items():
+        if isinstance(mark, In):
+            inputs[key] = []
+            for path in options[key] if mark.many else [options[key]]:
+                if not path.exists():
+                    allowed = "an output of an earlier stage or raw data"
+                    raise UserError(path, "no such file or folder", allowed, WAY_BACK)
+                inputs[key] += [path, *(tables.files_of(path) if mark.index else [])]
+    return inputs
+
+
+def _state(inputs: Mapping[str, list[Path]]) -> dict[Path, str]:
+    return {path: hashing.stat_fingerprint(path) for paths in inputs.values() for path in paths}
+
+
+def _code(stage: str) -> list[str]:
+    """Fingerprints of the code that a result may come from, so that no checkpoint of other code goes on.
+
+    And the versions of the packages that compute. Left out: the other stages, and what trains nothing.
+    """
+    package = Path(__file__).parents[1]
+    modules = sorted(package.rglob("*.py"))
+    other = {package / "training/cost_estimate.py"}
+    folders = ("stages", "commands", "deployment", "reporting", "pipeline")
+    used = [path for path in modules if path.parent.name not in folders and path not in other]
+    ours = [hashing.fingerprint(path) for path in [*used, package / "stages" / f"{stage}.py"]]
+    return [*ours, *(f"{name} {provenance.version(name)}" for name in ARITHMETIC)]
+
+
+def _fingerprints(inputs: Mapping[str, list[Path]], marks: Mapping[str, object]) -> dict[str, list[str]]:
+    """The fingerprint of each path of `inputs`: raw data's without reading them."""
+
+    def of(key: str) -> Callable[[Path], str]:
+        return hashing.stat_fingerprint if _is_raw(marks[key]) else hashing.fingerprint
+
+    return {key: list(map(of(key), paths)) for key, paths in inputs.items()}
+
+
+def _fingerprint(parts: list[str], found: Mapping[str, list[str]]) -> str:
+    parts = [*parts, *(one for _, several in sorted(found.items()) for one in several)]
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _is_raw(mark: object) -> bool:
+    return isinstance(mark, In) and mark.raw
+
+
+def _sources(
+    inputs: Mapping[str, list[Path]], found: Mapping[str, list[str]], marks: Mapping[str, object]
+) -> list[provenance.Source]:
+    """The inputs with their fingerprints, as they go into the record of the run."""
+    sources = []
+    for key, paths in inputs.items():
+        mark, prints = marks[key], found[key]
+        if isinstance(mark, In) and mark.index:  # the rest are the images that it names
+            named = dict(zip(map(Path.as_posix, paths[1:]), prints[1:], strict=True))
+            sources.append(provenance.Source(paths[0], prints[0], named))
+        else:
+            pairs = zip(paths, prints, strict=True)
+            sources += [provenance.Source(path, own, raw=_is_raw(mark)) for path, own in pairs]
+    return sources
+
+
+def _outputs(marks: Mapping[str, object], options: Mapping[str, Any]) -> list[Path]:
+    return [Path(options[key]) for key, mark in marks.items() if isinstance(mark, Out) and options.get(key)]
+
+
+def _words(options: Mapping[str, Any]) -> list[str]:
+    """The options as they stand on the command line; those that were left out are none."""
+    words = []
+    for key, value in options.items():
+        if value:
+            values = value if isinstance(value, (list, tuple)) else [value]
+            words += [f"--{key.replace('_', '-')}", *map(str, values)]
+    return words
+
+
+def _changed(path: Path) -> UserError:
+    return UserError(
+        path,
+        "changed while the stage ran, so its result belongs to neither state",
+        "params and inputs that stand still during a run",
+        "start again: the stage will run with what stands there now",
+    )
+
+
+@contextmanager
+def _logged(name: str, fingerprint: str) -> Iterator[None]:
+    """Append one line to the execution log, however the stage ends."""
+    line = {"stage": name, "start": _now(), "fingerprint": fingerprint, "outcome": "failed"}
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # a full disk has said so already
+            _append(line)
+        raise
+    with atomic.writing(LOG):
+        _append({**line, "outcome": "done"})
+
+
+def _append(line: Mapping[str, str]) -> None:
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    # unbuffered, so one write to a file opened for appending: lines of parallel jobs do not mix
+    with LOG.open("ab", buffering=0) as log:
+        log.write((json.dumps({**line, "end": _now()}) + "\n").encode())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

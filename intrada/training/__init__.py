@@ -1,0 +1,1 @@
+"""Training: the loop, optimizers, checkpoints, snapshots, logged metrics and the cost estimate."""

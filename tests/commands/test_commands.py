@@ -1,0 +1,103 @@
+"""preset, schema and validate (estimate: test_estimate.py), as a user calls them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from intrada.__main__ import main
+from intrada.training import cost_estimate
+from tests.support.definition import ROOT
+
+PRESETS = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the presets, the first of them active."""
+    shutil.copytree(ROOT / "presets", tmp_path / "presets")
+    shutil.copyfile(ROOT / "presets/toycity.yaml", tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_valid_and_can_be_put_in_place_and_estimated(
+    checkout: Path, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # measured once, in test_estimate.py: seconds for each of the large networks
+    monkeypatch.setattr(cost_estimate, "measured_throughput", lambda *_: 1e12)
+    assert main(["preset", name]) == 0
+    assert (checkout / "params.yaml").read_bytes() == (ROOT / f"presets/{name}.yaml").read_bytes()
+    _, *costs = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in costs] == ["train_source", "train_inter", "train_intra"]
+    assert all("GiB" in line and "hours" in line for line in costs)
+
+
+def test_a_preset_that_this_machine_cannot_run_is_put_in_place_without_an_estimate(
+    checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    cluster = (checkout / "presets/toycity.yaml").read_text().replace("device: cpu", "device: cuda")
+    (checkout / "presets/cluster.yaml").write_text(cluster)
+    assert main(["preset", "cluster"]) == 0
+    assert (checkout / "params.yaml").read_text() == cluster
+    assert "no estimate of memory and time: compute.device: cuda" in capsys.readouterr().out
+
+
+def test_the_list_marks_the_active_preset(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["preset", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] if line[0] == " " else line.split()[1] for line in lines] == PRESETS
+    assert [line.split()[1] for line in lines if line.startswith("*")] == ["toycity"]
+
+
+def test_edits_are_not_overwritten(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    params = checkout / "params.yaml"
+    params.write_text(params.read_text() + "# mine\n")
+    assert main(["preset", "camvid_day_to_dusk"]) == 1
+    assert params.read_text().endswith("# mine\n")
+    assert "presets/my_experiment.yaml" in capsys.readouterr().err
+
+
+def test_an_unknown_preset_suggests_the_nearest(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["preset", "toycty"]) == 1
+    assert "did you mean toycity?" in capsys.readouterr().err
+
+
+def test_the_projects_schema_is_that_of_the_code(tmp_path: Path) -> None:
+    assert main(["schema", "--out", str(tmp_path / "schema.yaml")]) == 0
+    assert (tmp_path / "schema.yaml").read_text() == (
+        ROOT / "workflow/schemas/params.schema.yaml"
+    ).read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": {"name": "smal", "options": {}}}, "model.name: 'smal'"),
+        ({"rank": {"rule": "mean_entropy", "easy_fraction": 0.5, "rare_classes": ["sheep"]}}, "'sheep'"),
+        ({"classes": ["road", "raod"]}, "classes"),
+    ],
+)
+def test_names_that_nothing_defines_are_refused_and_no_stamp_is_written(
+    checkout: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], message: str
+) -> None:
+    params = yaml.safe_load((checkout / "params.yaml").read_text())
+    (checkout / "params.yaml").write_text(yaml.safe_dump({**params, **change}))
+    assert main(["validate", "--params-file", "params.yaml", "--out", "stamp.json"]) == 1
+    assert message in capsys.readouterr().err
+    assert not (checkout / "stamp.json").exists()
+
+
+def test_the_stamp_is_the_same_for_all_valid_params(checkout: Path) -> None:
+    stamps = set()
+    for name in PRESETS:
+        assert main(["validate", "--params-file", f"presets/{name}.yaml", "--out", "stamp.json"]) == 0
+        stamps.add((checkout / "stamp.json").read_bytes())
+    assert len(stamps) == 1

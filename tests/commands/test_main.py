@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+from intrada.__main__ import main
+from intrada.cli import WORDS
+from intrada.core.stage import Word
+from intrada.stages import STAGES, rank
+from tests.support.definition import ROOT
+from tests.support.tiny_project import PARAMS
+
+RANK = ["rank", "--scores", "scores.csv", "--out", "split.csv"]
+
+
+def shown(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """What `--help` prints, on one line, since argparse breaks lines where it likes."""
+    with pytest.raises(SystemExit) as caught:
+        main([*argv, "--help"])
+    assert caught.value.code == 0
+    return " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_help_explains_every_option_of_every_word(
+    word: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")  # no hyphenation of long words
+    module = import_module(f"intrada.{'stages' if word in STAGES else 'commands'}.{word}")
+    text = shown(capsys, word)
+    assert " ".join((module.__doc__ or "?").split()) in text
+    hints = get_type_hints(module.run, include_extras=True)
+    marks = [(name, mark) for name, hint in hints.items() for mark in getattr(hint, "__metadata__", ())]
+    for name, mark in marks:
+        assert (name.upper() if isinstance(mark, Word) else f"--{name.replace('_', '-')}") in text
+        assert mark.help and " ".join(mark.help.split()) in text
+    assert ("--params PATH" in text) == (word in STAGES)
+
+
+@pytest.mark.parametrize("word", STAGES)
+def test_every_argument_of_a_stage_is_an_option_or_given_by_the_runner(word: str) -> None:
+    hints = get_type_hints(import_module(f"intrada.stages.{word}").run, include_extras=True)
+    bare = {name for name, hint in hints.items() if not hasattr(hint, "__metadata__")}
+    assert bare <= {"params", "context", "return"}
+
+
+def test_help_lists_every_word_with_its_summary(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    text = shown(capsys)
+    for word, summary in WORDS.items():
+        assert f"{word} {summary}" in text
+
+
+@pytest.mark.parametrize("argv", [[], ["rnak"], ["rank"], [*RANK, "--lambda", "0.5"]])
+def test_a_wrong_command_line_exits_with_2_and_the_usage(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(argv)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: intrada")
+
+
+def test_a_choice_outside_its_words_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["toycity", "--domain", "val", "--out", "a", "--table", "b"])
+    assert "source" in capsys.readouterr().err
+
+
+def test_a_users_error_exits_with_1_and_one_screen(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    PARAMS.write_text(PARAMS.read_text().replace("easy_fraction: 0.67", "easy_fraction: 6.7"))
+    assert main(RANK) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert lines[0].startswith("error: params.yaml: rank.easy_fraction = 6.7")
+    assert [line.split(":")[0] for line in lines[1:]] == ["  allowed", "  do next"]
+    assert sum(-(-len(line) // 80) for line in lines) <= 24
+
+
+def test_the_params_file_is_an_option(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*RANK, "--params", "other.yaml"]) == 1
+    assert "other.yaml: no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_exits_with_128_and_its_number(
+    checkout: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+    code: int,
+) -> None:
+    Path("scores.csv").write_text("image,entropy,pixels_sky\n")
+    monkeypatch.setattr(rank.ranking, "rank", lambda *_: signal.raise_signal(number))
+    assert main(RANK) == code
+    expected = f"stopped by {number.name}; start the same command again to go on\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_a_fault_of_this_project_keeps_its_traceback(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("scores.csv").write_text("image,entropy,pixels_sky\n")
+    monkeypatch.setattr(rank.ranking, "rank", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(RANK)
+
+
+def test_a_command_leaves_no_line_in_the_execution_log(checkout: Path) -> None:
+    assert main(["validate", "--params-file", "params.yaml", "--out", "stamp.json"]) == 0
+    assert Path("stamp.json").exists() and not Path("logs").exists()
+
+
+def test_a_signal_while_the_libraries_are_imported_ends_in_a_line() -> None:
+    script = """
+import signal, sys
+from importlib.abc import MetaPathFinder
+class Signal(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "pandas":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Signal())
+from intrada.__main__ import main
+sys.exit(main(["rank", "--help"]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr == "stopped by SIGINT; start the same command again to go on\n"
+
+
+def test_the_compiler_of_torch_is_not_loaded_for_an_evaluation() -> None:
+    """It takes as long to import as torch itself."""
+    script = """
+import sys
+from pathlib import Path
+from intrada.core.config import load as params_file
+from intrada.core.distributed.device import prepare
+from intrada.stages import evaluate
+prepare(params_file.load(Path("params.yaml")).compute, 1)
+print([name for name in sys.modules if name.startswith(("torch._dynamo", "torch._inductor"))])
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr

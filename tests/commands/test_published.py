@@ -1,0 +1,73 @@
+"""A checkpoint by its path, on data in Cityscapes' layout, without any other stage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from intrada.__main__ import main
+from intrada.core import files
+from intrada.core.config.classes import CITYSCAPES_IDS, class_set
+from intrada.models import build_model
+from intrada.models.weights import export_published, load_weights
+from tests.support.tiny_project import change, jobs, run, tree, write_params
+
+CLASSES: list[str] = tree()["classes"]
+MODEL = "results/train_intra/last.safetensors"
+
+
+def test_one_command_evaluates_a_published_checkpoint_as_the_pipeline_does(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = build_model("small", len(CLASSES), {})
+    load_weights(Path(MODEL), small)
+    export_published(Path("published.pth"), small)
+    command = ["published", "--params-file", "params.yaml", "--model", "published.pth"]
+    assert main([*command, "--root", "data/raw/toycity/cityscapes", "--out", "results/published/it"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    due = json.loads(Path("results/evaluate/intra/metrics.json").read_text())
+    assert found["mIoU"] == due["mIoU"] and found["pixel_accuracy"] == due["pixel_accuracy"]
+    written = {path.name for path in Path("results/published/it").iterdir()}
+    assert written == {"metrics.json", "classes.csv", "confusion.csv", "images.csv", "samples", "val"}
+
+
+def evaluate(*more: str) -> int:
+    options = jobs(tree())["evaluate@intra"].options
+    argv = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
+    return main(["evaluate", *argv, *more])
+
+
+def test_predictions_for_the_benchmarks_server_are_label_ids_at_the_labels_size(project: Path) -> None:
+    assert evaluate("--label-ids", "submission") == 0
+    written = sorted(Path("submission").iterdir())
+    assert len(written) == 6
+    ids = {entry.name: raw for raw, entry in CITYSCAPES_IDS.items()}
+    for path in Path("results/evaluate/intra/samples/prediction").iterdir():
+        submitted = files.read_label(Path("submission") / path.name)
+        assert submitted.shape == (48, 96)
+        assert set(np.unique(submitted)) <= {ids[name] for name in CLASSES}
+        small = files.read_label(path)  # at the network's size: mostly the same classes
+        again = np.array([ids[name] for name in CLASSES], np.uint8)[small]
+        assert {*np.unique(again)} & {*np.unique(submitted)}
+
+
+def test_images_without_labels_need_a_size(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in Path("data/raw/toycity/cityscapes/gtFine/val").rglob("*.png"):
+        path.unlink()
+    assert run("check") == run("preprocess@val") == 0
+    assert run("evaluate@inter") == 0
+    assert evaluate("--label-ids", "submission") == 1
+    assert "add --size 2048 1024" in capsys.readouterr().err and not Path("submission").exists()
+    assert evaluate("--label-ids", "submission", "--size", "100", "50") == 0
+    assert {files.image_size(path) for path in Path("submission").iterdir()} == {(100, 50)}
+
+
+def test_classes_of_ones_own_have_no_label_ids(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = [{"name": "tram", "color": [1, 2, 3]}, *CLASSES[1:]]
+    write_params(change(tree(), classes=own, rank__rare_classes=["car"]))
+    assert class_set(own).names[0] == "tram"
+    assert evaluate("--label-ids", "submission") == 1
+    assert "the classes tram" in capsys.readouterr().err

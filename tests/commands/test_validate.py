@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from intrada.commands import validate
+from intrada.core.errors import UserError
+from tests.support.tiny_project import PARAMS, change, tree, write_params
+
+OUT = Path("results/validate/params.json")
+
+
+@pytest.fixture(autouse=True)
+def folder(checkout: Path) -> None:
+    pass
+
+
+def test_the_stamp_is_the_same_for_every_valid_file() -> None:
+    validate.run(PARAMS, OUT)
+    before = OUT.read_bytes()
+    write_params(change(tree(), seed=7, rank__easy_fraction=0.1))
+    validate.run(PARAMS, OUT)
+    assert OUT.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "changes, where, allowed",
+    [
+        ({"model__name": "large"}, "model.name", "small"),
+        ({"train_inter__method": "gan"}, "train_inter.method", "advent"),
+        ({"train_intra__method": "gan"}, "train_intra.method", "bn_only"),
+        ({"preprocess__val__dataset": "gta"}, "preprocess.val.dataset", "gta5"),
+        ({"preprocess__target__allow_absent": ["tram"]}, "preprocess.target.allow_absent", "car"),
+        ({"rank__rare_classes": ["car", "tram"]}, "rank.rare_classes", "car"),
+    ],
+)
+def test_a_name_that_nothing_has_is_refused(changes: dict[str, Any], where: str, allowed: str) -> None:
+    write_params(change(tree(), **changes))
+    with pytest.raises(UserError) as caught:
+        validate.run(PARAMS, OUT)
+    assert caught.value.where == f"params.yaml, {where}"
+    assert allowed in caught.value.allowed
+    assert not OUT.exists()
+
+
+def test_the_baseline_adapts_to_nothing() -> None:
+    write_params(change(tree(), train_source__method="advent"))
+    with pytest.raises(UserError, match="train_source: method advent"):
+        validate.run(PARAMS, OUT)
+
+
+def test_a_wrong_value_is_refused_as_in_every_stage() -> None:
+    write_params(change(tree(), rank__easy_fraction=1.2))
+    with pytest.raises(UserError, match="rank.easy_fraction = 1.2"):
+        validate.run(PARAMS, OUT)

@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from intrada.core.config.load import load, validate
+from intrada.core.config.select import digest, select
+from intrada.core.errors import UserError
+from tests.support.definition import ROOT
+from tests.support.tiny_project import change
+
+FILE = Path("params.yaml")
+Tree = dict[str, Any]
+
+
+def found(tree: object) -> str:
+    """What the UserError finds wrong with the tree."""
+    with pytest.raises(UserError) as caught:
+        validate(FILE, tree)
+    assert caught.value.where.startswith(str(FILE))
+    return caught.value.found
+
+
+@pytest.mark.parametrize("preset", sorted(path.name for path in (ROOT / "presets").glob("*.yaml")))
+def test_every_preset_is_valid(preset: str) -> None:
+    assert load(ROOT / "presets" / preset).seed >= 0
+
+
+@pytest.mark.parametrize("written", ["1", "1.0", "1e0", "'1'", "'1e0'"])
+def test_a_float_may_be_written_as_a_whole_number_or_with_an_exponent(
+    params_tree: Tree, written: str
+) -> None:
+    change(params_tree, train_inter__optimizer__lr=yaml.safe_load(written))
+    rate = validate(FILE, params_tree).train_inter.optimizer.lr
+    assert (rate, type(rate)) == (1.0, float)
+
+
+def test_1e_4_is_a_number_though_yaml_reads_a_string(params_tree: Tree) -> None:
+    assert yaml.safe_load("1e-4") == "1e-4"
+    change(params_tree, train_inter__optimizer__lr=yaml.safe_load("1e-4"))
+    assert validate(FILE, params_tree).train_inter.optimizer.lr == 0.0001
+
+
+@pytest.mark.parametrize(
+    "value, words",
+    [
+        (1.2, "= 1.2: "),
+        (-0.1, "= -0.1: "),
+        ("1.2", "= '1.2': "),
+        (True, "not a boolean"),
+        (math.nan, "finite"),
+        (math.inf, "finite"),
+        ("nan", "finite"),
+        ("-inf", "finite"),
+        (10**400, "finite"),
+        ("half", "could not convert"),
+        (None, "valid number"),
+        ([0.5], "valid number"),
+    ],
+)
+def test_a_fraction_is_a_finite_number_from_0_to_1(params_tree: Tree, value: object, words: str) -> None:
+    message = found(change(params_tree, rank__easy_fraction=value))
+    assert message.startswith("rank.easy_fraction = ") and words in message
+
+
+@pytest.mark.parametrize("value", [0, 1, 0.0, 1.0])
+def test_the_ends_of_a_range_belong_to_it(params_tree: Tree, value: float) -> None:
+    change(params_tree, rank__easy_fraction=value)
+    assert validate(FILE, params_tree).rank.easy_fraction == value
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("seed", True),
+        ("seed", 1.0),
+        ("seed", "1"),
+        ("seed", -1),
+        ("seed", 2**32),
+        ("compute__threads", 0),
+        ("compute__device", "gpu"),
+        ("preprocess__source__size", [64]),
+        ("preprocess__source__size", [64, 32, 3]),
+        ("preprocess__source__size", [64, 8]),
+        ("preprocess__source__root", None),
+        ("train_inter__batch_size", 0),
+        ("train_inter__batch_size", "2"),
+        ("train_inter__optimizer__lr", 0),
+        ("train_inter__optimizer__name", "adam"),
+        ("train_inter__weights__target__main", -1e-9),
+        ("train_inter__augment__flip", 1),
+        ("train_inter__augment__flip", "yes"),
+        ("rank__rule", "entropy"),
+        ("rank__rare_classes", "car"),
+        ("report__title", 3),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key(params_tree: Tree, key: str, value: object) -> None:
+    message = found(change(params_tree, **{key: value}))
+    assert message.startswith(f"{key.replace('__', '.')}") and "; " not in message
+
+
+def test_a_schedule_that_ends_before_the_training_is_refused(params_tree: Tree) -> None:
+    message = found(change(params_tree, train_inter__iterations=5))
+    assert message.endswith("max_iters 4 is below iterations 5")
+    assert len(message) < 200  # the block itself is not poured out
+
+
+@pytest.mark.parametrize(
+    "block, wrong, right",
+    [
+        ("rank", "easy_fractoin", "easy_fraction"),
+        ("train_inter__optimizer", "heads_lr_multiplyer", "heads_lr_multiplier"),
+        ("toycity__source", "imags", "images"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_one(
+    params_tree: Tree, block: str, wrong: str, right: str
+) -> None:
+    message = found(change(params_tree, **{f"{block}__{wrong}": 1}))
+    assert message == f"{block.replace('__', '.')}.{wrong} is not a key (did you mean {right}?)"
+
+
+def test_an_unknown_key_far_from_all_others_gets_no_suggestion(params_tree: Tree) -> None:
+    assert found({**params_tree, "qqqqqqqq": 1}) == "qqqqqqqq is not a key"
+
+
+@pytest.mark.parametrize("key", ["seed", "train_intra", "train_intra.weights.seg.aux", "preprocess.val.root"])
+def test_a_missing_key_is_named(params_tree: Tree, key: str) -> None:
+    *above, last = key.split(".")
+    block = params_tree
+    for name in above:
+        block = block[name]
+    del block[last]
+    assert found(params_tree) == f"{key} is missing"
+
+
+def test_all_that_is_wrong_is_said_at_once_up_to_eight_keys(params_tree: Tree) -> None:
+    assert found(change(params_tree, seed=-1, rank__easy_fraction=2)).count("; ") == 1
+    for number in range(9):
+        params_tree[f"zzzz{number}"] = 0
+    assert found(params_tree).endswith("; and 3 more")
+
+
+def test_an_unknown_class_is_refused_with_the_file_named(params_tree: Tree) -> None:
+    with pytest.raises(UserError, match=r"params.yaml, classes: .*'rode'") as caught:
+        validate(FILE, change(params_tree, classes=["rode", "sky"]))
+    assert "road" in caught.value.fix
+
+
+@pytest.mark.parametrize("tree", [None, [], "seed: 1", 3])
+def test_a_file_that_is_no_mapping_is_refused(tree: object) -> None:
+    assert type(tree).__name__ in found(tree)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"seed: !!python/object/apply:os.mkdir [owned]",
+        b"seed: !mine 3",
+        b"seed: [1",
+        b"seed: 2026-13-45",
+        b"seed: \xff",
+        b"\x00",
+    ],
+)
+def test_what_is_no_plain_yaml_is_refused_and_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    FILE.write_bytes(text)
+    with pytest.raises(UserError) as caught:
+        load(FILE)
+    assert caught.value.where == "params.yaml" and caught.value.allowed.startswith("plain YAML in UTF-8")
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.yaml: no such file"):
+        load(tmp_path / "none.yaml")
+
+
+def test_values_cannot_be_changed(params_tree: Tree) -> None:
+    chosen = validate(FILE, params_tree)
+    with pytest.raises(ValueError, match="frozen"):
+        chosen.rank.easy_fraction = 0.5
+
+
+def test_select_hides_what_is_not_asked_for(params_tree: Tree) -> None:
+    whole = validate(FILE, params_tree)
+    chosen = select(whole, ["rank", "preprocess.source", "train_inter.optimizer.lr"])
+    assert chosen.rank == whole.rank
+    assert chosen.preprocess.source == whole.preprocess.source
+    assert chosen.train_inter.optimizer.lr == whole.train_inter.optimizer.lr
+    for hidden in (
+        lambda: chosen.seed,
+        lambda: chosen.preprocess.target,
+        lambda: chosen.train_inter.iterations,
+        lambda: chosen.train_inter.optimizer.name,
+    ):
+        with pytest.raises(AttributeError):
+            hidden()
+
+
+def test_select_of_a_block_wins_over_one_of_its_keys(params_tree: Tree) -> None:
+    whole = validate(FILE, params_tree)
+    assert select(whole, ["rank.rule", "rank"]).rank == whole.rank
+
+
+CHANGES = {
+    "seed": ("seed", 2),
+    "compute": ("compute__threads", 2),
+    "classes": ("classes", ["sky", "road"]),
+    "toycity": ("toycity__source__seed", 99),
+    "preprocess.source": ("preprocess__source__split", "range:0:3"),
+    "preprocess.target": ("preprocess__target__options", {"labels": "none"}),
+    "model": ("model__name", "deeplabv2"),
+    "train_inter": ("train_inter__weights__target__aux", 0.5),
+    "rank": ("rank__easy_fraction", 0.5),
+    "report": ("report__title", "other"),
+}
+
+
+@pytest.mark.parametrize("changed", CHANGES)
+def test_the_digest_changes_with_the_chosen_keys_and_no_other(params_tree: Tree, changed: str) -> None:
+    before = validate(FILE, params_tree)
+    key, value = CHANGES[changed]
+    after = validate(FILE, change(params_tree, **{key: value}))
+    moved = {key for key in CHANGES if digest(before, [key]) != digest(after, [key])}
+    assert moved == {changed}
+    assert digest(before, CHANGES) != digest(after, CHANGES)
+
+
+def test_the_digest_is_of_the_values_not_of_their_spelling_or_order(params_tree: Tree) -> None:
+    keys = ["train_inter", "preprocess"]
+    change(params_tree, train_inter__optimizer__lr=1, preprocess__source__options={"a": 1, "b": 2})
+    one = digest(validate(FILE, params_tree), keys)
+    change(params_tree, train_inter__optimizer__lr="1e0", preprocess__source__options={"b": 2, "a": 1})
+    params_tree["train_inter"] = dict(reversed(params_tree["train_inter"].items()))
+    assert digest(validate(FILE, params_tree), keys) == one
+    assert len(one) == 32 and int(one, 16) >= 0

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from intrada.core import files
+from intrada.core.config.schema import Augment
+from intrada.core.errors import UserError
+from intrada.data import loader, tables
+from intrada.data.loader import Batch, Endless
+
+PLAIN = Augment(flip=False, jitter=0.0)
+FLIP = Augment(flip=True, jitter=0.0)
+BOTH = Augment(flip=True, jitter=0.2)
+COUNT, HEIGHT, WIDTH = 5, 2, 3
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(name: str, height: int = HEIGHT, width: int = WIDTH, labelled: bool = True) -> tuple[object, ...]:
+    """One row of an index; pixel (y, x) of image n is (100 + 10n + x, y, n), its label is x."""
+    rows, columns = np.mgrid[:height, :width].astype(np.uint8)
+    number = np.full_like(rows, int(name))
+    files.write_image(Path(f"{name}.png"), np.dstack([100 + 10 * number + columns, rows, number]))
+    if labelled:
+        files.write_label(Path(f"{name}_label.png"), columns, [])
+    return name, f"{name}.png", f"{name}_label.png" if labelled else "", width, height
+
+
+def frame(rows: list[tuple[object, ...]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=tables.INDEX_COLUMNS)
+
+
+@pytest.fixture
+def index() -> pd.DataFrame:
+    return frame([write(str(number)) for number in range(COUNT)])
+
+
+def same(left: tuple[object, ...], right: tuple[object, ...]) -> bool:
+    """Whether two samples or batches are equal, bit for bit."""
+    pairs = zip(left, right, strict=True)
+    return all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in pairs)
+
+
+def test_a_sample_is_an_image_with_its_label(index: pd.DataFrame) -> None:
+    sample = Endless(index, 1, "labelled", PLAIN, 1)[0]
+    number = int(sample.id)
+    assert (sample.image.shape, sample.image.dtype) == ((3, HEIGHT, WIDTH), torch.uint8)
+    assert (sample.label.shape, sample.label.dtype) == ((HEIGHT, WIDTH), torch.uint8)
+    assert stream(index, 0, 1)[0].label.dtype == torch.int64  # of a batch, as the losses want it
+    assert sample.image[:, 1, 2].tolist() == [100 + 10 * number + 2, 1, number]
+    assert sample.label.tolist() == [[0, 1, 2], [0, 1, 2]]
+
+
+def test_a_sample_depends_on_its_position_alone_whatever_was_read_before(index: pd.DataFrame) -> None:
+    forwards = Endless(index, 1, "labelled", BOTH, 4 * COUNT)
+    backwards = Endless(index, 1, "labelled", BOTH, 10**9)
+    expected = [forwards[p] for p in range(4 * COUNT)]
+    assert all(same(backwards[p], expected[p]) for p in reversed(range(4 * COUNT)))
+    assert all(same(Endless(index, 1, "labelled", BOTH, p + 1)[p], expected[p]) for p in (0, 7, 19))
+
+
+@pytest.mark.parametrize("seed, name", [(2, "labelled"), (1, "target")])
+def test_another_seed_or_stream_gives_other_samples(index: pd.DataFrame, seed: int, name: str) -> None:
+    here, there = Endless(index, 1, "labelled", BOTH, 20), Endless(index, seed, name, BOTH, 20)
+    assert sum(same(here[p], there[p]) for p in range(20)) < 5
+
+
+def test_every_pass_sees_each_image_once_in_an_order_of_its_own(index: pd.DataFrame) -> None:
+    data = Endless(index, 1, "labelled", BOTH, 8 * COUNT)
+    passes = [tuple(data[COUNT * e + place].id for place in range(COUNT)) for e in range(8)]
+    assert all(sorted(order) == list("01234") for order in passes)
+    assert len(set(passes)) > 5
+
+
+def stream(index: pd.DataFrame, start: int, stop: int, size: int = 2) -> list[Batch]:
+    return list(loader.training_stream(index, 1, "labelled", BOTH, size, start, stop))
+
+
+def test_a_start_in_the_middle_gives_the_same_batches(index: pd.DataFrame) -> None:
+    whole = stream(index, 0, 9)
+    assert len(whole) == 9
+    assert whole[0].image.shape == (2, 3, HEIGHT, WIDTH)
+    for start in (0, 1, 4, 8, 9):
+        rest = stream(index, start, 9)
+        assert len(rest) == 9 - start
+        assert all(map(same, rest, whole[start:]))
+
+
+def test_batches_of_another_size_hold_the_same_samples(index: pd.DataFrame) -> None:
+    single = [name for batch in stream(index, 0, 12, size=1) for name in batch.ids]
+    assert [name for batch in stream(index, 0, 4, size=3) for name in batch.ids] == single
+
+
+def test_a_stream_leaves_torchs_generator_alone(index: pd.DataFrame) -> None:
+    before = torch.get_rng_state()
+    stream(index, 0, 3)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_flip_mirrors_image_and_label_and_happens_half_of_the_time(index: pd.DataFrame) -> None:
+    data = Endless(index, 1, "labelled", FLIP, 200)
+    samples = [data[p] for p in range(200)]
+    for sample in samples:
+        columns = sample.image[0].long() - 100 - 10 * int(sample.id)
+        assert torch.equal(columns, sample.label)
+        assert torch.equal(sample.image[1], torch.tensor([[0] * WIDTH, [1] * WIDTH]))
+    flipped = sum(sample.label[0].tolist() == [2, 1, 0] for sample in samples)
+    assert sum(sample.label[0].tolist() == [0, 1, 2] for sample in samples) == 200 - flipped
+    assert 75 < flipped < 125
+
+
+@pytest.mark.parametrize("value", [0, 1, 100, 254, 255])
+def test_jitter_of_a_flat_image_stays_in_its_range(value: int) -> None:
+    flat, label = np.full((2, 2, 3), value, np.uint8), np.zeros((2, 2), np.uint8)
+    seen = []
+    for number in range(100):
+        random = np.random.default_rng(number)
+        image, _ = loader.augmented(flat, label, Augment(flip=False, jitter=0.2), random)
+        assert image.dtype == np.uint8 and len(np.unique(image)) == 1
+        seen.append(int(image[0, 0, 0]))
+    assert round(value * 0.8) <= min(seen) and max(seen) <= min(255, round(value * 1.2))
+    assert value < 2 or max(seen) - min(seen) > 0.15 * value
+
+
+def test_jitter_of_contrast_spreads_pixels_around_their_mean() -> None:
+    image, label = np.full((2, 2, 3), 100, np.uint8), np.zeros((2, 2), np.uint8)
+    image[0] = 140
+    spreads, means = [], []
+    for number in range(200):
+        random = np.random.default_rng(number)
+        found, unchanged = loader.augmented(image, label, Augment(flip=False, jitter=0.5), random)
+        spreads.append(int(found[0, 0, 0]) - int(found[1, 0, 0]))
+        means.append(found.mean())
+        assert unchanged is label
+    assert 19 <= min(spreads) < 23 and 57 < max(spreads) <= 61  # 40 * (1 -+ 0.5), rounded
+    assert 59 <= min(means) < 66 and 174 < max(means) <= 181  # 120 * (1 -+ 0.5)
+
+
+def test_no_augmentation_changes_nothing(index: pd.DataFrame) -> None:
+    data = Endless(index, 1, "labelled", PLAIN, COUNT)
+    assert all(torch.equal(data[p].label[0], torch.arange(WIDTH)) for p in range(COUNT))
+
+
+def test_an_image_without_a_label_is_ignored_everywhere() -> None:
+    sample = Endless(frame([write("3", labelled=False)]), 1, "target", BOTH, 1)[0]
+    assert sample.label.unique().tolist() == [255]
+
+
+def test_an_empty_index_is_refused() -> None:
+    with pytest.raises(UserError, match="index of the target images: no image"):
+        loader.training_stream(frame([]), 1, "target", PLAIN, 1, 0, 1)
+
+
+def test_a_label_of_another_size_is_refused() -> None:
+    row = write("1")
+    files.write_label(Path("1_label.png"), np.zeros((HEIGHT, WIDTH + 1), np.uint8), [])
+    with pytest.raises(UserError, match="1_label.png: 4x2 pixels, its image has 3x2"):
+        Endless(frame([row]), 1, "labelled", PLAIN, 1)[0]
+
+
+def test_images_of_two_sizes_in_a_training_batch_are_refused_by_name() -> None:
+    rows = frame([write("1"), write("2", width=4)])
+    with pytest.raises(UserError, match="images (1, 2|2, 1): sizes"):
+        stream(rows, 0, 1)
+
+
+def test_inference_sees_every_image_once_in_order_and_no_label(index: pd.DataFrame) -> None:
+    for path in index["label"]:
+        Path(path).unlink()
+    found = list(loader.inference_batches(index, 2))
+    assert [batch.ids for batch in found] == [["0", "1"], ["2", "3"], ["4"]]
+    assert all(batch.label.unique().tolist() == [255] for batch in found)
+    assert found[1].image[1, 2].unique().tolist() == [3]
+
+
+def test_inference_batches_hold_one_size() -> None:
+    rows = frame([write("0"), write("1", width=4), write("2"), write("3", height=4), write("4", width=4)])
+    found = list(loader.inference_batches(rows, 2))
+    assert [batch.ids for batch in found] == [["0", "2"], ["1", "4"], ["3"]]
+
+
+def test_what_is_read_ahead_comes_in_its_order_and_ends() -> None:
+    assert list(loader.ahead(range(7))) == list(range(7))
+    assert list(loader.ahead([])) == []
+
+
+def test_no_more_is_read_ahead_than_said() -> None:
+    asked: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            asked.append(number)
+            yield number
+
+    stream = loader.ahead(items())
+    assert asked == []
+    for number in range(10):
+        assert next(stream) == number
+        assert len(asked) <= number + 1 + loader.AHEAD
+    stream.close()
+    assert len(asked) <= 10 + loader.AHEAD
+
+
+def test_an_error_ahead_is_raised_in_its_turn() -> None:
+    def items() -> Iterator[int]:
+        yield 0
+        yield 1
+        raise UserError("image", "broken", "sound ones", "mend it")
+
+    stream = loader.ahead(items())
+    assert [next(stream), next(stream)] == [0, 1]
+    with pytest.raises(UserError, match="broken"):
+        next(stream)
+
+
+def test_a_batch_is_read_while_the_one_before_is_used() -> None:
+    read = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 0
+        read.set()
+        yield 1
+
+    stream = loader.ahead(items())
+    assert next(stream) == 0
+    assert read.wait(timeout=60)  # before the next one is asked for
+    assert list(stream) == [1]

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from intrada.core import files
+from intrada.core.config.classes import CITYSCAPES_19, class_set
+from intrada.core.errors import UserError
+from intrada.core.stage import Context
+from intrada.data import tables
+from intrada.evaluation import evaluator, validators
+from intrada.evaluation.evaluator import Results, summary, to_look_at, with_difficulty
+from intrada.evaluation.metrics import confusion_matrix
+from intrada.inference.predictor import Predictor
+from intrada.methods.entropy import information_map, pixel_entropy
+from intrada.models.base import Segmenter, upsample
+
+CPU = torch.device("cpu")
+CONTEXT = Context("evaluate@inter", "0" * 32, Path("runs"))
+PALETTE = class_set(["sky", "road"]).palette()
+# low-resolution logits of class road over sky, by the value of the image's pixels
+LOGITS = {
+    1: [[-3.0, 1.0], [2.0, -1.0]],
+    2: [[9.0, 9.0], [-9.0, 9.0]],
+    3: [[0.1, -0.1], [0.3, 0.2]],
+}
+
+
+class Fixed(Segmenter):
+    """Says of an image with pixels of value v what LOGITS[v] says; two classes, logits of 2x2."""
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        road = torch.tensor([LOGITS[int(image[0, 0, 0])] for image in images])
+        return {
+            "main": torch.stack([torch.zeros_like(road), road], 1),
+            "aux": torch.zeros(len(images), 2, 2, 2),
+        }
+
+    def normalise(self, images: Tensor) -> Tensor:
+        return images.float()
+
+
+NET = Fixed().eval()
+PREDICTOR = Predictor([NET])
+CLASSES = class_set(["sky", "road"])
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def says(value: int, height: int, width: int) -> Tensor:
+    """(2, height, width): the logits of the image with this value, upsampled."""
+    images = torch.full((1, 3, 1, 1), value)
+    return upsample(NET(NET.normalise(images))["main"], (height, width))[0]
+
+
+def row(value: int, height: int, width: int, label: np.ndarray | None) -> tuple[object, ...]:
+    files.write_image(Path(f"{value}.png"), np.full((height, width, 3), value, np.uint8))
+    if label is not None:
+        files.write_label(Path(f"{value}_label.png"), label.astype(np.uint8), PALETTE)
+    return str(value), f"{value}.png", "" if label is None else f"{value}_label.png", width, height
+
+
+def frame(*rows: tuple[object, ...]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=tables.INDEX_COLUMNS)
+
+
+def measure(index: pd.DataFrame, batch_size: int = 1) -> Results:
+    (results,) = evaluator.measure([PREDICTOR], index, batch_size, CPU, CONTEXT, True)
+    return results
+
+
+def test_logits_are_upsampled_to_the_size_of_the_label() -> None:
+    truth = says(1, 9, 14).argmax(0).numpy()
+    found = measure(frame(row(1, 4, 6, truth)))
+    sky, road = int((truth == 0).sum()), int((truth == 1).sum())
+    assert sky and road and found.confusions.tolist() == [[[sky, 0], [0, road]]]
+    small = says(1, 4, 6).argmax(0, keepdim=True)[None].float()
+    nearest = nn.functional.interpolate(small, (9, 14))[0, 0].numpy()
+    assert (nearest != truth).any()  # labels enlarged instead of logits would not be equal
+
+
+def test_entropy_is_the_mean_at_the_size_of_the_image() -> None:
+    found = measure(frame(row(1, 4, 6, np.zeros((9, 14)))))
+    expected = pixel_entropy(information_map(says(1, 4, 6)[None])).mean().item()
+    assert found.entropy is not None and found.entropy.tolist() == pytest.approx([expected])
+    assert 0 < expected < 1
+
+
+def test_ignored_pixels_and_images_without_a_label_are_not_counted() -> None:
+    truth = np.full((4, 6), 255)
+    truth[0, 0], truth[0, 5] = 0, 1
+    found = measure(frame(row(2, 4, 6, truth), row(3, 4, 6, None)), batch_size=2)
+    assert found.confusions.tolist() == [[[0, 1], [0, 1]], [[0, 0], [0, 0]]]
+    assert found.entropy[1] > 0.9 > found.entropy[0]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_results_stand_in_the_order_of_the_index_whatever_the_batches(batch_size: int) -> None:
+    index = frame(row(3, 4, 6, np.ones((4, 6))), row(1, 5, 7, np.zeros((5, 7))), row(2, 4, 6, None))
+    found = measure(index, batch_size)
+    alone = [measure(index.iloc[[place]]) for place in range(3)]
+    assert found.entropy.tolist() == pytest.approx([each.entropy.item() for each in alone])
+    assert found.confusions.tolist() == [each.confusions[0].tolist() for each in alone]
+    assert found.confusions.sum((1, 2)).tolist() == [24, 35, 0]
+
+
+@pytest.mark.parametrize(
+    "entropy, hard",
+    [
+        ([0.1, 0.9, 0.2, 0.8, 0.3, 0.7], "bd"),
+        ([0.1, 0.9, 0.2, 0.8, 0.3, 0.7, 0.0], "bd"),
+        ([0.1, 0.9, 0.2, 0.8, 0.3, 0.7, 0.0, 0.0], "bdf"),
+        ([0.5, 0.5, 0.5], "a"),
+        ([0.2, 0.3], "b"),
+        ([0.2], ""),
+    ],
+)
+def test_the_third_with_the_highest_entropy_is_hard(entropy: list[float], hard: str) -> None:
+    names = list("abcdefgh"[: len(entropy)])
+    found = with_difficulty(pd.DataFrame({"id": names}), np.array(entropy))
+    assert "".join(found["id"][found["part"] == "hard"]) == hard
+    assert set(found["part"]) <= {"easy", "hard"}
+    assert found["id"].tolist() == names and found["entropy"].tolist() == entropy
+
+
+def test_the_summary_is_percent_over_all_easy_and_hard_images() -> None:
+    confusions = np.array([[[6, 0], [2, 0]], [[1, 1], [1, 1]], [[0, 0], [0, 0]]])
+    found = summary(confusions, pd.Series(["easy", "hard", "easy"]), CLASSES)
+    # all: [[7, 1], [3, 1]]: 7/11 and 1/5; easy: 6/8 and 0/2; hard: 1/3 and 1/3
+    assert found == pytest.approx(
+        {
+            "mIoU": 100 * (7 / 11 + 1 / 5) / 2,
+            "mIoU_easy": 37.5,
+            "mIoU_hard": 100 / 3,
+            "pixel_accuracy": 100 * 8 / 12,
+        }
+    )
+
+
+def test_without_labels_the_summary_holds_nothing_and_no_zero() -> None:
+    keys = ("mIoU", "mIoU_easy", "mIoU_hard", "pixel_accuracy")
+    assert summary(np.zeros((2, 3, 3), np.int64), pd.Series(["easy", "hard"]), CLASSES) == dict.fromkeys(keys)
+
+
+def test_a_part_without_images_or_labels_has_no_iou() -> None:
+    confusions = np.array([[[1, 0], [0, 1]], [[0, 0], [0, 0]]])
+    assert summary(confusions, pd.Series(["easy", "hard"]), CLASSES)["mIoU_hard"] is None
+    assert summary(confusions[:1], pd.Series(["easy"]), CLASSES)["mIoU_hard"] is None
+    assert summary(confusions[:1], pd.Series(["easy"]), CLASSES)["mIoU_easy"] == 100
+
+
+@pytest.mark.parametrize(
+    "ends, between, names",
+    [
+        (1, 0, "ce"), (2, 0, "cade"), (3, 0, "cabfde"), (99, 0, "cabfde"),
+        (1, 3, "ceb"), (2, 2, "cade"), (1, 99, "ceabfd"),
+    ],
+)  # fmt: skip
+def test_the_ends_and_an_even_sample_are_chosen_each_once(ends: int, between: int, names: str) -> None:
+    images = pd.DataFrame({"id": list("abcdef"), "entropy": [0.2, 0.3, 0.1, 0.8, 0.9, 0.4]})
+    assert "".join(to_look_at(images, ends, between)["id"]) == names
+    assert list(images["id"]) == list("abcdef")
+
+
+def test_samples_are_predictions_and_entropies_at_the_size_of_the_image(tmp_path: Path) -> None:
+    index = frame(row(1, 4, 6, None), row(3, 5, 7, None))
+    evaluator.write_samples(PREDICTOR, index, tmp_path / "samples", PALETTE, CPU)
+    written = [
+        path.relative_to(tmp_path / "samples").as_posix() for path in files.list_files(tmp_path / "samples")
+    ]
+    assert written == ["entropy/1.png", "entropy/3.png", "prediction/1.png", "prediction/3.png"]
+    for value, height, width in ((1, 4, 6), (3, 5, 7)):
+        logits = says(value, height, width)
+        prediction = files.read_label(tmp_path / f"samples/prediction/{value}.png")
+        assert np.array_equal(prediction, logits.argmax(0).numpy())
+        grey = files.read_label(tmp_path / f"samples/entropy/{value}.png")
+        entropy = pixel_entropy(information_map(logits[None]))[0].numpy()
+        assert np.abs(grey / 255 - entropy).max() <= 0.5 / 255 + 1e-6
+
+
+def test_the_means_of_published_tables_stand_beside_each_other() -> None:
+    """Ten pixels a class, all right but in wall (class 3: none right, all called road)."""
+    confusion = np.diag([10] * 19)
+    confusion[3, 3], confusion[3, 0] = 0, 10
+    found = summary(confusion[None], pd.Series(["easy"]), class_set(CITYSCAPES_19))
+    assert found["mIoU"] == found["mIoU_19"] == pytest.approx(100 * (17 + 0.5) / 19)
+    assert found["mIoU_16"] == pytest.approx(100 * (14 + 0.5) / 16)
+    assert found["mIoU_13"] == pytest.approx(100 * (12 + 0.5) / 13)  # wall's pixels still hurt road
+
+
+@pytest.mark.parametrize("height, width", [(9, 14), (4, 6), (64, 33)])
+def test_confusions_are_those_of_the_argmax_and_the_label(height: int, width: int) -> None:
+    """With ties, which a logit of 0 for both classes makes, and ignored pixels."""
+    random = np.random.default_rng(height)
+    truth = random.choice([0, 1, 255], (height, width)).astype(np.uint8)
+    prediction = says(1, height, width).argmax(0).numpy()
+    found = measure(frame(row(1, 4, 6, truth)))
+    assert np.array_equal(found.confusions[0], confusion_matrix(truth, prediction, 2))
+    assert found.confusions.dtype == np.int64
+
+
+def test_entropies_that_nobody_reads_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(evaluator, "survey")
+    index = frame(row(1, 4, 6, np.zeros((4, 6))))
+    (results,) = evaluator.measure([PREDICTOR, PREDICTOR], index, 1, CPU, CONTEXT, False)[1:]
+    assert results.entropy is None and results.confusions.sum() == 24
+
+
+def test_each_image_is_read_once_for_several_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = frame(row(1, 4, 6, np.zeros((4, 6))), row(3, 5, 7, np.zeros((5, 7))))
+    read: list[Path] = []
+    kept = {name: getattr(files, name) for name in ("read_image", "read_label")}
+    for name, reader in kept.items():
+        monkeypatch.setattr(files, name, lambda path, reader=reader: (read.append(path), reader(path))[1])
+    evaluator.measure([PREDICTOR] * 3, index, 1, CPU, CONTEXT, True)
+    assert sorted(read) == sorted(Path(path) for path in (*index["image"], *index["label"]))
+
+
+def test_information_is_the_mean_over_images_of_both_of_its_terms() -> None:
+    """An image of 24 pixels and one of 35 weigh alike."""
+    index = frame(row(1, 4, 6, None), row(3, 5, 7, None))
+    large = [says(1, 4, 6)[None], says(3, 5, 7)[None]]
+    mean = sum(each.softmax(1).mean((0, 2, 3)).double().numpy() for each in large) / 2
+    entropy = sum(pixel_entropy(information_map(each)).mean().item() for each in large) / 2
+    found = evaluator.information(evaluator.surveyed([PREDICTOR], index, 2, CPU, CONTEXT)[0])
+    assert found == pytest.approx(validators.information(mean, entropy), abs=1e-6) and found > 0.01
+
+
+def test_a_label_with_a_value_that_is_no_class_is_refused() -> None:
+    truth = np.array([[0, 1, 255], [2, 254, 0]])
+    with pytest.raises(UserError, match=r"1_label.png: the values \[2, 254\]"):
+        measure(frame(row(1, 4, 6, truth)))

@@ -1,0 +1,143 @@
+"""`export`: an ONNX file, run by onnxruntime as somebody without this project would."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor
+
+from intrada.__main__ import main
+from intrada.core.errors import UserError
+from intrada.inference.deployment import onnx_file
+from intrada.methods import entropy
+from intrada.models.base import upsample
+from tests.support import trained_model
+from tests.support.tiny_segmenter import TinySegmenter
+from tests.support.trained_model import CLASSES, MODEL, NAMES
+
+OUT = Path("out/model.onnx")
+
+
+def export(*more: str) -> int:
+    return main(["export", str(MODEL), "--out", str(OUT), *more])
+
+
+def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    session = onnxruntime.InferenceSession(OUT, providers=["CPUExecutionProvider"])
+    logits, entropies = session.run(["logits", "entropy"], {"image": images})
+    return logits, entropies
+
+
+def pixels(batch: int, width: int, height: int) -> np.ndarray:
+    return np.random.default_rng(batch).integers(0, 256, (batch, 3, height, width), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "name, largest",
+    [("small", 20.0), ("deeplabv2", 300.0), ("efficientnet_lite0", 20.0)],  # 300: probabilities of exactly 0
+)
+def test_the_file_gives_the_models_logits_and_entropies_for_batches_of_any_length(
+    checkout: Path, name: str, largest: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if name == "efficientnet_lite0":
+        pytest.importorskip("timm")
+    model = trained_model.write(name, largest, **({"backbone": "resnet18"} if name == "deeplabv2" else {}))
+    assert export("--size", "49x33") == 0
+    for batch in (1, 3):
+        images = pixels(batch, 49, 33)
+        with torch.inference_mode():
+            due = upsample(model.main_logits(model.normalise(torch.from_numpy(images))), (33, 49))
+            sure = entropy.pixel_entropy(entropy.information_map(due)).numpy()
+        logits, entropies = run(images)
+        assert logits.shape == (batch, len(NAMES), 33, 49) and entropies.shape == (batch, 33, 49)
+        np.testing.assert_allclose(logits, due.numpy(), atol=1e-4 * float(due.abs().max()))
+        np.testing.assert_allclose(entropies, sure, atol=1e-2)
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in printed] == ["random", "street", "out/model.onnx"]
+    assert "of the pixels have the same class" in printed[0]
+
+
+def test_the_file_says_its_classes_colours_and_origin_and_keeps_the_size_of_the_training(
+    checkout: Path,
+) -> None:
+    trained_model.write()
+    assert export("--opset", "18") == 0
+    model = onnx.load(OUT)
+    found = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(found["classes"]) == NAMES
+    assert json.loads(found["colors"]) == [list(entry.color) for entry in CLASSES.classes]
+    assert (found["model"], found["method"], found["iteration"]) == ("small", "advent", "4")
+    (image,) = model.graph.input
+    shape = image.type.tensor_type.shape.dim
+    assert (image.name, [dim.dim_value for dim in shape[1:]]) == ("image", [3, 32, 64])
+    assert shape[0].dim_param and [each.version for each in model.opset_import if not each.domain] == [18]
+    assert [path.name for path in OUT.parent.iterdir()] == [OUT.name]
+
+
+class Dice(TinySegmenter):
+    """No two of its predictions are alike, so no file can repeat them."""
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        heads = super().forward(images)
+        return {name: logits + torch.rand_like(logits) for name, logits in heads.items()}
+
+
+def test_a_file_that_does_not_predict_what_the_model_does_is_not_kept(checkout: Path) -> None:
+    OUT.parent.mkdir()
+    OUT.write_bytes(b"the file of yesterday")
+    torch.manual_seed(1)
+    with pytest.raises(UserError) as caught:
+        onnx_file.write(OUT, Dice(3, 0.0).eval(), (32, 16), 20, {})
+    assert "random image: logits up to" in caught.value.found and "nothing was written" in caught.value.fix
+    assert OUT.read_bytes() == b"the file of yesterday"
+    assert [path.name for path in OUT.parent.iterdir()] == [OUT.name]
+
+
+@pytest.mark.parametrize(
+    "difference, small",
+    [
+        ((9e-5, 0.5, 1e-4, 1.0), True),
+        ((9e-3, 100.0, 1e-4, 1.0), True),  # relative to the largest logit
+        ((1.1e-4, 0.5, 1e-4, 1.0), False),  # but of small logits absolute
+        ((0.0, 0.5, 0.02, 1.0), False),
+        ((0.0, 0.5, 0.0, 0.998), False),
+        ((math.nan, 0.5, 0.0, 1.0), False),
+        ((0.0, 0.5, math.nan, 1.0), False),
+    ],
+)
+def test_only_rounding_is_tolerated(difference: tuple[float, float, float, float], small: bool) -> None:
+    assert onnx_file.Difference("random", *difference).is_small is small
+
+
+@pytest.mark.parametrize("package", onnx_file.PACKAGES)
+def test_a_missing_package_is_named_with_the_command_that_installs_it(
+    checkout: Path, package: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    assert export() == 1
+    err = capsys.readouterr().err
+    assert f"the package {package} is not installed" in err
+    assert "pip install onnx onnxscript onnxruntime" in err
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (("--opset", "11"), "--opset: '11'\n  allowed: a whole number from 18 to 23"),
+        (("--size", "64,32"), "--size: '64,32'\n  allowed: WIDTHxHEIGHT"),
+        (("--size", "8x32"), "--size: '8x32'\n  allowed: WIDTHxHEIGHT in pixels, each at least 16"),
+    ],
+)
+def test_a_wrong_option_is_refused(
+    checkout: Path, options: tuple[str, str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(*options) == 1
+    assert message in capsys.readouterr().err

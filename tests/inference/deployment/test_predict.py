@@ -1,0 +1,377 @@
+"""`predict`: images, folders, globs and videos, as a user calls it; every claim against the stages' own code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from intrada.__main__ import main
+from intrada.core import files
+from intrada.core.config.classes import CITYSCAPES_IDS
+from intrada.core.errors import UserError
+from intrada.core.stage import Context
+from intrada.data import resize, tables
+from intrada.data.loader import Batch
+from intrada.inference import scoring
+from intrada.inference.deployment import prediction, sources, video
+from intrada.inference.deployment.prediction import Frame, Look
+from intrada.methods import entropy
+from intrada.models import weights
+from intrada.models.base import upsample
+from tests.support import trained_model
+from tests.support.tiny_project import change, tree, write_params
+from tests.support.trained_model import CLASSES, MODEL, NAMES
+
+CPU = torch.device("cpu")
+OUT = Path("out")
+SIZE = (48, 32)
+
+
+def picture(seed: int, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """Blotches of colour, (H, W, 3) uint8 BGR."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), np.uint8)
+    return resize.resize_image(coarse, size)
+
+
+def put(path: str, seed: int = 0, size: tuple[int, int] = SIZE) -> np.ndarray:
+    image = picture(seed, size)
+    files.write_image(Path(path), image)
+    return image
+
+
+def film(path: str, frames: int = 5, rate: float = 10.0, size: tuple[int, int] = SIZE) -> list[np.ndarray]:
+    """Write a video and return its frames as they are decoded."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), rate, size)
+    for number in range(frames):
+        writer.write(picture(number, size))
+    writer.release()
+    capture = cv2.VideoCapture(path)
+    return [capture.read()[1] for _ in range(frames)]
+
+
+def predict(*words: str) -> int:
+    return main(["predict", str(MODEL), *words, "--out", str(OUT)])
+
+
+def label(name: str) -> np.ndarray:
+    return files.read_label(OUT / "prediction" / f"{name}.png")
+
+
+def written(kind: str) -> set[str]:
+    return {path.relative_to(OUT / kind).with_suffix("").as_posix() for path in files.list_files(OUT / kind)}
+
+
+def logits(image: np.ndarray, size: tuple[int, int] = SIZE) -> torch.Tensor:
+    """What the model says of an image that it sees at `size`, at the image's own size."""
+    seen = resize.resize_image(image, size)
+    pixels = torch.from_numpy(seen.transpose(2, 0, 1).copy())[None]
+    predictor = trained_model.predictor()
+    with torch.inference_mode():
+        maps = predictor.maps(Batch(["a"], pixels, torch.empty(0)))
+        return upsample(maps[0], (image.shape[0], image.shape[1]))
+
+
+@pytest.fixture
+def model(checkout: Path) -> Path:
+    """The working directory holds params.yaml and a model."""
+    trained_model.write()
+    return checkout
+
+
+def test_labels_entropies_and_counts_are_those_of_the_stage_score(model: Path) -> None:
+    for number in range(3):
+        put(f"data/{number}.png", number)
+    assert predict("data", "--batch-size", "2") == 0
+    rows = [(str(number), f"data/{number}.png", "", *SIZE) for number in range(3)]
+    index = pd.DataFrame(rows, columns=tables.INDEX_COLUMNS)
+    folders = Path("predictions"), Path("confidence")
+    context = Context("score", "0" * 32, Path("runs"))
+    due = scoring.score(trained_model.predictor(), index, 2, folders, CLASSES, CPU, context)
+    found = files.read_csv(OUT / "predictions.csv")
+    pd.testing.assert_frame_equal(found, due, check_dtype=False, rtol=1e-5)
+    for number in range(3):
+        ours, theirs = (folder / f"{number}.png" for folder in (OUT / "prediction", folders[0]))
+        assert ours.read_bytes() == theirs.read_bytes()
+        assert len(np.unique(files.read_label(ours))) > 3
+
+
+def test_with_a_size_the_network_sees_that_and_results_have_the_images_size(model: Path) -> None:
+    image = put("photo.png", size=(101, 67))
+    assert predict("photo.png", "--size", "48x32") == 0
+    due = logits(image)
+    assert np.array_equal(label("photo"), due[0].argmax(0).numpy())
+    assert not np.array_equal(label("photo"), logits(image, (101, 67))[0].argmax(0).numpy())
+    sure = entropy.pixel_entropy(entropy.information_map(due))[0].numpy()
+    grey = files.read_label(OUT / "entropy/photo.png")
+    assert np.array_equal(grey, np.rint(255 * sure).astype(np.uint8)) and np.ptp(grey) > 20
+    (row,) = files.read_csv(OUT / "predictions.csv").itertuples()
+    assert row.entropy == pytest.approx(sure.mean(), rel=1e-5)
+    assert sum(row[3:]) == 101 * 67
+
+
+@pytest.mark.parametrize("alpha", ["0", "0.25", "0.5", "1"])
+def test_the_overlay_is_the_rounded_mix_of_image_and_class_colours(model: Path, alpha: str) -> None:
+    image = put("photo.png")
+    assert predict("photo.png", "--alpha", alpha) == 0
+    colors = np.array([entry.color[::-1] for entry in CLASSES.classes])[label("photo")]
+    due = np.rint((1 - float(alpha)) * image + float(alpha) * colors)
+    assert np.array_equal(files.read_image(OUT / "overlay/photo.png"), due)
+
+
+def test_images_of_several_sizes_are_predicted_in_one_run_and_in_their_order(model: Path) -> None:
+    sizes = [(48, 32), (48, 32), (64, 40), (48, 32)]
+    images = [put(f"data/{number}.png", number, size) for number, size in enumerate(sizes)]
+    assert predict("data", "--batch-size", "3") == 0
+    assert files.read_csv(OUT / "predictions.csv")["image"].tolist() == ["0", "1", "2", "3"]
+    for number, image in enumerate(images):
+        assert np.array_equal(label(str(number)), logits(image, sizes[number])[0].argmax(0).numpy())
+
+
+def test_label_ids_are_written_where_they_are_asked_for(model: Path) -> None:
+    put("photo.png")
+    assert predict("photo.png") == 0 and not (OUT / "label_ids").exists()
+    assert predict("photo.png", "--label-ids") == 0
+    ids = {entry.name: raw for raw, entry in CITYSCAPES_IDS.items()}
+    table = np.array([ids[name] for name in NAMES])
+    assert np.array_equal(files.read_label(OUT / "label_ids/photo.png"), table[label("photo")])
+
+
+# ---------------------------------------------------------------- videos
+
+
+def test_every_frame_of_a_video_is_predicted_and_shown_at_its_rate(model: Path) -> None:
+    frames = film("clips/street.avi")
+    assert predict("clips/street.avi", "--batch-size", "2") == 0
+    names = [f"street/{number:06d}" for number in range(5)]
+    assert files.read_csv(OUT / "predictions.csv")["image"].tolist() == names
+    assert written("prediction") == written("entropy") == written("overlay") == set(names)
+    for name, frame in zip(names, frames, strict=True):
+        assert np.array_equal(label(name), logits(frame)[0].argmax(0).numpy())
+    assert video.facts(OUT / "street_overlay.mp4") == (10.0, 5)
+    for (_, shown), name in zip(video.read(OUT / "street_overlay.mp4"), names, strict=True):
+        overlay = files.read_image(OUT / f"overlay/{name}.png")
+        difference = np.abs(shown.astype(int) - overlay).mean()
+        assert shown.shape == overlay.shape and difference < 30  # MPEG-4 is lossy
+
+
+def test_of_a_video_every_nth_frame_is_taken_and_time_goes_on_as_before(model: Path) -> None:
+    frames = film("street.avi")
+    assert predict("street.avi", "--every", "2") == 0
+    assert written("overlay") == {"street/000000", "street/000002", "street/000004"}
+    assert np.array_equal(label("street/000002"), logits(frames[2])[0].argmax(0).numpy())
+    assert video.facts(OUT / "street_overlay.mp4") == (5.0, 3)
+
+
+def test_frames_are_read_only_as_fast_as_they_are_predicted(model: Path) -> None:
+    read = 0
+
+    def endless() -> Iterator[Frame]:
+        nonlocal read
+        while True:
+            read += 1
+            yield Frame(f"{read}", picture(read))
+
+    look = Look(trained_model.predictor(), CPU, None, 2)
+    batches = prediction.predict(endless(), look)
+    assert [each.frame.name for batch in islice(batches, 3) for each in batch] == list("123456")
+    assert read <= 6 + 2 + 1  # two ahead, one in the making
+
+
+def test_a_video_that_is_cut_short_says_so(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film("street.avi", size=(160, 120))
+    whole = Path("street.avi").read_bytes()
+    Path("street.avi").write_bytes(whole[: len(whole) * 2 // 3])
+    assert predict("street.avi") == 0
+    out, err = capsys.readouterr()
+    count = len(files.read_csv(OUT / "predictions.csv"))
+    assert 0 < count < 5 and f"{count} images and frames" in out
+    assert f"ends after {count} frames, its header says 5" in err
+
+
+# ---------------------------------------------------------------- names
+
+
+def test_equal_names_in_several_folders_stay_apart(model: Path) -> None:
+    for number, path in enumerate(["day/a/1.png", "day/b/1.png", "night/1.png", "day/notes.txt"]):
+        put(path, number)
+    film("night/1.avi", 2)
+    assert predict("day", "night/1.png", "night/1.avi") == 0
+    names = {"day/a/1", "day/b/1", "night/1"}
+    assert written("prediction") == names | {"night/1/000000", "night/1/000001"}
+    assert (OUT / "night/1_overlay.mp4").exists()
+    assert set(files.read_csv(OUT / "predictions.csv")["image"]) == written("prediction")
+
+
+@pytest.mark.parametrize(
+    "words, names",
+    [
+        (["data"], ["a", "x/b", "x/c"]),
+        (["data/x"], ["b", "c"]),
+        (["data/x/b.png"], ["b"]),
+        (["data/x/*.png"], ["b"]),
+        (["data/*"], ["a", "x/b", "x/c"]),
+        (["data/**/[bc].*"], ["x/b", "x/c"]),
+        (["data/a.png", "data/x"], ["a", "x/b", "x/c"]),
+        (["data/x/b.png", "data/x", "data/x/*"], ["b", "c"]),
+        (["data/x", "data/../data/x/b.png"], ["b", "c"]),
+    ],
+)
+def test_words_mean_each_file_once_under_its_path_below_their_folder(
+    checkout: Path, words: list[str], names: list[str]
+) -> None:
+    for name in ("a.png", "x/b.png", "x/c.JPG", "x/._b.png", "x/notes.txt"):
+        Path("data", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("data", name).touch()
+    found = sources.collect(words, OUT)
+    assert [source.name for source in found.images] == names and not found.videos
+    absolute = sources.collect([str(checkout / word) for word in words], OUT)
+    assert [source.name for source in absolute.images] == names
+
+
+def refusal(*words: str) -> UserError:
+    with pytest.raises(UserError) as caught:
+        sources.collect(words, OUT)
+    return caught.value
+
+
+def test_two_sources_of_one_name_are_refused(checkout: Path) -> None:
+    put("data/a.png")
+    put("data/a/000001.png")
+    for name in ("data/a.jpg", "data/a.avi", "data/a.mp4"):
+        Path(name).touch()
+    assert "among those of" in refusal("data/a.png", "data/a.jpg").found
+    assert "among those of" in refusal("data/a.avi", "data/a.mp4").found
+    assert len(sources.collect(["data/a.png", "data/a.avi"], OUT).images) == 1  # a phone's live photo
+
+
+def test_a_videos_frames_and_an_image_of_the_same_name_are_refused(checkout: Path) -> None:
+    put("data/a/000001.png")
+    Path("data/a.avi").touch()
+    assert "among those of" in refusal("data/a.avi", "data").found
+
+
+@pytest.mark.parametrize("words", [["."], ["out/overlay/a.png"], ["**/*.png"]])
+def test_results_are_never_taken_for_images(checkout: Path, words: list[str]) -> None:
+    put("out/overlay/a.png")
+    assert "lie within each other" in refusal(*words).found
+
+
+def test_results_do_not_go_below_the_images(checkout: Path) -> None:
+    put("data/a.png")
+    with pytest.raises(UserError, match="lie within each other"):
+        sources.collect(["data"], Path("data/out"))
+
+
+def test_what_stands_in_the_output_folder_stays(model: Path) -> None:
+    put("photo.png")
+    kept = [OUT / "notes.txt", OUT / "prediction/old.png"]
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"mine")
+    assert predict("photo.png") == 0
+    assert [path.read_bytes() for path in kept] == [b"mine", b"mine"]
+    assert {path.name for path in OUT.iterdir()} == {
+        "notes.txt",
+        "prediction",
+        "entropy",
+        "overlay",
+        "predictions.csv",
+    }
+
+
+# ---------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    "word, found",
+    [
+        ("nowhere.png", "no such file or folder"),
+        ("nowhere/*.png", "no image or video"),
+        ("empty", "no image or video"),
+        ("notes.txt", "no image or video"),
+        ("broken.png", "an empty file"),
+        ("text.png", "cannot identify image file"),
+        ("broken.mp4", "an empty file"),
+        ("text.mp4", "no video that opens"),
+    ],
+)
+def test_what_cannot_be_predicted_is_named(
+    model: Path, word: str, found: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("empty").mkdir()
+    for name in ("notes.txt", "text.png", "text.mp4"):
+        Path(name).write_text("no picture at all")
+    for name in ("broken.png", "broken.mp4"):
+        Path(name).touch()
+    assert predict(word) == 1
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first.startswith("error: ") and word in first and found in first
+    assert [line.split(":")[0] for line in rest] == ["  allowed", "  do next"]
+    assert not (OUT / "predictions.csv").exists()
+
+
+def test_a_video_is_opened_before_the_long_work_begins(model: Path) -> None:
+    put("photo.png")
+    Path("text.mp4").write_text("no video")
+    assert predict("photo.png", "text.mp4") == 1
+    assert not OUT.exists()
+
+
+def test_a_model_that_does_not_fit_the_params_is_refused(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put("photo.png")
+    write_params(change(tree(), model={"name": "deeplabv2", "options": {"backbone": "resnet18"}}))
+    assert predict("photo.png") == 1
+    assert "model.safetensors: model: small\n  allowed: model: deeplabv2, as in params.yaml" in (
+        capsys.readouterr().err
+    )
+    swapped = [NAMES[1], NAMES[0], *NAMES[2:]]
+    write_params(change(tree(), classes=swapped))
+    assert predict("photo.png") == 1
+    assert f"classes: {','.join(NAMES)}\n  allowed: classes: {','.join(swapped)}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name, content, found",
+    [
+        ("model.pth", b"", "a name that ends in .pth"),
+        ("text.safetensors", b"no tensors at all", "deserializing header"),
+        ("gone.safetensors", None, "no such file or folder"),
+    ],
+)
+def test_what_is_no_model_of_a_training_is_refused(
+    model: Path, name: str, content: bytes | None, found: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put("photo.png")
+    if content is not None:
+        Path(name).write_bytes(content)
+    assert main(["predict", name, "photo.png", "--out", "out"]) == 1
+    err = capsys.readouterr().err
+    assert f"error: {name}: " in err and found in err
+
+
+def test_a_model_without_its_classes_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put("photo.png")
+    network = trained_model.predictor().members[0]
+    weights.save_model(MODEL, network, {"model": "small"})
+    assert predict("photo.png") == 1
+    assert "no classes in its metadata" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "option, value", [("--alpha", "1.5"), ("--alpha", "nan"), ("--every", "0"), ("--batch-size", "-1")]
+)
+def test_a_wrong_number_is_refused(
+    model: Path, option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict("photo.png", f"{option}={value}") == 1
+    assert f"error: {option}: '{value}'\n  allowed: " in capsys.readouterr().err

@@ -1,0 +1,78 @@
+"""Class, confidence and entropy of pixels, in bands, against torch's own upsampling and softmax."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from intrada.inference import postprocess
+from intrada.methods.entropy import information_map, pixel_entropy
+from intrada.models.base import upsample
+
+CPU = torch.device("cpu")
+SIZES = [(1, 1), (17, 33), (40, 64), (41, 1), (1, 50), (9, 14), (128, 96)]
+
+
+@pytest.fixture(params=["whole", "rows", "narrow"])
+def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The image at once, a row at a time, blocks of a few pixels."""
+    if request.param == "rows":
+        monkeypatch.setattr(postprocess, "HELD", 0)
+    if request.param == "narrow":
+        monkeypatch.setattr(postprocess, "ALIGNED", 8)
+        monkeypatch.setattr(postprocess, "STRIP", 40)
+        monkeypatch.setattr(postprocess, "HELD", 120)
+
+
+def logits(classes: int = 5) -> Tensor:
+    return 4 * torch.randn(1, classes, 9, 14, generator=torch.Generator().manual_seed(classes))
+
+
+@pytest.mark.usefixtures("parts")
+@pytest.mark.parametrize("size", SIZES)
+def test_the_bands_are_the_upsampled_logits_each_pixel_once(size: tuple[int, int]) -> None:
+    due, found, times = upsample(logits(), size)[0], torch.zeros(5, *size), torch.zeros(size)
+    for place, values in postprocess.bands(logits(), size):
+        found[(slice(None), *place)] = values
+        times[place] += 1
+    torch.testing.assert_close(found, due, rtol=0, atol=1e-6)  # equal, where multiply and add are fused
+    assert times.unique().tolist() == [1]
+
+
+@pytest.mark.usefixtures("parts")
+@pytest.mark.parametrize("size", SIZES)
+def test_class_confidence_and_entropy_are_those_of_the_softmax(size: tuple[int, int]) -> None:
+    due = upsample(logits(), size)
+    found = postprocess.survey(postprocess.bands(logits(), size), size, CPU)
+    torch.testing.assert_close(found.confidence, due.softmax(1).amax(1)[0], rtol=0, atol=1e-6)
+    torch.testing.assert_close(found.entropy, pixel_entropy(information_map(due))[0], rtol=0, atol=1e-6)
+    assert torch.equal(found.label, postprocess.classes_of(postprocess.bands(logits(), size), size, CPU))
+    assert torch.equal(found.label.long(), due.max(1).indices[0])
+
+
+@pytest.mark.usefixtures("parts")
+@pytest.mark.parametrize("classes", [2, 19, 254])
+def test_of_equal_logits_the_first_class_is_chosen(classes: int) -> None:
+    values = torch.from_numpy(np.random.default_rng(1).integers(0, 3, (1, classes, 12, 20))).float()
+    found = postprocess.classes_of(postprocess.bands(values, (12, 20)), (12, 20), CPU)
+    assert np.array_equal(found.numpy(), values[0].numpy().argmax(0))
+
+
+@pytest.mark.usefixtures("parts")
+def test_the_total_adds_up_the_probabilities_of_all_pixels() -> None:
+    total = torch.ones(5, dtype=torch.float64)
+    postprocess.survey(postprocess.bands(logits(), (40, 64)), (40, 64), CPU, total)
+    due = upsample(logits(), (40, 64)).softmax(1).sum((0, 2, 3), dtype=torch.float64)
+    torch.testing.assert_close(total - 1, due, rtol=1e-6, atol=1e-4)
+
+
+@pytest.mark.usefixtures("parts")
+@pytest.mark.parametrize("far", [0.0, 50.0, 1e4, 1e30])
+def test_entropy_is_finite_and_within_its_range_however_sure_the_network_is(far: float) -> None:
+    values = torch.zeros(1, 3, 2, 2)
+    values[:, 1] = far
+    entropy = postprocess.survey(postprocess.bands(values, (6, 8)), (6, 8), CPU).entropy
+    torch.testing.assert_close(entropy, torch.full((6, 8), 1.0 if far == 0 else 0.0))
+    assert entropy.min() >= 0 and entropy.max() <= 1

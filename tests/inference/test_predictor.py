@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from intrada.data.loader import Batch
+from intrada.inference.postprocess import survey
+from intrada.inference.predictor import Predictor, prepared
+from intrada.models import MODELS, build_model
+from intrada.models.base import Segmenter
+from tests.support import trained_model
+from tests.support.tiny_project import change, tree, write_params
+
+IMAGE = Batch(["a"], torch.zeros((1, 3, 1, 1), dtype=torch.uint8), torch.zeros((1, 1, 1), dtype=torch.int64))
+
+
+class Says(Segmenter):
+    """The same logits of three classes for the one pixel."""
+
+    def __init__(self, *logits: float) -> None:
+        super().__init__()
+        self.logits = torch.tensor(logits).view(1, 3, 1, 1)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return {"main": self.logits, "aux": self.logits}
+
+    def normalise(self, images: Tensor) -> Tensor:
+        return images.float()
+
+
+def at_the_pixel(predictor: Predictor) -> Tensor:
+    (band,) = predictor.bands(predictor.maps(IMAGE), 0, (1, 1))
+    return band.logits.flatten()
+
+
+def says(combine: str, *shares: float) -> Tensor:
+    """One model is very sure of class 0, the other prefers class 1 a little."""
+    members = [Says(9.0, 0.0, 0.0), Says(0.0, 2.0, 1.0)]
+    return at_the_pixel(Predictor(members, shares, combine))
+
+
+def test_probabilities_are_averaged_by_their_weights() -> None:
+    one, two = torch.tensor([9.0, 0.0, 0.0]).softmax(0), torch.tensor([0.0, 2.0, 1.0]).softmax(0)
+    assert torch.allclose(says("probabilities", 0.25, 0.75).softmax(0), 0.25 * one + 0.75 * two)
+
+
+def test_logits_are_averaged_as_the_published_code_does() -> None:
+    assert says("logits", 0.25, 0.75).tolist() == pytest.approx([2.25, 1.5, 0.75])
+
+
+def test_the_two_ways_differ_where_one_model_is_very_sure() -> None:
+    assert says("probabilities", 0.3, 0.7).argmax() == 1
+    assert says("logits", 0.3, 0.7).argmax() == 0
+
+
+def test_a_probability_of_0_has_a_finite_logarithm() -> None:
+    far = at_the_pixel(Predictor([Says(200.0, 0.0, 0.0), Says(200.0, 0.0, 0.0)], (0.5, 0.5)))
+    assert far.isfinite().all() and far.softmax(0).tolist() == pytest.approx([1, 0, 0])
+
+
+def test_one_model_alone_keeps_its_logits() -> None:
+    assert at_the_pixel(Predictor([Says(9.0, 0.0, 0.0)])).tolist() == [9.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_main_logits_alone_are_the_same_bits_and_leave_the_other_head_out(name: str) -> None:
+    if name == "efficientnet_lite0":
+        pytest.importorskip("timm")
+    options = {"backbone": "resnet18"} if name == "deeplabv2" else {}
+    network = build_model(name, 3, options).eval()
+    main, aux = (getattr(network, head) for head in network.head_names)
+    ran = [0, 0]
+    for number, head in enumerate((main, aux)):
+        head.register_forward_hook(lambda *_, number=number: ran.__setitem__(number, ran[number] + 1))
+    images = network.normalise(torch.randint(256, (2, 3, 40, 64), dtype=torch.uint8))
+    with torch.inference_mode():
+        assert torch.equal(network.main_logits(images), network(images)["main"])
+    assert ran == [2, 1]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_inference_runs_says_the_same_but_for_rounding_and_leaves_the_network_alone(name: str) -> None:
+    if name == "efficientnet_lite0":
+        pytest.importorskip("timm")
+    torch.manual_seed(1)
+    network = build_model(name, 3, {"backbone": "resnet18"} if name == "deeplabv2" else {})
+    images = network.normalise(torch.randint(256, (2, 3, 40, 64), dtype=torch.uint8))
+    for norm in (each for each in network.modules() if isinstance(each, nn.BatchNorm2d)):
+        norm.momentum = None  # the statistics of one batch: normalisations that do something
+    network(images)
+    due = {key: value.clone() for key, value in network.state_dict().items()}
+    ready = prepared(network, torch.device("cpu"))
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            ready.main_logits(images), network.eval().main_logits(images), rtol=1e-4, atol=1e-4
+        )
+    assert all(torch.equal(due[key], value) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["small", "deeplabv2"])
+def test_no_normalisation_is_left_where_each_follows_a_convolution(name: str) -> None:
+    network = build_model(name, 3, {"backbone": "resnet18"} if name == "deeplabv2" else {})
+    assert any(isinstance(each, nn.BatchNorm2d) for each in network.modules())
+    ready = prepared(network, torch.device("cpu"))
+    assert not any(isinstance(each, nn.BatchNorm2d) for each in ready.modules())
+
+
+class Shortcut(Segmenter):
+    """Its convolution is read a second time, behind the normalisation's back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+        nn.init.uniform_(self.norm.weight, 2.0, 3.0)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        features = self.convolution(images)
+        logits = self.norm(features) + features
+        return {"main": logits, "aux": logits}
+
+    def normalise(self, images: Tensor) -> Tensor:
+        return images.float()
+
+
+class Asks(Shortcut):
+    """Looks into its tensors, so that torch cannot trace it."""
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return super().forward(images) if images.sum() > 0 else {}
+
+
+@pytest.mark.parametrize("kind", [Shortcut, Asks])
+def test_a_network_that_cannot_be_folded_is_left_as_it_is(kind: type[Shortcut]) -> None:
+    network, images = kind().eval(), torch.rand(1, 3, 4, 5)
+    with torch.inference_mode():
+        due = network.main_logits(images)
+        found = prepared(network, torch.device("cpu")).main_logits(images)
+    torch.testing.assert_close(found, due)
+
+
+def test_bf16_rounds_the_networks_logits_and_nothing_after_them() -> None:
+    torch.manual_seed(0)
+    network = prepared(build_model("small", 3, {}), torch.device("cpu"))
+    batch = Batch(["a"], torch.randint(0, 256, (1, 3, 32, 64), dtype=torch.uint8), torch.empty(0))
+    with torch.inference_mode():
+        exact, rounded = Predictor([network]), Predictor([network], bf16=True)
+        maps = rounded.maps(batch)
+        assert maps[0].dtype == torch.bfloat16
+        found, due = (
+            survey(each.bands(each.maps(batch), 0, (32, 64)), (32, 64), torch.device("cpu"))
+            for each in (rounded, exact)
+        )
+    assert found.entropy.dtype == torch.float32
+    assert not torch.equal(found.entropy, due.entropy)
+    torch.testing.assert_close(found.entropy, due.entropy, rtol=0, atol=0.05)
+
+
+def test_the_params_say_in_which_precision_a_model_predicts(checkout: Path) -> None:
+    trained_model.write()
+    for precision in ("bf16", "float32"):
+        write_params(change(tree(), compute__precision=precision))
+        assert trained_model.predictor().bf16 == (precision == "bf16")

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from intrada.core.errors import UserError
+from intrada.methods import near_ties, ranking
+from tests.support.definition import ROOT
+
+TABLE = pd.DataFrame(
+    {
+        "image": ["a", "b", "c", "d"],
+        "entropy": [0.5, 0.25, 0.75, 0.25],
+        "pixels_road": [9, 9, 9, 9],
+        "pixels_pole": [1, 0, 5, 0],
+        "pixels_rider": [0, 0, 1, 0],
+    }
+)
+RARE = ["pole", "rider"]
+
+
+# n_rare is 1, 0, 2, 0 of R = 2, so the published factors are 1, 3/2, 1/2, 3/2
+@pytest.mark.parametrize(
+    "rule, scores, order",
+    [
+        ("mean_entropy", (0.5, 0.25, 0.75, 0.25), "bdac"),
+        ("published_normalized", (0.5, 0.375, 0.375, 0.375), "bcda"),
+        ("paper_normalized", (0.5, 0.25, 0.375, 0.25), "bdca"),
+    ],
+)
+def test_rules_by_hand_with_ties_in_table_order(rule: str, scores: tuple[float, ...], order: str) -> None:
+    assert ranking.score(TABLE, rule, RARE) == pytest.approx(scores)
+    assert "".join(ranking.rank(TABLE, rule, 0.5, RARE).image) == order
+
+
+@pytest.mark.parametrize("fraction, easy", [(0, ""), (0.24, ""), (0.25, "b"), (0.67, "bd"), (1, "bdac")])
+def test_easy_part_is_the_low_entropy_prefix(fraction: float, easy: str) -> None:
+    ranked = ranking.rank(TABLE, "mean_entropy", fraction)
+    assert "".join(ranked.image[ranked.part == "easy"]) == easy
+    assert set(ranked.part) <= {"easy", "hard"}
+
+
+def test_easy_count_is_cut_off_as_the_published_int_does() -> None:
+    table = pd.DataFrame({"image": [str(i) for i in range(100)], "entropy": [0.5] * 100})
+    assert (ranking.rank(table, "mean_entropy", 0.29).part == "easy").sum() == 28
+
+
+def test_many_ties_keep_the_tables_order() -> None:
+    table = pd.DataFrame({"image": [str(i) for i in range(100)], "entropy": [0.5, 0.25] * 50})
+    ranked = ranking.rank(table, "mean_entropy", 0.5)
+    assert list(ranked.image) == [str(i) for i in [*range(1, 100, 2), *range(0, 100, 2)]]
+
+
+def test_output_is_sorted_by_rank_and_has_four_columns() -> None:
+    ranked = ranking.rank(TABLE, "mean_entropy", 0.5)
+    assert list(ranked.columns) == ["image", "score", "rank", "part"]
+    assert list(ranked["rank"]) == [1, 2, 3, 4]
+    assert list(ranked.score) == sorted(ranked.score)
+
+
+def test_order_does_not_depend_on_the_scale_of_entropy() -> None:
+    published = TABLE.assign(entropy=TABLE.entropy / 19)  # the published code's mean over classes as well
+    for rule in ranking.RULES:
+        ours, theirs = (ranking.rank(table, rule, 0.5, RARE).image for table in (TABLE, published))
+        assert list(ours) == list(theirs)
+
+
+def test_no_image_gives_an_empty_table() -> None:
+    assert len(ranking.rank(TABLE.iloc[:0], "published_normalized", 0.67, RARE)) == 0
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.01, float("nan"), float("inf")])
+def test_fraction_outside_0_to_1_is_refused(fraction: float) -> None:
+    with pytest.raises(UserError, match="easy_fraction"):
+        ranking.rank(TABLE, "mean_entropy", fraction)
+
+
+@pytest.mark.parametrize(
+    "table, rule, rare, message",
+    [
+        (TABLE, "median", RARE, "unknown rule 'median'\n.*paper_normalized"),
+        (TABLE, "paper_normalized", [], "rare_classes: empty"),
+        (TABLE, "paper_normalized", ["train"], "no column pixels_train"),
+        (TABLE.drop(columns="entropy"), "mean_entropy", [], "no column entropy"),
+        (TABLE.assign(entropy=float("nan")), "mean_entropy", [], "row 0 is not a number"),
+        (pd.concat([TABLE, TABLE]), "mean_entropy", [], "image a stands in two rows"),
+    ],
+)
+def test_what_cannot_be_ranked_is_refused(
+    table: pd.DataFrame, rule: str, rare: list[str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        ranking.rank(table, rule, 0.5, rare)
+
+
+@pytest.mark.parametrize("precision", ["f32", "f64"])
+def test_published_scores_and_splits_follow_from_the_published_entropies(precision: str) -> None:
+    stored = json.loads((ROOT / "tests/golden" / "e_ranking.json").read_text())
+    plain, normalized = stored[f"nonorm_{precision}"], stored[f"norm_{precision}"]
+    rare = [str(number) for number in (3, 4, 5, 6, 7, 9, 12, 14, 15, 16, 17)]
+    table = pd.DataFrame(
+        {"image": image, "entropy": 19 * entropy}  # the stored mean is over the 19 classes too
+        | {f"pixels_{name}": int(int(name) in normalized["rare_classes"][image]) for name in rare}
+        for image, entropy in plain["entropy"].items()
+    )
+    for rule, due in (("mean_entropy", plain), ("published_normalized", normalized)):
+        ranked = ranking.rank(table, rule, stored["lambda1"], rare)
+        assert (ranked.score / 19).tolist() == pytest.approx(
+            [due["entropy"][i] for i in ranked.image], rel=1e-7
+        )
+        for part in ("easy", "hard"):
+            assert ranked.image[ranked.part == part].tolist() == due[part]
+
+
+@pytest.mark.parametrize("rule", ranking.RULES)
+def test_every_rule_says_by_how_much_it_can_enlarge_an_entropy(rule: str) -> None:
+    counted = ranking.rank(TABLE, rule, 0.5, RARE).set_index("image")["score"]
+    factors = counted / TABLE.set_index("image")["entropy"]
+    assert factors.max() == near_ties.LARGEST_FACTOR[rule]
+
+
+def test_the_spread_of_log_probabilities_is_below_the_bound_of_the_tolerance() -> None:
+    """It is largest where one class stands out of equal ones (Reeb and Wolf, 2015)."""
+    for classes in (2, 3, 19, 254):
+        first = np.linspace(1e-4, 1 - 1e-4, 20001)
+        spread = first * (1 - first) * np.log(first * (classes - 1) / (1 - first)) ** 2
+        found = 3 * 2**-9 * spread.max() / np.log(classes)
+        assert 0.4 * near_ties.bf16_tolerance(classes) < found < near_ties.bf16_tolerance(classes)
+
+
+def test_near_ties_are_the_images_that_could_change_places_over_the_cut() -> None:
+    tolerance = near_ties.bf16_tolerance(19)
+    scores = [0.1, 0.5 - 1.9 * tolerance, 0.5, 0.5 + 0.05 * tolerance, 0.9]
+    split = pd.DataFrame({"score": scores, "part": ["easy", "easy", "hard", "hard", "hard"]})
+    # easy: as far as 2 t below the surest hard one, at 0.5; hard: 2 t above the least sure easy one
+    near = [False, True, True, True, False]
+    assert near_ties.near_ties(split, "mean_entropy", 19).tolist() == near
+    further = split.assign(score=[0.1, 0.5 - 2.1 * tolerance, 0.5, 0.5 + 0.5 * tolerance, 0.9])
+    assert not near_ties.near_ties(further, "mean_entropy", 19).any()
+    assert near_ties.near_ties(further, "published_normalized", 19).tolist() == near
+    assert not near_ties.near_ties(split.assign(part="easy"), "mean_entropy", 19).any()

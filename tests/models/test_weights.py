@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from intrada.core.errors import UserError
+from intrada.models import deeplabv2, weights
+from intrada.models.base import Segmenter
+
+State = dict[str, Tensor]
+
+
+class Tiny(Segmenter):
+    """The names of a DeepLab-v2's tensors, of each kind a few."""
+
+    head_names = deeplabv2.DeepLabV2.head_names
+
+    def __init__(self, classes: int, heads: str) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 64, 1, bias=False), nn.BatchNorm2d(64)
+        self.layer5, self.layer6 = (deeplabv2.HEADS[heads](64, classes) for _ in range(2))
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        features = self.bn1(self.conv1(images))
+        return {"main": self.layer6(features), "aux": self.layer5(features)}
+
+    def normalise(self, images: Tensor) -> Tensor:
+        return images.float()
+
+
+def fresh(seed: int, classes: int = 3, heads: str = "four") -> Segmenter:
+    torch.manual_seed(seed)
+    return Tiny(classes, heads)
+
+
+def assert_equal(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    assert list(found) == list(expected)
+    for name, value in expected.items():
+        assert found[name].dtype == value.dtype and torch.equal(found[name], value), name
+
+
+@pytest.fixture(scope="module")
+def model() -> Segmenter:
+    return fresh(1)
+
+
+@pytest.fixture
+def state(model: Segmenter) -> State:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def test_own_file_comes_back_bit_equal_with_its_metadata(tmp_path: Path, model: Segmenter) -> None:
+    path, about = tmp_path / "new" / "model.safetensors", {"model": "deeplabv2", "classes": "road,sky"}
+    weights.save_model(path, model, about)
+    other = fresh(2)
+    assert weights.load_model(path, other) == weights.read_metadata(path) == about
+    assert_equal(other.state_dict(), model.state_dict())
+    assert [file.name for file in path.parent.iterdir()] == ["model.safetensors"]
+
+
+def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:
+    net, about = nn.Conv2d(1, 1, 1), {str(i): "x" for i in range(9)}
+    for turn in range(5):
+        weights.save_model(tmp_path / str(turn), net, about if turn % 2 else dict(reversed(about.items())))
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_plain_checkpoint_fills_the_whole_model(tmp_path: Path, state: State, legacy: bool) -> None:
+    path = tmp_path / "advent.pth"
+    torch.save(OrderedDict(state), path, _use_new_zipfile_serialization=not legacy)
+    other = fresh(2)
+    weights.load_published(path, other)
+    assert_equal(other.state_dict(), state)
+
+
+def test_exported_checkpoint_is_a_plain_state_dict_and_comes_back_bit_equal(
+    tmp_path: Path, model: Segmenter
+) -> None:
+    path = tmp_path / "out.pth"
+    weights.export_published(path, model)
+    assert_equal(torch.load(path, weights_only=True), model.state_dict())
+    again = tmp_path / "again.pth"
+    weights.export_published(again, model)
+    assert path.read_bytes() == again.read_bytes()
+
+
+def test_a_whole_deeplabv2_comes_back_bit_equal_in_both_formats(tmp_path: Path) -> None:
+    first, second = (deeplabv2.build(3, "resnet18") for _ in range(2))
+    weights.export_published(tmp_path / "model.pth", first)
+    weights.load_weights(tmp_path / "model.pth", second)
+    assert_equal(second.state_dict(), first.state_dict())
+    third = deeplabv2.build(3, "resnet18")
+    weights.save_model(tmp_path / "model.safetensors", second, {})
+    weights.load_weights(tmp_path / "model.safetensors", third)
+    assert_equal(third.state_dict(), first.state_dict())
+
+
+def test_heads_two_checkpoint_keeps_the_two_convolutions_that_it_does_not_use(
+    tmp_path: Path, state: State
+) -> None:
+    path, back = tmp_path / "adaptsegnet.pth", tmp_path / "back.pth"
+    torch.save(state, path)
+    model = fresh(2, heads="two")
+    weights.load_published(path, model)
+    weights.export_published(back, model)
+    assert_equal(torch.load(back, weights_only=True), state)
+
+
+@pytest.mark.parametrize("kind", ["Scale.", "torchvision"])
+def test_imagenet_weights_fill_the_backbone_and_leave_the_heads(
+    tmp_path: Path, state: State, kind: str
+) -> None:
+    backbone = {
+        name: value
+        for name, value in state.items()
+        if not name.startswith(("layer5", "layer6")) and not name.endswith("num_batches_tracked")
+    }
+    if kind == "Scale.":  # of another shape, as in the published file
+        content = {f"Scale.{n}": v for n, v in backbone.items()} | {
+            "Scale.layer5.conv2d_list.0.weight": torch.ones(21)
+        }
+    else:
+        content = backbone | {"fc.weight": torch.ones(1000, 512), "fc.bias": torch.ones(1000)}
+    torch.save(content, tmp_path / "imagenet.pth")
+    other = fresh(2)
+    before = {name: value.clone() for name, value in other.state_dict().items()}
+    weights.load_published(tmp_path / "imagenet.pth", other)
+    assert_equal(other.state_dict(), before | backbone)
+
+
+def test_backbone_without_heads_is_refused_where_the_file_does_not_say_it_is_imagenet(
+    tmp_path: Path, state: State
+) -> None:
+    torch.save({n: v for n, v in state.items() if not n.startswith("layer6")}, tmp_path / "cut.pth")
+    with pytest.raises(UserError, match=r"8 missing: layer6.conv2d_list.0.weight, .* and 3 more"):
+        weights.load_published(tmp_path / "cut.pth", fresh(2))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"conv1.weight": None}, "1 missing: conv1.weight"),
+        ({"decoder.weight": torch.ones(1)}, "1 unexpected: decoder.weight"),
+        ({"bn1.bias": torch.ones(7)}, r"1 mis-shaped: bn1.bias \(7,\), not \(64,\)"),
+        ({"bn1.bias": torch.full((64,), float("nan"))}, "1 nan or infinite: bn1.bias"),
+        ({"bn1.bias": torch.full((64,), float("inf"))}, "1 nan or infinite: bn1.bias"),
+        ({"bn1.bias": None, "x": torch.ones(1)}, "1 missing: bn1.bias; 1 unexpected: x"),
+    ],
+)
+def test_what_does_not_fit_is_listed_and_the_model_left_alone(
+    tmp_path: Path, state: State, suffix: str, change: dict[str, Tensor | None], message: str
+) -> None:
+    path = tmp_path / f"bad{suffix}"
+    content = {name: value for name, value in (state | change).items() if value is not None}
+    if suffix == ".pth":
+        torch.save(content, path)
+    else:
+        save_file(content, path, {"intrada": "{}"})
+    other = fresh(2)
+    before = {name: value.clone() for name, value in other.state_dict().items()}
+    with pytest.raises(UserError, match=message):
+        weights.load_weights(path, other)
+    assert_equal(other.state_dict(), before)
+
+
+def test_other_number_of_classes_is_refused(tmp_path: Path, state: State) -> None:
+    torch.save(state, tmp_path / "three.pth")
+    with pytest.raises(UserError, match="mis-shaped: layer5"):
+        weights.load_published(tmp_path / "three.pth", fresh(2, classes=4))
+
+
+class Trap:
+    """Unpickling it would run code."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return exec, ("raise SystemExit('code of a weight file was run')",)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ({"state_dict": {}, "epoch": 3}, "state_dict, epoch are no tensors"),
+        ([1, 2], "a list"),
+        ({"conv1.weight": Trap()}, "nothing was executed"),
+    ],
+)
+def test_files_that_are_no_plain_state_dict_are_refused(
+    tmp_path: Path, content: object, message: str
+) -> None:
+    torch.save(content, tmp_path / "other.pth")
+    with pytest.raises(UserError, match=message):
+        weights.load_published(tmp_path / "other.pth", fresh(2))
+
+
+@pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
+@pytest.mark.parametrize("content", [None, b"", b"no weights at all", "cut"])
+def test_missing_empty_and_truncated_files_are_named(
+    tmp_path: Path, model: Segmenter, name: str, content: bytes | str | None
+) -> None:
+    path = tmp_path / name
+    if content == "cut":
+        if path.suffix == ".pth":
+            weights.export_published(path, model)
+        else:
+            weights.save_model(path, model, {})
+        path.write_bytes(path.read_bytes()[:-500])
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=name):
+        weights.load_weights(path, fresh(2))
+
+
+def test_safetensors_of_another_origin_are_refused(tmp_path: Path, state: State) -> None:
+    save_file(state, tmp_path / "foreign.safetensors")
+    with pytest.raises(UserError, match="without this project's metadata"):
+        weights.load_weights(tmp_path / "foreign.safetensors", fresh(2))
+
+
+def test_a_model_with_nan_is_not_saved_and_the_old_file_stands(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"old")
+    net = nn.Conv2d(1, 1, 1)
+    nn.init.constant_(net.bias, float("nan"))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="1 nan or infinite: bias"):
+        weights.save_model(path, net, {})
+    assert path.read_bytes() == b"old"

@@ -1,0 +1,293 @@
+"""The ablation: its file, its params, its statistics, and a tiny one from raw data to the table."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from intrada.core.errors import UserError
+from intrada.pipeline import bridge
+from intrada.pipeline.ablation import definition, settings, statistics, table
+from intrada.pipeline.ablation.__main__ import main
+from intrada.pipeline.ablation.places import Places
+from tests.support import tiny_project
+from tests.support.definition import ROOT
+
+ABLATION = definition.load(ROOT / definition.FILE)
+RECIPES = ("source_only", "bn_only", "advent", "advent_continued", "intrada", "two_rounds", "lambda_0")
+
+
+@pytest.fixture
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("name", ABLATION.benchmarks)
+def test_every_recipe_has_valid_params_and_is_another_training(name: str, at_root: None) -> None:
+    benchmark = ABLATION.benchmarks[name]
+    seen = {}
+    for recipe, block in ABLATION.recipes.items():
+        params = settings.params_of(benchmark, benchmark.seeds[0], block.how)
+        key = (block.how.start, *block.how.steps, params.model_dump_json())
+        assert key not in seen, f"{recipe} is {seen[key]} again"
+        seen[key] = recipe
+
+
+def test_the_control_trains_for_as_long_as_intrada_on_the_domains_of_step_1(at_root: None) -> None:
+    how, intra = ABLATION.recipes[ABLATION.control].how, ABLATION.recipes["intrada"].how
+    assert (how.start, how.steps, how.changes) == ("inter", ["continue"], {})
+    assert not [key for key in intra.changes if key.startswith("train_")]
+
+
+@pytest.mark.parametrize("preset", ["toycity", "camvid_day_to_dusk"])
+def test_a_plus_preset_is_its_preset_with_the_changes_of_the_recipe(preset: str) -> None:
+    plain, plus = (
+        yaml.safe_load((ROOT / "presets" / f"{name}.yaml").read_text(encoding="utf-8"))
+        for name in (preset, f"{preset}_plus")
+    )
+    changes = ABLATION.recipes["intrada_plus"].how.changes | {"report.title": plus["report"]["title"]}
+    assert settings.with_changes(plain, changes) == plus
+
+
+def test_no_seed_that_confirms_was_one_to_choose_by() -> None:
+    chosen_by, confirming = ABLATION.benchmarks["toycity_dev"], ABLATION.benchmarks["toycity"]
+    assert len(confirming.seeds) >= 5
+
+    def data(benchmark: definition.Benchmark) -> set[int]:
+        return {seed + offset for seed in benchmark.seeds for offset in benchmark.data_seeds.values()}
+
+    assert not set(chosen_by.seeds) & set(confirming.seeds)
+    assert not data(chosen_by) & data(confirming)
+    assert not {11, 12} & data(confirming)  # of the preset, by which the city was designed
+    assert confirming.changes == chosen_by.changes and confirming.preset == chosen_by.preset
+
+
+def test_the_papers_numbers_are_those_of_its_tables() -> None:
+    sweep = {block.how.changes["rank.easy_fraction"]: block.paper for block in _swept().values()}
+    assert sweep == {0.0: 43.8, 0.5: 45.2, 0.6: 46.0, 0.67: 46.3, 0.7: 45.6, 1.0: 45.5}
+
+
+def _swept() -> dict[str, definition.Recipe]:
+    return {name: block for name, block in ABLATION.recipes.items() if block.sweep}
+
+
+def test_rounds_follow_the_trainings_of_step_3(at_root: None) -> None:
+    how = definition.How(
+        start="inter", steps=["continue", "intra", "intra"], changes={"rank.easy_fraction": 0.4}
+    )
+    rounds = settings.params_of(ABLATION.benchmarks["toycity"], 201, how).rounds
+    assert {name: (block.after, block.easy_fraction) for name, block in rounds.items()} == {
+        "r2": ("train_intra", 0.4),
+        "r3": ("train_intra_round/r2", 0.4),
+    }
+
+
+def test_a_run_has_the_seeds_of_its_benchmark(at_root: None) -> None:
+    params = settings.params_of(ABLATION.benchmarks["toycity"], 203)
+    assert (params.seed, params.toycity.source.seed, params.toycity.target.seed) == (203, 1203, 2203)
+    assert params.toycity.target.val >= 500
+    assert settings.data_seed(ABLATION.benchmarks["toycity"], 203) == "1203+2203"
+    assert settings.data_seed(ABLATION.benchmarks["camvid"], 3) == ""
+
+
+@pytest.mark.parametrize("key", ["rnak.rule", "rank.rlue", "rank.rule.x", "sed"])
+def test_a_change_of_a_key_that_is_not_there_is_refused(key: str) -> None:
+    params = {"seed": 1, "rank": {"rule": "x"}}
+    with pytest.raises(UserError, match=key):
+        settings.with_changes(params, {key: 2})
+    assert settings.with_changes(params, {"rank.rule": "y"}) == {"seed": 1, "rank": {"rule": "y"}}
+    assert params == {"seed": 1, "rank": {"rule": "x"}}
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (lambda tree: tree.update(control="nobody"), "nobody"),
+        (lambda tree: tree["recipes"]["intrada"]["how"].update(steps=["outer"]), "recipes.intrada.how.steps"),
+        (lambda tree: tree["recipes"]["advent"].update(sweep=True), "recipes.advent"),
+        (lambda tree: tree["recipes"]["advent"].pop("how"), "recipes.advent.how"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_key(
+    wrong: Callable[[dict[str, Any]], object], message: str, tmp_path: Path
+) -> None:
+    tree = yaml.safe_load((ROOT / definition.FILE).read_text(encoding="utf-8"))
+    wrong(tree)
+    path = tmp_path / "ablation.yaml"
+    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        definition.load(path)
+
+
+def test_paired_differences_against_a_table_worked_by_hand() -> None:
+    """Differences 1, 2, 3, 2, 2: mean 2, s = sqrt(1/2), s / sqrt(5) = 0.31623, t(4; .975) = 2.77645."""
+    seeds = [1, 2, 3, 4, 5]
+    control = pd.Series([50.0, 60, 55, 52, 58], index=seeds)
+    values = pd.Series([60.0, 60, 58, 54, 51], index=[5, 4, 3, 2, 1]) - pd.Series(
+        [0.0, 6, 0, -8, 0], index=[5, 4, 3, 2, 1]
+    )
+    found = statistics.paired(values, control)
+    assert found == pytest.approx((2, 2 - 0.87799, 2 + 0.87799), abs=1e-4)
+    alike = statistics.paired(control + 1, control)
+    assert alike == (1, 1, 1)
+    one = statistics.paired(values[:1], control[4:])
+    assert one.mean == 2 and math.isnan(one.low) and math.isnan(one.high)
+
+
+@pytest.mark.parametrize(
+    "words, ablation",
+    [
+        (["--cores", "all"], False),
+        (["rank", "-n"], False),
+        (["ablation", "--cores", "all"], True),
+        (["--cores", "2", "ablation_summary_toycity"], True),
+        (["results/ablation/summary.csv"], True),
+        (["results/rank/split.csv"], False),
+    ],
+)
+def test_the_ablations_rules_are_made_only_where_they_are_asked_for(words: list[str], ablation: bool) -> None:
+    assert bridge.definitions(words) == ["dvc.yaml", *["ablation/dvc.yaml"] * ablation]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished ablation of tiny trainings: two seeds of a toy city, seven recipes."""
+    folder = tmp_path_factory.mktemp("ablation")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        tiny_project.start(folder)
+        for name in ("presets", "ablation"):
+            Path(name).mkdir()
+        Path("params.yaml").rename("presets/tiny.yaml")
+        tree = yaml.safe_load((ROOT / definition.FILE).read_text(encoding="utf-8"))
+        tree["recipes"] = {name: tree["recipes"][name] for name in RECIPES}
+        tree["benchmarks"] = {"tiny": tree["benchmarks"]["toycity"] | {"preset": "tiny", "seeds": [5, 6]}}
+        tree["benchmarks"]["tiny"]["changes"] = {"toycity.target.val": 7, "train_intra.iterations": 3}
+        definition.FILE.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+        for seed in ("5", "6"):
+            for job in ("data", "source", "inter"):
+                assert main([job, "--benchmark", "tiny", "--seed", seed]) == 0
+            for name in RECIPES:
+                assert main(["recipe", "--benchmark", "tiny", "--seed", seed, "--recipe", name]) == 0
+        assert main(["summary", "--benchmark", "tiny"]) == 0
+        assert main(["collect"]) == 0
+    return folder
+
+
+def test_the_summary_has_a_row_a_recipe_and_seed(done: Path) -> None:
+    rows = pd.read_csv(done / "results/ablation/summary.csv", dtype={"data_seed": str})
+    assert list(rows.columns) == [
+        "benchmark", "recipe", "seed", "data_seed", "iterations", "mIoU", "mIoU_easy", "mIoU_hard",
+    ]  # fmt: skip
+    assert [*zip(rows["recipe"], rows["seed"], strict=True)] == [
+        (name, seed) for name in RECIPES for seed in (5, 6)
+    ]
+    assert set(rows["data_seed"]) == {"1005+2005", "1006+2006"}
+    assert rows["mIoU"].between(0, 100).all()
+
+
+def test_iterations_are_those_of_all_trainings(done: Path) -> None:
+    rows = pd.read_csv(done / "results/ablation/summary.csv")
+    assert rows.groupby("recipe")["iterations"].unique().map(list).to_dict() == {
+        "source_only": [4], "advent": [8], "lambda_0": [8], "advent_continued": [11], "bn_only": [11],
+        "intrada": [11], "two_rounds": [14],
+    }  # fmt: skip
+
+
+def test_lambda_0_is_the_model_of_step_1(done: Path) -> None:
+    for seed in (5, 6):
+        found = [
+            json.loads((done / Places("tiny", seed).metrics(name)).read_text())
+            for name in ("lambda_0", "advent")
+        ]
+        assert found[0] == found[1]
+
+
+def test_the_recipes_of_a_seed_share_data_and_models_and_differ_where_they_train(done: Path) -> None:
+    places = Places("tiny", 5)
+    jobs = [json.loads(line)["stage"] for line in _logs(done / places.work)]
+    assert jobs.count("train_source") == 1 and jobs.count("preprocess@val") == 1
+    assert jobs.count("train_inter") == 2  # the shared one and BN-only's own
+    assert jobs.count("train_intra") == 5 and jobs.count("train_intra_round@r2") == 1
+    assert jobs.count("score") == 1 and jobs.count("score_round@r2") == 1
+    models = [path.read_bytes() for path in (done / places.work).rglob("steps/*/*/last.safetensors")]
+    assert (len(models), len(set(models))) == (7, 6)  # the first round of two is IntraDA
+    assert not (done / "logs").exists() and not (done / "runs").exists()
+
+
+def _logs(folder: Path) -> list[str]:
+    return [
+        line for path in sorted(folder.rglob("execution.jsonl")) for line in path.read_text().splitlines()
+    ]
+
+
+def test_the_table_marks_other_budgets_and_compares_with_the_control(done: Path) -> None:
+    text = (done / "results/ablation/table.md").read_text(encoding="utf-8")
+    lines = {
+        line.split(" | ")[0].removeprefix("| "): line.split(" | ")
+        for line in text.splitlines()
+        if " | " in line
+    }
+    assert lines["AdvEnt continued (matched control)"][1] == "11"
+    assert lines["AdvEnt continued (matched control)"][5:7] == ["control", "control"]
+    assert lines["AdvEnt"][1] == "8*" and lines["IntraDA, 2 rounds"][1] == "14*"
+    assert lines["IntraDA (lambda 0.67)"][1] == "11"
+    assert lines["IntraDA (lambda 0.67)"][5].count(",") == 1
+    assert lines["IntraDA (lambda 0.67)"][7].strip(" |") == "46.3"
+
+
+def test_a_recipe_without_result_and_an_unknown_one_are_named(
+    done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ablation").mkdir()
+    (tmp_path / definition.FILE).write_bytes((done / definition.FILE).read_bytes())
+    assert main(["summary", "--benchmark", "tiny"]) == 1
+    assert "source_only/metrics.json" in capsys.readouterr().err
+    assert main(["recipe", "--benchmark", "tiny", "--seed", "5", "--recipe", "intra"]) == 1
+    assert "intrada" in capsys.readouterr().err
+
+
+def test_a_single_seed_has_no_interval() -> None:
+    rows = [
+        {"recipe": name, "seed": 1, "iterations": 9, "mIoU": 5.0, "mIoU_easy": 6.0, "mIoU_hard": 4.0}
+        for name in ABLATION.recipes
+    ]
+    text = table.markdown(
+        pd.DataFrame(rows), ABLATION, ABLATION.benchmarks["toycity"].model_copy(update={"seeds": [1]})
+    )
+    assert "| IntraDA (lambda 0.67) | 9 | 5.00 | 6.00 | 4.00 | +0.00 | +0.00 | 46.3 |" in text
+
+
+def _three_seeds(**gains: list[float]) -> str:
+    """A table of recipes that are ahead of the control by these gains on three seeds; the others are behind."""
+    gains[ABLATION.control] = [0.0] * 3
+    rows = [
+        {"recipe": name, "seed": seed, "iterations": 8 if name == "advent" else 9}
+        | dict.fromkeys(table.METRICS, 50.0 + seed + gains.get(name, [-1.0] * 3)[seed])
+        for name in ABLATION.recipes
+        for seed in range(3)
+    ]
+    return table.markdown(pd.DataFrame(rows), ABLATION, ABLATION.benchmarks["camvid"])
+
+
+def test_the_table_says_who_beat_the_control_at_its_budget() -> None:
+    """Gains 2, 2.1, 2.2: 2.1 +- 4.303 * .1 / sqrt(3); gains -1, 1, 1.5: mean .5, zero in the interval.
+
+    AdvEnt is ahead of all, with another number of iterations: that is no comparison.
+    """
+    clear, by_mean = "IntraDA (lambda 0.67) (+2.10)", "MinEnt, then continued (+0.50)"
+    says = "**Above the control at its budget, in mIoU**: with the whole interval {}; by the mean alone {}.\n"
+    minent, intrada = [-1.0, 1.0, 1.5], [2.0, 2.1, 2.2]
+    assert says.format(clear, by_mean) in _three_seeds(advent=[9.0] * 3, minent=minent, intrada=intrada)
+    assert says.format("none", by_mean) in _three_seeds(minent=minent)
+    assert says.format(clear, "none") in _three_seeds(intrada=intrada)
+    none = "**No recipe of the control's budget has a higher mean mIoU than the control.**"
+    assert none in _three_seeds(advent=[9.0] * 3)

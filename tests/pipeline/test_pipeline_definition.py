@@ -1,0 +1,240 @@
+"""dvc.yaml against the code: DVC and Snakemake follow no imports and read no `READS`, this does."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_type_hints
+
+import pytest
+import yaml
+
+from intrada.commands import COMMANDS
+from intrada.core.stage import Choice, In, Numbers, Out, Round
+from intrada.data import tables
+from intrada.data.datasets import DATASETS
+from intrada.methods import METHODS
+from intrada.models import MODELS
+from intrada.pipeline import bridge
+from intrada.pipeline.stage_runner import keys_of
+from intrada.stages import STAGES
+from tests.support.definition import ROOT, Job, jobs, stages
+from tests.support.imports import PACKAGE, closure, imports, is_package, modules
+from tests.support.tiny_project import tree
+
+PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
+PARAMS = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in PRESETS}
+PARAMS["rounds"] = copy.deepcopy(PARAMS["toycity"]) | {
+    "rounds": {
+        "r2": {"after": "train_intra", "easy_fraction": 0.7, "init": "results/train_intra/last.safetensors"},
+        "r3": {"after": "train_intra_round/r2", "easy_fraction": 0.8, "init": "weights/random"},
+    },
+    "select": "label_free",
+}
+REGISTRIES = {"data.datasets": DATASETS, "methods": METHODS, "models": MODELS}
+# self-training, where no image is hard, whatever method is chosen
+ALWAYS = {"train_intra": {"intrada.methods.source_only"}}
+
+
+def every_job() -> list[Any]:
+    found = [(preset, job) for preset, params in PARAMS.items() for job in jobs(params).values()]
+    return [pytest.param(preset, job, id=f"{preset}-{job.name}") for preset, job in found]
+
+
+def module(job: Job) -> Any:
+    return import_module(name_of(job))
+
+
+def name_of(job: Job) -> str:
+    return f"intrada.{'stages' if job.word in STAGES else 'commands'}.{job.word}"
+
+
+def marks(job: Job) -> dict[str, Any]:
+    hints = get_type_hints(module(job).run, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+
+
+def left_out(mark: Any) -> bool:
+    """Whether the option may be missing on the command line."""
+    return isinstance(mark, (Round, Numbers)) or getattr(mark, "optional", False)
+
+
+def named(job: Job) -> set[str]:
+    """The modules of intrada among the deps."""
+    by_file = {path.relative_to(ROOT).as_posix(): name for name, path in modules().items()}
+    code = [dep for dep in job.deps if dep.startswith("intrada/") and dep.endswith(".py")]
+    assert set(code) <= by_file.keys(), f"{job.name} depends on code that is not there"
+    return {by_file[dep] for dep in code}
+
+
+def without_packages(names: set[str]) -> set[str]:
+    return {name for name in names if not is_package(name)}
+
+
+def registries(name: str) -> set[str]:
+    """The registries whose modules a stage, or what it imports, asks for (a command reads their names)."""
+    if name.startswith("intrada.commands."):
+        return set()
+    used = {imported for each in closure(name) for imported in imports(each)}
+    return {kind for kind in REGISTRIES if f"intrada.{kind}" in used}
+
+
+def chosen(job: Job, params: dict[str, Any]) -> set[str]:
+    """The modules that the params choose for this job, by the registries that its code uses."""
+    domains = [job.options["domain"]] if "domain" in job.options else ["source", "target", "val"]
+    names = {
+        "data.datasets": [params["preprocess"][domain]["dataset"] for domain in domains],
+        "methods": [params[job.word]["method"]]
+        if job.word in params and "method" in params[job.word]
+        else [],
+        "models": [params["model"]["name"]],
+    }
+    return {REGISTRIES[kind][name] for kind in registries(name_of(job)) for name in names[kind]}
+
+
+def test_every_stage_is_in_dvc_yaml() -> None:
+    assert set(STAGES) <= set(stages())
+    assert {name.removesuffix("_round") for name in stages()} <= STAGES.keys() | COMMANDS.keys()
+
+
+@pytest.mark.parametrize("preset, job", every_job())
+def test_a_stage_runs_the_command_of_its_name_with_every_option(preset: str, job: Job) -> None:
+    assert job.name.split("@")[0].removesuffix("_round") == job.word
+    optional = {name for name, mark in marks(job).items() if left_out(mark)}
+    assert set(job.options) | optional == set(marks(job))
+
+
+@pytest.mark.parametrize("preset, job", every_job())
+def test_params_are_exactly_what_the_stage_may_read(preset: str, job: Job) -> None:
+    reads = getattr(module(job), "READS", ())
+    assert sorted(job.params) == sorted(keys_of(reads, {"round": "", **job.options}))
+
+
+@pytest.mark.parametrize("preset, job", every_job())
+def test_paths_of_the_command_are_its_deps_and_outs(preset: str, job: Job) -> None:
+    given = {option: mark for option, mark in marks(job).items() if option in job.options}
+    for option, mark in given.items():
+        if isinstance(mark, In):
+            assert job.options[option] in job.deps, option
+        elif isinstance(mark, Out):
+            assert job.options[option] in job.outs, option
+        else:
+            assert isinstance(mark, (Choice, Round, Numbers))
+    written = {job.options[option] for option, mark in given.items() if isinstance(mark, Out)}
+    assert set(job.outs) == written
+
+
+@pytest.mark.parametrize("preset, job", every_job())
+def test_deps_are_exactly_the_code_that_is_imported(preset: str, job: Job) -> None:
+    params = PARAMS[preset]
+    picked = chosen(job, params) | ALWAYS.get(job.word, set())
+    needed = closure(name_of(job)).union(*map(closure, picked))
+    missing = without_packages(needed) - named(job)
+    assert not missing
+    # what only another choice imports may stand there, since a template cannot compute; no other choice may
+    others = {path for kind in registries(name_of(job)) for path in REGISTRIES[kind].values()}
+    helpers = set().union(*map(closure, others)) - others if others else set()
+    superfluous = named(job) - needed - helpers
+    assert not superfluous
+
+
+def choices() -> Iterator[Any]:
+    for name in MODELS:
+        yield pytest.param(lambda params, name=name: params["model"].update(name=name), id=f"model-{name}")
+    for name in METHODS:
+        yield pytest.param(lambda params, name=name: _all(params, "train_", method=name), id=f"method-{name}")
+    for name in DATASETS:
+        yield pytest.param(
+            lambda params, name=name: _all(params["preprocess"], "", dataset=name), id=f"dataset-{name}"
+        )
+
+
+def _all(blocks: dict[str, Any], prefix: str, **values: str) -> None:
+    for name, block in blocks.items():
+        if name.startswith(prefix):
+            block.update(values)
+
+
+@pytest.mark.parametrize("choose", list(choices()))
+def test_every_choice_brings_its_module_and_what_that_imports(choose: Any) -> None:
+    params = copy.deepcopy(PARAMS["toycity"])
+    choose(params)
+    for job in jobs(params).values():
+        for path in chosen(job, params):
+            assert without_packages(closure(path)) <= named(job), (job.name, path)
+
+
+def test_a_stage_depends_on_the_files_that_its_code_reads() -> None:
+    """A file beside a module that is no Python, such as the page's template, is read by that package."""
+    for job in jobs(PARAMS["toycity"]).values():
+        folders = {modules()[name].parent for name in named(job)} - {PACKAGE}
+        for folder in folders:
+            data = [
+                path for path in folder.iterdir() if path.is_file() and path.suffix not in (".py", ".pyc")
+            ]
+            for path in data:
+                assert path.relative_to(ROOT).as_posix() in job.deps, job.name
+
+
+@pytest.mark.parametrize("preset, job", every_job())
+def test_every_stage_has_an_output_that_is_a_file(preset: str, job: Job) -> None:
+    assert [out for out in job.outs if Path(out).suffix]
+
+
+@pytest.mark.parametrize("preset", PARAMS)
+def test_what_a_stage_makes_is_made_once_and_what_it_needs_is_made_by_another(preset: str) -> None:
+    found = jobs(PARAMS[preset])
+    outs = [out for job in found.values() for out in job.outs]
+    assert len(outs) == len(set(outs))
+    for job in found.values():
+        for dep in job.deps:
+            if dep.startswith(("results/", "data/preprocess/")):
+                # a folder that holds outs of another stage is a dependency on all of them
+                assert dep in outs or any(out.startswith(f"{dep}/") for out in outs), (job.name, dep)
+
+
+def test_the_images_that_an_index_names_are_deps_too(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished)
+    checked = 0
+    for job in jobs(tree()).values():
+        for option, mark in marks(job).items():
+            if isinstance(mark, In) and mark.index:
+                for path in tables.files_of(Path(job.options[option])):
+                    assert any(path.is_relative_to(dep) for dep in job.deps), (job.name, path)
+                    checked += 1
+    assert checked > 100
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC and ruamel.yaml
+def test_stages_that_compute_ask_for_a_gpu_unless_the_params_keep_them_on_the_cpu() -> None:
+    def asking(on_cpu: bool) -> set[str]:
+        found = bridge.stages(ROOT, fresh=False, dry=True, on_cpu=on_cpu)
+        return {stage.name.split("@")[0] for stage in found if stage.resources.get("gpu")}
+
+    training = {"train_source", "train_inter", "train_intra"}
+    assert asking(on_cpu=False) == training | {"score", "evaluate", "evaluate_snapshots"}
+    assert asking(on_cpu=True) == set()
+
+
+def test_snakemake_is_told_the_threads_that_a_stage_sets() -> None:
+    told = {name: str(block.get("do", block)["meta"]["threads"]) for name, block in stages().items()}
+    reads_compute = {name for name, threads in told.items() if threads != "1"}
+    for name in reads_compute:
+        key = "threads" if name.startswith("train") else "inference_threads"
+        assert told[name] == f"${{compute.{key}}}"
+    starts = ("train_", "score", "evaluate")
+    assert reads_compute == {name for name in told if name.startswith(starts)}
+
+
+@pytest.mark.parametrize("on_cpu, resources", [(True, {}), (False, {"gpu": 2})])
+def test_a_stage_on_two_devices_asks_for_both_and_for_the_threads_of_two_processes(
+    tmp_path: Path, on_cpu: bool, resources: dict[str, int]
+) -> None:
+    meta = {"threads": "3", "resources": {"gpu": "2"}}  # as DVC fills in the params
+    stage = SimpleNamespace(addressing="score", deps=[], outs=[], meta=meta)
+    graph = SimpleNamespace(successors=lambda stage: [])
+    found = bridge._stage(stage, graph, tmp_path, on_cpu)
+    assert (found.threads, found.resources) == (6, resources)

@@ -1,0 +1,418 @@
+"""Every stage but the report on the tiny project, by the commands of dvc.yaml."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from intrada.__main__ import main
+from intrada.core import files
+from intrada.core.config.classes import IGNORE, class_set
+from intrada.data import tables
+from intrada.methods import pseudo_labels
+from intrada.models import build_model
+from intrada.models.weights import export_published, load_weights
+from intrada.stages import preprocess
+from tests.support.definition import jobs
+from tests.support.tiny_project import ORDER, change, run, tree, write_params
+
+CLASSES: list[str] = tree()["classes"]
+TARGET, LABELS = Path("data/preprocess/target"), Path("data/preprocess/target_labels")
+TARGET_IMAGES = 10
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def contents(paths: Sequence[str | Path]) -> dict[str, bytes]:
+    """Every file at or below `paths`."""
+    found: dict[str, bytes] = {}
+    for path in map(Path, paths):
+        for file in files.list_files(path) if path.is_dir() else [path]:
+            found[file.as_posix()] = file.read_bytes()
+    return found
+
+
+def use(**changes: Any) -> dict[str, Any]:
+    params = change(tree(), **changes)
+    write_params(params)
+    return params
+
+
+# --- what every stage does
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_a_stage_writes_its_outputs_and_the_same_bytes_again(project: Path, name: str) -> None:
+    outs = jobs(tree())[name].outs
+    before = contents(outs)
+    assert len(before) >= len(outs)
+    for out in outs:  # DVC removes them before a run
+        shutil.rmtree(out) if Path(out).is_dir() else Path(out).unlink()
+    assert run(name) == 0
+    assert contents(outs) == before
+
+
+def test_every_job_but_the_report_is_run_here() -> None:
+    assert set(jobs(tree())) - set(ORDER) == {"validate", "report"}
+
+
+# --- toycity and check
+
+
+def test_the_toy_city_says_what_it_drew(project: Path) -> None:
+    assert len(files.read_csv(Path("data/raw/toycity/gta5.csv"))) == 12
+    assert files.read_csv(Path("data/raw/toycity/cityscapes.csv"))["split"].value_counts().to_dict() == {
+        "train": 10,
+        "val": 6,
+    }
+
+
+def test_the_toy_city_needs_its_block(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    use(toycity={})
+    assert main(["toycity", "--domain", "source", "--out", "elsewhere", "--table", "elsewhere.csv"]) == 1
+    assert "toycity.source is not in the params" in capsys.readouterr().err
+    assert not Path("elsewhere").exists() and not Path("elsewhere.csv").exists()
+
+
+def test_check_finds_what_there_is_and_stamps_alike(project: Path) -> None:
+    found = json.loads(Path("results/check/found.json").read_text())
+    assert {name: part["images"] for name, part in found.items()} == {"source": 12, "target": 10, "val": 6}
+    assert found["source"]["sizes"] == {"96x48": 12}
+    assert sum(found["source"]["pixels"].values()) + found["source"]["ignored"] == 12 * 96 * 48
+    assert found["target"]["pixels"] == {}  # target labels are never opened
+    stamp = Path("results/check/stamp.json").read_bytes()
+    use(preprocess__source__split="range:0:5")
+    assert run("check") == 0
+    assert Path("results/check/stamp.json").read_bytes() == stamp
+
+
+def test_check_refuses_a_broken_image_and_leaves_no_stamp(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = next(Path("data/raw/toycity/cityscapes/leftImg8bit/val").rglob("*.png"))
+    path.write_bytes(b"")
+    Path("results/check/stamp.json").unlink()
+    assert run("check") == 1
+    assert path.name in capsys.readouterr().err
+    assert not Path("results/check/stamp.json").exists()
+
+
+# --- preprocess
+
+
+def test_images_and_labels_of_source_get_the_networks_size(project: Path) -> None:
+    index = tables.read(Path("data/preprocess/source/index.csv"), tables.INDEX)
+    assert index["id"].tolist() == [f"{number:05d}" for number in range(1, 13)]
+    for row in index.itertuples():
+        assert files.read_image(Path(row.image)).shape == (32, 64, 3)
+        label = files.read_label(Path(row.label))
+        assert label.shape == (32, 64) and set(np.unique(label)) <= {*range(len(CLASSES)), IGNORE}
+    assert set(index["width"]) == {64} and set(index["height"]) == {32}
+
+
+def test_evaluation_labels_keep_their_own_size(project: Path) -> None:
+    index = tables.read(Path("data/preprocess/val/index.csv"), tables.INDEX)
+    assert len(index) == 6
+    assert {files.image_size(Path(path)) for path in index["image"]} == {(64, 32)}
+    assert {files.read_label(Path(path)).shape for path in index["label"]} == {(48, 96)}
+
+
+def test_the_target_index_names_no_label_and_the_truth_table_does(project: Path) -> None:
+    index = tables.read(TARGET / "index.csv", tables.INDEX)
+    truth = tables.read(LABELS / "index.csv", tables.INDEX)
+    assert len(index) == len(truth) == TARGET_IMAGES
+    assert set(index["label"]) == {""}
+    assert truth["id"].tolist() == index["id"].tolist()
+    for path in truth["label"]:
+        assert Path(path).parent == LABELS and files.read_label(Path(path)).shape == (32, 64)
+
+
+def test_a_target_without_labels_gives_the_same_index_and_images(project: Path) -> None:
+    before = contents([TARGET])
+    shutil.rmtree("data/raw/toycity/cityscapes/gtFine/train")
+    assert run("check") == 0 and run("preprocess@target") == 0
+    assert contents([TARGET]) == before
+    assert tables.read(LABELS / "index.csv", tables.INDEX).empty
+    assert [path.name for path in LABELS.iterdir()] == ["index.csv"]
+
+
+def test_some_target_labels_stand_in_the_truth_table_alone(project: Path) -> None:
+    before = contents([TARGET])
+    shutil.rmtree("data/raw/toycity/cityscapes/gtFine/train/aachen")
+    assert run("preprocess@target") == 0
+    assert contents([TARGET]) == before
+    truth = tables.read(LABELS / "index.csv", tables.INDEX)
+    assert 0 < len(truth) < TARGET_IMAGES
+    assert not truth["id"].str.startswith("aachen").any() and "" not in set(truth["label"])
+
+
+def test_the_split_and_size_are_those_of_the_params(project: Path) -> None:
+    use(preprocess__source__split="range:2:5", preprocess__source__size=[32, 16])
+    assert run("preprocess@source") == 0
+    index = tables.read(Path("data/preprocess/source/index.csv"), tables.INDEX)
+    assert index["id"].tolist() == ["00003", "00004", "00005"]
+    assert files.image_size(Path(index["image"].iloc[0])) == (32, 16)
+    assert len(list(Path("data/preprocess/source/images").iterdir())) == 3  # nothing old is left
+
+
+def test_a_broken_image_leaves_the_old_output(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outs = jobs(tree())["preprocess@source"].outs
+    before = contents(outs)
+    path = Path("data/raw/toycity/gta5/images/00007.png")
+    path.write_bytes(path.read_bytes()[:200])
+    assert run("preprocess@source") == 1
+    assert "00007.png" in capsys.readouterr().err
+    assert contents(outs) == before
+
+
+def stop_after(images: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The raw image after so many is where a signal comes."""
+    monkeypatch.setenv("INTRADA_WORKERS", "1")
+    seen, resize = [], preprocess.resize_image
+
+    def stopping(*arguments: Any) -> np.ndarray:
+        seen.append(arguments)
+        if len(seen) > images:
+            raise KeyboardInterrupt
+        return resize(*arguments)
+
+    monkeypatch.setattr(preprocess, "resize_image", stopping)
+
+
+def work_folders() -> list[Path]:
+    return sorted(Path("data/preprocess").rglob(".*.work"))
+
+
+def test_an_interrupted_preprocess_goes_on_with_the_images_that_are_missing(project: Path) -> None:
+    outs = jobs(tree())["preprocess@source"].outs
+    before = contents(outs)
+    for out in outs:  # DVC removes them before a run
+        shutil.rmtree(out) if Path(out).is_dir() else Path(out).unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(5, patch)
+        with pytest.raises(KeyboardInterrupt):
+            run("preprocess@source")
+    _, images = work_folders()
+    finished = {path.name: path.stat().st_ino for path in images.iterdir()}
+    assert len(finished) == 5 and not Path(outs[1]).exists()
+    assert run("preprocess@source") == 0
+    assert contents(outs) == before and work_folders() == []
+    now = {path.name: path.stat().st_ino for path in Path("data/preprocess/source/images").iterdir()}
+    assert len(now) == 12 and finished.items() <= now.items()  # the very files
+
+
+def test_what_was_begun_with_other_params_is_not_gone_on_with(project: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(5, patch)
+        with pytest.raises(KeyboardInterrupt):
+            run("preprocess@source")
+    use(preprocess__source__size=[32, 16])
+    assert run("preprocess@source") == 0 and work_folders() == []
+    index = tables.read(Path("data/preprocess/source/index.csv"), tables.INDEX)
+    assert {files.image_size(Path(path)) for path in index["image"]} == {(32, 16)}
+
+
+@pytest.mark.parametrize(
+    "storage, suffix, most", [("png_uncompressed", ".png", 0), ("png", ".png", 0), ("jpeg", ".jpg", 16)]
+)
+def test_images_are_kept_as_the_params_say(project: Path, storage: str, suffix: str, most: int) -> None:
+    before = [files.read_image(path) for path in sorted(Path("data/preprocess/source/images").iterdir())]
+    use(preprocess__source__storage=storage)
+    assert run("preprocess@source") == 0
+    index = tables.read(Path("data/preprocess/source/index.csv"), tables.INDEX)
+    found = [files.read_image(Path(path)) for path in index["image"]]
+    assert {Path(path).suffix for path in index["image"]} == {suffix}
+    # JPEG: on average, for it rounds eight by eight pixels together
+    assert all(np.abs(a.astype(int) - b).mean() <= most for a, b in zip(before, found, strict=True))
+    assert most == 0 or any((a != b).any() for a, b in zip(before, found, strict=True))
+
+
+# --- score, rank, pseudo_label
+
+
+def test_scores_are_those_of_the_written_predictions(project: Path) -> None:
+    scores = tables.read(Path("results/score/scores.csv"), tables.SCORES)
+    index = tables.read(TARGET / "index.csv", tables.INDEX)
+    assert scores["image"].tolist() == index["id"].tolist()
+    columns = [tables.PIXELS + name for name in CLASSES]
+    assert list(scores.columns) == ["image", "entropy", *columns]
+    assert scores["entropy"].between(0, 1, inclusive="neither").all()
+    for row in scores.to_dict("records"):
+        prediction = files.read_label(Path(f"results/score/predictions/{row['image']}.png"))
+        assert prediction.shape == (32, 64)
+        counts = np.bincount(prediction.ravel(), minlength=len(CLASSES))
+        assert [row[column] for column in columns] == counts.tolist()
+        sure = files.read_label(Path(f"results/score/confidence/{row['image']}.png"))
+        assert sure.shape == prediction.shape and sure.min() >= 255 // len(CLASSES)
+
+
+def test_scores_do_not_depend_on_the_size_of_a_batch(project: Path) -> None:
+    before = tables.read(Path("results/score/scores.csv"), tables.SCORES)
+    use(score__batch_size=3)
+    assert run("score") == 0
+    after = tables.read(Path("results/score/scores.csv"), tables.SCORES)
+    assert after["entropy"].tolist() == pytest.approx(before["entropy"].tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize("fraction, easy", [(0, 0), (0.34, 3), (0.67, 6), (1, 10)])
+def test_rank_calls_the_surest_share_easy(project: Path, fraction: float, easy: int) -> None:
+    use(rank__rule="mean_entropy", rank__easy_fraction=fraction)
+    assert run("rank") == 0
+    split = tables.read(Path("results/rank/split.csv"), tables.SPLIT)
+    scores = tables.read(Path("results/score/scores.csv"), tables.SCORES).set_index("image")["entropy"]
+    assert split["image"].tolist() == scores.sort_values(kind="stable").index.tolist()
+    assert split["part"].tolist() == ["easy"] * easy + ["hard"] * (TARGET_IMAGES - easy)
+    assert split["rank"].tolist() == list(range(1, TARGET_IMAGES + 1))
+
+
+def test_rank_refuses_scores_of_a_broken_table(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("results/score/scores.csv")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, lines[1]]) + "\n")
+    assert run("rank") == 1
+    assert f"{path}: line 2, column image" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("threshold", [0, 0.2, 1])
+def test_easy_images_get_the_predictions_that_are_sure_enough(project: Path, threshold: float) -> None:
+    use(pseudo_label__min_confidence=threshold)
+    assert run("pseudo_label") == 0
+    easy, hard = (tables.read(Path(f"results/pseudo_label/{p}.csv"), tables.INDEX) for p in ("easy", "hard"))
+    split = tables.read(Path("results/rank/split.csv"), tables.SPLIT)
+    assert [*easy["id"], *hard["id"]] == split["image"].tolist()
+    assert len(easy) == 6 and set(hard["label"]) == {""}
+    written = {path.stem for path in Path("results/pseudo_label/labels").iterdir()}
+    assert written == set(easy["id"])
+    for row in easy.itertuples():
+        prediction = files.read_label(Path(f"results/score/predictions/{row.id}.png"))
+        sure = files.read_label(Path(f"results/score/confidence/{row.id}.png"))
+        assert Path(row.image) == TARGET / "images" / f"{row.id}.png"
+        expected = pseudo_labels.select(prediction, sure, threshold)
+        assert np.array_equal(files.read_label(Path(row.label)), expected)
+        assert threshold or np.array_equal(expected, prediction)
+
+
+def test_a_split_of_other_images_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("results/rank/split.csv")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:-1]) + "\n")
+    assert run("pseudo_label") == 1
+    missing = lines[-1].split(",")[0]
+    assert f"1 images are in the split or in the target index only, {missing}" in capsys.readouterr().err
+
+
+# --- evaluate
+
+
+def test_an_evaluation_is_consistent_with_its_tables(project: Path) -> None:
+    folder = Path("results/evaluate/intra")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert set(metrics) == {"mIoU", "mIoU_easy", "mIoU_hard", "pixel_accuracy"}
+    matrix = files.read_csv(folder / "confusion.csv")
+    assert matrix["truth"].tolist() == CLASSES and list(matrix.columns[1:]) == CLASSES
+    counts = matrix[CLASSES].to_numpy()
+    assert counts.sum() == 6 * 96 * 48  # at the size of the labels, every pixel of them
+    assert metrics["pixel_accuracy"] == pytest.approx(100 * np.trace(counts) / counts.sum())
+    classes = files.read_csv(folder / "classes.csv")
+    assert classes["class"].tolist() == CLASSES
+    assert classes["pixels"].tolist() == counts.sum(1).tolist()
+    assert classes["iou"].mean() == pytest.approx(metrics["mIoU"])
+    images = tables.read(folder / "images.csv", tables.IMAGES)
+    assert images["part"].tolist().count("hard") == 2
+    samples = sorted(path.relative_to(folder).as_posix() for path in (folder / "samples").rglob("*.png"))
+    order = images.sort_values("entropy", kind="stable")["id"].tolist()
+    chosen = sorted([order[0], order[2], order[-1]])  # the ends, and an even sample of three
+    kinds = ("entropy", "prediction")
+    assert samples == [f"samples/{kind}/{name}.png" for kind in kinds for name in chosen]
+
+
+def test_easy_and_hard_are_the_inter_models_for_every_model(project: Path) -> None:
+    tables_of = {
+        name: tables.read(Path(f"results/evaluate/{name}/images.csv"), tables.IMAGES)
+        for name in ("inter", "source", "intra")
+    }
+    assert tables_of["source"].equals(tables_of["inter"]) and tables_of["intra"].equals(tables_of["inter"])
+
+
+def test_evaluation_without_labels_reports_nothing_instead_of_zero(project: Path) -> None:
+    shutil.rmtree("data/raw/toycity/cityscapes/gtFine/val")
+    for name in ("check", "preprocess@val", "evaluate@inter"):
+        assert run(name) == 0
+    metrics = json.loads(Path("results/evaluate/inter/metrics.json").read_text())
+    assert set(metrics.values()) == {None}
+    classes = files.read_csv(Path("results/evaluate/inter/classes.csv"))
+    assert classes["iou"].isna().all() and classes["pixels"].sum() == 0
+    assert len(list(Path("results/evaluate/inter/samples/prediction").iterdir())) == 3
+
+
+def test_snapshots_are_compared_with_and_without_labels(project: Path) -> None:
+    table = tables.read(Path("results/evaluate_snapshots/intra/snapshots.csv"), tables.SNAPSHOTS)
+    assert table["iteration"].tolist() == [3, 4]
+    assert table["information"].between(0, 1, inclusive="neither").all()
+    metrics = json.loads(Path("results/evaluate/intra/metrics.json").read_text())
+    assert table["mIoU"].iloc[-1] == pytest.approx(metrics["mIoU"])
+    models = [*Path("results/train_intra/snapshots").iterdir(), Path("results/train_intra/last.safetensors")]
+    for rule in ("label_free", "oracle"):
+        chosen = models[int(table[rule].argmax())].read_bytes()
+        assert Path(f"results/train_intra/{rule}.safetensors").read_bytes() == chosen
+
+
+def test_without_labels_the_oracle_chooses_none_and_the_last_stands_for_it(project: Path) -> None:
+    shutil.rmtree("data/raw/toycity/cityscapes/gtFine/val")
+    for name in ("check", "preprocess@val", "evaluate_snapshots@inter"):
+        assert run(name) == 0
+    table = tables.read(Path("results/evaluate_snapshots/inter/snapshots.csv"), tables.SNAPSHOTS)
+    assert table["mIoU"].isna().all() and table["oracle"].sum() == 0 and table["label_free"].sum() == 1
+    models = [Path(f"results/train_inter/{rule}.safetensors").read_bytes() for rule in ("oracle", "last")]
+    assert models[0] == models[1]
+
+
+@pytest.mark.parametrize("rule", ["label_free", "oracle"])
+def test_the_selected_snapshot_is_what_goes_on_and_is_evaluated(project: Path, rule: str) -> None:
+    use(select=rule)
+    snapshot = next(Path("results/train_inter/snapshots").iterdir())
+    shutil.copyfile(snapshot, f"results/train_inter/{rule}.safetensors")
+    assert run("score") == 0
+    scores = Path("results/score/scores.csv").read_bytes()
+    assert run("score", model=str(snapshot)) == 0
+    assert Path("results/score/scores.csv").read_bytes() == scores
+    assert (
+        jobs(use(select=rule))["evaluate@inter"].options["model"] == f"results/train_inter/{rule}.safetensors"
+    )
+
+
+def test_an_ensemble_of_a_model_with_itself_is_the_model(project: Path) -> None:
+    before = json.loads(Path("results/evaluate/intra/metrics.json").read_text())
+    model = "results/train_intra/last.safetensors"
+    argv = [part for key, value in jobs(tree())["evaluate@intra"].options.items() if key != "model"
+            for part in (f"--{key.replace('_', '-')}", value)]  # fmt: skip
+    assert main(["evaluate", *argv, "--model", model, model, "--weights", "1", "3"]) == 0
+    after = json.loads(Path("results/evaluate/intra/metrics.json").read_text())
+    assert after == pytest.approx(before, abs=0.1)
+    assert main(["evaluate", *argv, "--model", model, "--weights", "1", "3"]) == 1
+
+
+def test_a_published_checkpoint_is_evaluated_by_its_path(project: Path) -> None:
+    classes = class_set(CLASSES)
+    small = build_model("small", len(classes), {})
+    load_weights(Path("results/train_intra/last.safetensors"), small)
+    export_published(Path("published.pth"), small)
+    before = contents(["results/evaluate/intra"])
+    assert run("evaluate@intra", model="published.pth") == 0
+    assert contents(["results/evaluate/intra"]) == before
+
+
+def test_a_model_of_other_classes_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    use(classes=CLASSES[:-1], rank__rare_classes=["car"])
+    assert run("evaluate@inter") == 1
+    assert "results/train_inter/last.safetensors" in capsys.readouterr().err

@@ -1,0 +1,123 @@
+"""The trainings of the tiny project, by the commands of dvc.yaml: who plays, whose labels count, rounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from intrada.core import files
+from intrada.data import tables
+from intrada.models.weights import read_metadata
+from intrada.training import trainer
+from tests.support.tiny_project import change, run, tree, write_params
+
+CLASSES: list[str] = tree()["classes"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def use(**changes: Any) -> None:
+    write_params(change(tree(), **changes))
+
+
+@pytest.mark.parametrize("stage", ["train_source", "train_inter", "train_intra"])
+def test_a_training_leaves_a_model_and_its_losses(project: Path, stage: str) -> None:
+    about = read_metadata(Path(f"results/{stage}/last.safetensors"))
+    method = "source_only" if stage == "train_source" else "advent"
+    assert about == {"model": "small", "classes": ",".join(CLASSES), "method": method, "iteration": "4"}
+    table = files.read_csv(Path(f"results/{stage}/losses.csv"))
+    assert table["iteration"].tolist() == [2, 4] and table.notna().all(axis=None)
+    assert ("judge_target_main" in table) == (method == "advent")
+
+
+def test_the_intra_training_plays_easy_against_hard(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, set[str]] = {}
+    original = trainer.training_stream
+
+    def stream(index: Any, seed: int, name: str, *rest: Any) -> Any:
+        seen[name] = set(index["id"])
+        return original(index, seed, name, *rest)
+
+    monkeypatch.setattr(trainer, "training_stream", stream)
+    assert run("train_intra") == 0
+    parts = split()
+    assert seen == {"labelled": parts["easy"], "target": parts["hard"]}
+    seen.clear()
+    use(train_intra__supervision="both")
+    assert run("train_intra") == 0
+    source = set(tables.read(Path("data/preprocess/source/index.csv"), tables.INDEX)["id"])
+    assert seen == {"labelled": parts["easy"], "target": parts["hard"], "extra": source}
+
+
+def split() -> dict[str, set[str]]:
+    ranked = tables.read(Path("results/rank/split.csv"), tables.SPLIT)
+    return {part: set(ranked["image"][ranked["part"] == part]) for part in ("easy", "hard")}
+
+
+def test_alignment_alone_never_opens_a_pseudo_label_and_learns_from_the_source(project: Path) -> None:
+    """Cross entropy on the source labels, adversary easy against hard."""
+    use(train_intra__supervision="source")
+    assert run("train_intra") == 0
+    model = Path("results/train_intra/last.safetensors").read_bytes()
+    table = files.read_csv(Path("results/train_intra/losses.csv"))
+    assert (table["seg_main"] == 0).all() and (table["extra_main"] > 0).all()
+    assert (table["judge_target_main"] > 0).all()
+    for path in Path("results/pseudo_label/labels").iterdir():  # other labels of the same images
+        files.write_label(path, files.read_label(path) * 0, [])
+    assert run("train_intra") == 0
+    assert Path("results/train_intra/last.safetensors").read_bytes() == model
+
+
+def test_self_training_alone_is_the_method_source_only(project: Path) -> None:
+    use(train_intra__method="source_only")
+    assert run("train_intra") == 0
+    columns = list(files.read_csv(Path("results/train_intra/losses.csv")).columns)
+    assert columns == ["iteration", "seg_main", "seg_aux", "lr"]
+
+
+def test_a_later_round_starts_from_the_model_of_the_one_before(project: Path) -> None:
+    intra = "results/train_intra/last.safetensors"
+    use(rounds={"r2": {"after": "train_intra", "easy_fraction": 0.5, "init": intra}})
+    for stage in ("score", "rank", "pseudo_label", "train_intra", "evaluate_snapshots", "evaluate"):
+        assert run(f"{stage}_round@r2") == 0
+    first, second = (
+        files.read_csv(Path(f"results/{name}/scores.csv")) for name in ("score", "score_round/r2")
+    )
+    assert first["entropy"].tolist() != second["entropy"].tolist()
+    ranked = tables.read(Path("results/rank_round/r2/split.csv"), tables.SPLIT)
+    assert ranked["part"].tolist() == ["easy"] * 5 + ["hard"] * 5
+    easy = tables.read(Path("results/pseudo_label_round/r2/easy.csv"), tables.INDEX)
+    assert set(easy["id"]) == set(ranked["image"].head(5))
+    model = Path("results/train_intra_round/r2/last.safetensors").read_bytes()
+    assert model != Path(intra).read_bytes()
+    assert Path("results/evaluate/r2/metrics.json").exists()
+
+
+def test_lambda_0_skips_the_intra_training_and_copies_the_inter_model(project: Path) -> None:
+    use(rank__easy_fraction=0)
+    for name in ("rank", "pseudo_label", "train_intra"):
+        assert run(name) == 0
+    model = Path("results/train_intra/last.safetensors").read_bytes()
+    assert model == Path("results/train_inter/last.safetensors").read_bytes()
+    assert Path("results/train_intra/losses.csv").read_text() == "iteration\n"
+    assert not Path("runs/train_intra").exists()
+    assert not list(Path("results/train_intra/snapshots").iterdir())
+    assert run("evaluate_snapshots@intra") == 0
+
+
+def test_lambda_1_is_self_training_without_an_adversary(project: Path) -> None:
+    use(rank__easy_fraction=1)
+    for name in ("rank", "pseudo_label", "train_intra"):
+        assert run(name) == 0
+    table = files.read_csv(Path("results/train_intra/losses.csv"))
+    assert list(table.columns) == ["iteration", "seg_main", "seg_aux", "lr"]
+    about = read_metadata(Path("results/train_intra/last.safetensors"))
+    assert about["method"] == "source_only"
+    model = Path("results/train_intra/last.safetensors").read_bytes()
+    assert model != Path("results/train_inter/last.safetensors").read_bytes()

@@ -1,0 +1,116 @@
+"""A small project of one's own images, and the question whether a stage refuses what was broken in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.support import tiny_project
+from tests.support.tiny_project import change, write_params
+
+NAMES = {"source": ["a", "b", "c"], "target": ["p", "q", "r", "s"], "val": ["x", "y"]}
+PHOTO, MASK = Path("raw/source/photos/b.png"), Path("raw/source/masks/b.png")
+OPTIONS: dict[str, Any] = {
+    "images": "photos/**/*",
+    "labels": "masks/{stem}.png",
+    "encoding": "ids",
+    "mapping": {0: "sky", 1: "road", 2: "car"},
+    "ignore": [255],
+}
+# All stages but the report, one model for every step: each runs in a fraction of a second.
+MODEL = "results/train_source/last.safetensors"
+JOBS: tuple[tuple[str, dict[str, str]], ...] = (
+    ("check", {}), ("preprocess@source", {}), ("preprocess@target", {}), ("preprocess@val", {}),
+    ("train_source", {}), ("score", {"model": MODEL}), ("rank", {}), ("pseudo_label", {}),
+)  # fmt: skip
+
+
+def params(**changes: Any) -> dict[str, Any]:
+    """The params of the small project, with dotted keys changed (`rank__easy_fraction=0`)."""
+    tree = tiny_project.tree()
+    tree |= {"classes": ["sky", "road", "car"], "toycity": {}}
+    for domain, block in tree["preprocess"].items():
+        block |= {"dataset": "folders", "root": f"raw/{domain}", "split": "all", "size": [64, 32]}
+        block |= {"options": dict(OPTIONS), "allow_absent": []}
+    for stage in ("train_source", "train_inter", "train_intra"):
+        tree[stage] |= {"iterations": 2, "max_iters": 2, "log_every": 1}
+    tree["rank"] |= {"rule": "mean_entropy", "rare_classes": ["car"]}
+    return change(tree, **changes)
+
+
+def use(**changes: Any) -> None:
+    """Write the params with these changes."""
+    write_params(params(**changes))
+
+
+def photo(path: Path, size: tuple[int, int] = (64, 32)) -> None:
+    """A photograph of noise, (width, height), that depends on its name alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(list(path.stem.encode()))
+    Image.fromarray(random.integers(0, 256, (size[1], size[0], 3), np.uint8)).save(path)
+
+
+def mask(path: Path, size: tuple[int, int] = (64, 32), values: tuple[int, ...] = (0, 1, 2, 255)) -> None:
+    """A grey label image with each of the values in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ids = np.resize(np.array(values, np.uint8), (size[1], size[0]))
+    Image.fromarray(ids).save(path)
+
+
+def draw(names: dict[str, list[str]] = NAMES) -> None:
+    """The raw data of all three domains in the working directory."""
+    for domain, stems in names.items():
+        for stem in stems:
+            photo(Path(f"raw/{domain}/photos/{stem}.png"))
+            mask(Path(f"raw/{domain}/masks/{stem}.png"))
+
+
+def contents(folder: Path = Path()) -> dict[str, bytes]:
+    """Every file below `folder` with its bytes, links with what they say; not checkpoints and log."""
+    found: dict[str, bytes] = {}
+    for above, _, files in os.walk(folder):  # which follows no link
+        for path in (Path(above, name) for name in files):
+            if path.parts[0] not in ("runs", "logs"):
+                link = path.is_symlink()
+                found[str(path)] = os.fsencode(path.readlink()) if link else path.read_bytes()
+    return found
+
+
+class Stage:
+    """Runs stages and looks at what they say."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+
+    def run(self, job: str, **options: str) -> None:
+        """The job goes well."""
+        code = tiny_project.run(job, **options)
+        assert code == 0, self.capsys.readouterr().err
+
+    def refuses(self, job: str, *says: str, **options: str) -> str:
+        """The job ends with 1 and the four parts of a message, and leaves every file as it was.
+
+        says: what must stand in the message.
+        """
+        return self.check(lambda: tiny_project.run(job, **options), says)
+
+    def check(self, call: Callable[[], int], says: tuple[str, ...]) -> str:
+        """The same of a call of the command line; returns the message."""
+        before = contents()
+        self.capsys.readouterr()
+        assert call() == 1
+        out, message = self.capsys.readouterr()
+        assert contents() == before
+        error = message[message.index("error: ") :]
+        first, allowed, fix = error.index(": ", 7), error.index("\n  allowed: "), error.index("\n  do next: ")
+        assert 7 < first < allowed < fix and "Traceback" not in message and out == ""
+        for phrase in says:
+            assert phrase in error, error
+        assert len(error) < 2000
+        return error

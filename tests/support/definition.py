@@ -1,0 +1,84 @@
+"""dvc.yaml with its templates filled in as DVC fills them: what the tests of the stages run and check."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = re.compile(r"\$\{([^}]+)\}")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage of the resolved dvc.yaml; name as DVC says it (`preprocess@source`), argv behind `intrada`."""
+
+    name: str
+    argv: list[str]
+    deps: list[str]
+    params: list[str]
+    outs: list[str]
+
+    @property
+    def word(self) -> str:
+        """The word of the command line."""
+        return self.argv[0]
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Option of `run` -> value; optional ones are there where the command gives them."""
+        flags = [flag.removeprefix("--").replace("-", "_") for flag in self.argv[1::2]]
+        return dict(zip(flags, self.argv[2::2], strict=True))
+
+
+@cache
+def stages() -> dict[str, Any]:
+    """The `stages` of dvc.yaml as they stand there; not to be changed."""
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return loaded
+
+
+def jobs(params: Mapping[str, Any]) -> dict[str, Job]:
+    """Every job that dvc.yaml defines under these params, by name, in the order of the file."""
+    return {job.name: job for stage, block in stages().items() for job in _expanded(stage, block, params)}
+
+
+def _expanded(stage: str, block: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[Job]:
+    if "foreach" not in block:
+        yield _job(stage, _filled(block, params))
+        return
+    for key, item in _filled(block["foreach"], params).items():
+        yield _job(f"{stage}@{key}", _filled(block["do"], {**params, "key": key, "item": item}))
+
+
+def _job(name: str, block: Mapping[str, Any]) -> Job:
+    python, m, intrada, *argv = shlex.split(block["cmd"])
+    assert (python, m, intrada) == ("python", "-m", "intrada"), block["cmd"]
+    outs = [entry for kind in ("outs", "metrics", "plots") for entry in block.get(kind, [])]
+    paths = [path for entry in outs for path in ([entry] if isinstance(entry, str) else entry)]
+    return Job(name, argv, list(block["deps"]), list(block.get("params", [])), paths)
+
+
+def _filled(value: Any, scope: Mapping[str, Any]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _filled(inner, scope) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_filled(inner, scope) for inner in value]
+    if not isinstance(value, str):
+        return value
+    if whole := TEMPLATE.fullmatch(value):
+        return _at(scope, whole[1])
+    return TEMPLATE.sub(lambda found: str(_at(scope, found[1])), value)
+
+
+def _at(scope: Any, key: str) -> Any:
+    for name in key.split("."):
+        scope = scope[name]
+    return scope

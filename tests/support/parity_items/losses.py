@@ -1,0 +1,60 @@
+"""Item c: losses and self-information on given logits, labels and verdicts, each with its gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from intrada.methods.entropy import information_map
+from intrada.methods.losses import SOURCE, TARGET, called, cross_entropy, minent
+from tests.support.parity_items.comparing import Comparison, relative
+from tests.support.parity_items.reference import PRECISIONS, Reference
+
+INPUTS = frozenset({"logits", "target", "d_out", "ent_grad_weight"})
+Values = dict[str, NDArray[Any]]
+
+
+def compute(reference: Reference, name: str) -> Values:
+    inputs = {key: torch.from_numpy(value) for key, value in reference.stored(name).items() if key in INPUTS}
+    found: dict[str, Tensor] = {}
+    for precision, dtype in PRECISIONS.items():
+        logits = inputs["logits"].to(dtype).requires_grad_()
+        verdict = inputs["d_out"].to(dtype).requires_grad_()
+        weight = inputs["ent_grad_weight"].to(dtype)
+        information = information_map(logits)
+        values = {
+            "prob": logits.softmax(1),
+            "prob_2_entropy": information,
+            "prob_2_entropy_mean": information.mean(),
+            "entropy_loss": minent(information),
+            "ce": cross_entropy(logits, inputs["target"]),
+            "ce_all_ignored": cross_entropy(logits, torch.full_like(inputs["target"], 255)),
+            "bce0": called(verdict, SOURCE),
+            "bce1": called(verdict, TARGET),
+        }
+        slopes = {
+            "prob_2_entropy_grad": _gradient((information * weight).sum(), logits),
+            **{f"{key}_grad": _gradient(values[key], logits) for key in ("entropy_loss", "ce")},
+            **{f"{key}_grad": _gradient(values[key], verdict) for key in ("bce0", "bce1")},
+        }
+        found |= {f"{key}_{precision}": value for key, value in (values | slopes).items()}
+    return {key: value.detach().numpy() for key, value in found.items()}
+
+
+def _gradient(value: Tensor, of: Tensor) -> Tensor:
+    (gradient,) = torch.autograd.grad(value, of, retain_graph=True)
+    return gradient
+
+
+def compare(reference: Reference, name: str, found: Values) -> list[Comparison]:
+    comparisons = []
+    for key, due in reference.stored(name).items():
+        if key in found:
+            # The published loss of an all-ignored target is nan. Ours has to be 0.
+            due = np.nan_to_num(due, nan=0.0) if key.startswith("ce_all_ignored") else due
+            comparisons.append(relative([key], found[key], due, reference.tolerance("losses_rel")))
+    return comparisons

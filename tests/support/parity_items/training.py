@@ -1,0 +1,116 @@
+"""Items d: a few iterations of AdvEnt or MinEnt in float64, with each weight once or the published update."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from intrada.core.config.schema import LossWeights
+from intrada.data.loader import Batch
+from intrada.methods import method
+from intrada.methods.backward import play
+from intrada.methods.base import Nets
+from intrada.training.optimizers import discriminator_optimizer, poly, segmenter_optimizer, set_learning_rate
+from tests.support.parity_items.comparing import Comparison, exact, relative
+from tests.support.parity_items.reference import Reference
+
+INPUTS = frozenset({"tag", "method", "dtype", "dedup", "sgd"})
+# Name in the reference -> ours, and the factor that the reference prints it with.
+LOSSES = {
+    "loss_seg_src_{}": ("seg_{}", 1.0),
+    "loss_adv_trg_{}": ("fool_{}", 1.0),
+    "loss_d_{}": ("judge_target_{}", 0.5),
+    "loss_ent_{}": ("entropy_{}", 1.0),
+}
+
+
+def compute(reference: Reference, name: str) -> list[dict[str, Any]]:
+    """The losses of each iteration, and all tensors' summaries after it."""
+    stored, setting = reference.stored(name), reference.setting
+    way = method(stored["method"].lower())
+    segmenter = reference.segmenter(torch.float64).train()
+    judges = reference.discriminators(torch.float64) if way.ADVERSARIAL else nn.ModuleDict()
+    optimizer = segmenter_optimizer(
+        segmenter,
+        "sgd",
+        setting["learning_rate"],
+        momentum=setting["momentum"],
+        weight_decay=setting["weight_decay"],
+        multiplicity="once" if stored["dedup"] else "published",
+    )
+    used = {optimizer: setting["learning_rate"]}
+    if judges:
+        judge_optimizer = discriminator_optimizer(judges, setting["learning_rate_d"], setting["adam_betas"])
+        used[judge_optimizer] = setting["learning_rate_d"]
+    weights = _weights(setting, "lambda_adv" if way.ADVERSARIAL else "lambda_ent")
+    history = []
+    for i in range(setting["iterations"]):
+        for one, base in used.items():
+            set_learning_rate(one, poly(base, i, setting["max_iters"], setting["power"]))
+            one.zero_grad(set_to_none=True)
+        source, target = _batch(reference, "source", i), _batch(reference, "target", i)
+        losses = play(way, Nets(segmenter, judges), source, target, weights)
+        for one in used:
+            one.step()
+        history.append({"losses": losses, **_summaries(segmenter, judges)})
+    return history
+
+
+def _batch(reference: Reference, part: str, iteration: int) -> Batch:
+    """Images in the order of the list, one a batch, over again at its end."""
+    names = reference.names(part)
+    index = iteration % len(names)
+    size = f"{part}_size"
+    label = torch.from_numpy(reference.label(part, index, reference.size(size)).astype("int64"))
+    return Batch([names[index]], reference.image(part, index, size)[None], label[None])
+
+
+def _weights(setting: dict[str, Any], of_target: str) -> LossWeights:
+    main, aux = setting[of_target]
+    seg = {"main": 1.0, "aux": setting["lambda_seg_aux"]}
+    return LossWeights.model_validate({"seg": seg, "target": {"main": main, "aux": aux}})
+
+
+def _summaries(segmenter: nn.Module, judges: nn.ModuleDict) -> dict[str, dict[str, list[float]]]:
+    grads = {k: w.grad for k, w in segmenter.named_parameters() if w.grad is not None}
+    return {
+        "grads": {key: _summary(value) for key, value in grads.items()},
+        "params": {key: _summary(value) for key, value in segmenter.state_dict().items()},
+        **{
+            f"d_{head}": {k: _summary(v) for k, v in net.state_dict().items()} for head, net in judges.items()
+        },
+    }
+
+
+def _summary(value: Tensor) -> list[float]:
+    """Sum, sum of absolute values, sum of squares, first element."""
+    value = value.detach().double()
+    return [f.item() for f in (value.sum(), value.abs().sum(), value.square().sum(), value.flatten()[0])]
+
+
+def compare(reference: Reference, name: str, found: list[dict[str, Any]]) -> list[Comparison]:
+    stored, tolerance = reference.stored(name), reference.tolerance("training_f64_rel")
+    groups = ("losses", "grads", "params", "d_aux", "d_main")
+    comparisons = [exact([g, "length"], sum(g in own for own in found), len(stored[g])) for g in groups]
+    for i, own in enumerate(found):
+        comparisons.append(exact(["losses", i, "iter"], i, stored["losses"][i]["iter"]))
+        for theirs, (ours, factor) in LOSSES.items():
+            for head in ("aux", "main"):
+                key = theirs.format(head)
+                if key in stored["losses"][i]:
+                    value = float(own["losses"][ours.format(head)]) * factor
+                    comparisons.append(
+                        relative(["losses", i, key], value, stored["losses"][i][key], tolerance)
+                    )
+        for group in groups[1:]:
+            for key, due in stored[group][i].items() if stored[group] else ():
+                comparisons += _four([group, i, key], own[group][key], due, tolerance)
+    return comparisons
+
+
+def _four(where: list[str | int], found: list[float], due: list[float], tolerance: float) -> list[Comparison]:
+    """A summary, number by number; the plain sum may cancel out, so it is held against the absolute one."""
+    reach = [due[1], 0.0, 0.0, 0.0]
+    return [relative([*where, n], found[n], due[n], tolerance, reach[n]) for n in range(4)]

@@ -1,0 +1,133 @@
+"""A made-up project after all stages but the report: what the tests of the report read."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from intrada.core import files
+from intrada.core.config.classes import class_set
+from intrada.core.config.schema import Params, Rank, Report, Round
+from intrada.core.stage import Context
+from intrada.data import tables
+from intrada.evaluation import validators
+from intrada.methods import ranking
+from intrada.stages import report
+from tests.support import tiny_project
+
+CLASSES = ["road", "sky", "car"]
+PALETTE = class_set(CLASSES).palette()
+TRUTH = [[0, 0], [1, 1]]
+# image -> entropy, prediction, pseudo-label; a and b are easy at lambda = 0.5, e has no label
+TARGET: dict[str, tuple[float, list[list[int]], list[list[int]]]] = {
+    "a": (0.1, [[0, 0], [1, 1]], [[0, 0], [1, 255]]),
+    "b": (0.2, [[0, 0], [1, 0]], [[0, 0], [255, 0]]),
+    "d": (0.3, [[2, 2], [2, 2]], [[2, 2], [2, 2]]),
+    "c": (0.4, [[0, 1], [1, 0]], [[0, 1], [1, 0]]),
+    "e": (0.5, [[0, 0], [0, 0]], [[0, 0], [0, 0]]),
+}
+METRICS = {
+    "source": {"mIoU": 50.04, "mIoU_easy": 60.0, "mIoU_hard": 30.26, "pixel_accuracy": 80.0},
+    "inter": {"mIoU": 57.3, "mIoU_easy": 68.0, "mIoU_hard": 39.0, "pixel_accuracy": 85.55},
+    "intra": {"mIoU": 58.7, "mIoU_easy": 68.6, "mIoU_hard": 41.9, "pixel_accuracy": 100.0},
+}
+
+
+def label(path: Path, values: list[list[int]]) -> None:
+    """Write class indices as a label PNG."""
+    files.write_label(path, np.array(values, np.uint8), PALETTE)
+
+
+def target(split: float, labelled: bool) -> None:
+    """Scores, split, predictions, truth and pseudo-labels of the target's training images."""
+    scores = pd.DataFrame({"image": list(TARGET), "entropy": [row[0] for row in TARGET.values()]})
+    tables.write(Path("scores.csv"), scores.assign(pixels_road=1, pixels_sky=0, pixels_car=0), tables.SCORES)
+    ranked = ranking.rank(scores, "mean_entropy", split)
+    tables.write(Path("split.csv"), ranked, tables.SPLIT)
+    Path("pseudo").mkdir()
+    for name, (_, prediction, pseudo) in TARGET.items():
+        label(Path("predictions") / f"{name}.png", prediction)
+        label(Path("truth") / f"{name}.png", TRUTH)
+        if name in set(ranked["image"][ranked["part"] == "easy"]):
+            label(Path("pseudo") / f"{name}.png", pseudo)
+    index = pd.DataFrame({"id": list(TARGET), "image": "i.png", "width": 2, "height": 2})
+    index.insert(2, "label", [f"truth/{name}.png" if name != "e" else "" for name in TARGET])
+    tables.write(Path("truth/index.csv"), index if labelled else index.head(0), tables.INDEX)
+
+
+def evaluation(name: str, labelled: bool = True) -> None:
+    """What evaluate leaves of one model; the third image, x, is no sample."""
+    folder = Path("evaluate") / name
+    for image in ("v", "w"):
+        label(folder / "samples" / "prediction" / f"{image}.png", TRUTH)
+        label(folder / "samples" / "entropy" / f"{image}.png", [[0, 50], [128, 255]])
+        files.write_image(Path(f"{image}.png"), np.full((4, 8, 3), 90, np.uint8))
+        label(Path(f"{image}_label.png"), [[0, 255, 1], [2, 2, 2]])
+    iou = {"source": [40.0, 60.08, None], "inter": [70.0, 50.0, None], "intra": [75.0, 60.12, None]}[name]
+    seen = {key: value if labelled else None for key, value in METRICS[name].items()}
+    iou = iou if labelled else [None] * 3
+    (folder / "metrics.json").write_text(json.dumps(seen))
+    files.write_csv(folder / "classes.csv", pd.DataFrame({"class": CLASSES, "iou": iou, "pixels": 1}))
+    images = pd.DataFrame({"id": ["v", "w", "x"], "image": ["v.png", "w.png", "x.png"]})
+    images["label"] = ["v_label.png", "", ""] if labelled else ""
+    images = images.assign(width=8, height=4, entropy=[0.5, 0.25, 0.3], part=["hard", "easy", "easy"])
+    tables.write(folder / "images.csv", images, tables.IMAGES)
+    found = pd.DataFrame({"iteration": [200, 400], "information": [0.6, 0.5]})
+    found["mIoU"] = [61.25, METRICS[name]["mIoU"]] if labelled else math.nan
+    tables.write(Path("snapshots") / name / "snapshots.csv", validators.choose(found), tables.SNAPSHOTS)
+
+
+def tree(split: float = 0.5, labelled: bool = True) -> None:
+    """What the stages before the report leave, in the working directory."""
+    target(split, labelled)
+    for name in METRICS:
+        evaluation(name, labelled)
+        Path(f"{name}.safetensors").write_text(f"the weights of {name}")
+        rows = pd.DataFrame({"iteration": [10, 20], "seg_main": [2.0, 1.0], "seg_aux": [3.0, 2.0]})
+        if name != "source":
+            rows["fool_main"] = [0.7, 0.8]
+        files.write_csv(Path(f"{name}.csv"), (rows.head(0) if name == "intra" else rows).assign(lr=0.1))
+
+
+def write_report(out: str = "report", split: float = 0.5, **rounds: Round) -> Path:
+    """Run the stage in the working directory; its outputs are under the folder returned."""
+    rank = Rank(rule="mean_entropy", easy_fraction=split, rare_classes=[])
+    report_block = Report(title="<b>A & B</b>")
+    changes = {
+        "classes": CLASSES,
+        "rank": rank,
+        "rounds": rounds,
+        "select": "label_free",
+        "report": report_block,
+    }
+    params = Params.model_validate(tiny_project.tree()).model_copy(update=changes)
+    folder = Path(out)
+    report.run(
+        params,
+        scores=Path("scores.csv"),
+        split=Path("split.csv"),
+        predictions=Path("predictions"),
+        truth=Path("truth"),
+        pseudo_labels=Path("pseudo"),
+        losses_source=Path("source.csv"),
+        losses_inter=Path("inter.csv"),
+        losses_intra=Path("intra.csv"),
+        model_source=Path("source.safetensors"),
+        model_inter=Path("inter.safetensors"),
+        model_intra=Path("intra.safetensors"),
+        evaluate=Path("evaluate"),
+        snapshots=Path("snapshots"),
+        page=folder / "index.html",
+        samples=folder / "figures/samples.png",
+        class_iou=folder / "figures/class_iou.png",
+        histogram=folder / "figures/entropy_histogram.png",
+        curves=folder / "figures/training_curves.png",
+        table=folder / "table.md",
+        diagnosis=folder / "diagnosis.json",
+        context=Context("report", "0" * 32, Path("runs")),
+    )
+    return folder

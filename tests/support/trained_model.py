@@ -1,0 +1,44 @@
+"""A trained model of the tiny project, without a training: random weights, metadata as a stage writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from intrada.core.config.classes import class_set
+from intrada.core.config.load import load
+from intrada.inference.predictor import Predictor, load_for_inference
+from intrada.models import build_model
+from intrada.models.base import Segmenter
+from intrada.models.weights import save_model
+from tests.support.tiny_project import PARAMS, change, tree, write_params
+
+NAMES: list[str] = tree()["classes"]
+CLASSES = class_set(NAMES)
+MODEL = Path("model.safetensors")
+
+
+def write(name: str = "small", largest: float = 20.0, **options: str) -> Segmenter:
+    """Write params.yaml and MODEL, whose logits go up to `largest` and so differ from pixel to pixel."""
+    write_params(change(tree(), model={"name": name, "options": options}))
+    torch.manual_seed(1)
+    model = build_model(name, len(NAMES), options).eval()
+    noise = torch.randint(256, (1, 3, 32, 48), dtype=torch.uint8)
+    with torch.no_grad():
+        factor = largest / model.main_logits(model.normalise(noise)).abs().max()
+    for head in model.head_names:
+        for parameter in getattr(model, head).parameters():
+            parameter.data *= factor
+    save_model(MODEL, model, about(name))
+    return model
+
+
+def about(name: str = "small") -> dict[str, str]:
+    """As intrada/training/run_training.py writes it."""
+    return {"model": name, "classes": ",".join(NAMES), "method": "advent", "iteration": "4"}
+
+
+def predictor() -> Predictor:
+    """MODEL as the stages load it."""
+    return load_for_inference(load(PARAMS), CLASSES, [MODEL], torch.device("cpu"))

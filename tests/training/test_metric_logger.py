@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+
+from intrada.core.config.classes import class_set
+from intrada.data.loader import Batch
+from intrada.methods.base import Nets
+from intrada.training.metric_logger import Curves
+from tests.support.tiny_segmenter import build
+
+CLASSES = class_set(["sky", "road", "car"])
+
+
+def make(folder: Path, every: int = 2) -> Curves:
+    return Curves(folder, every, CLASSES)
+
+
+def add(curves: Curves, first: int, last: int) -> None:
+    """Iteration i has a loss of i and a learning rate of i / 10."""
+    for done in range(first, last + 1):
+        curves.add(done, {"loss": torch.tensor(float(done))}, {"lr": done / 10})
+
+
+def test_a_row_is_the_mean_since_the_last_with_the_rate_of_its_own_iteration(tmp_path: Path) -> None:
+    with make(tmp_path, every=3) as curves:
+        add(curves, 1, 7)
+    assert curves.frame().to_dict("list") == {"iteration": [3, 6], "loss": [2.0, 5.0], "lr": [0.3, 0.6]}
+
+
+def test_without_a_row_there_is_the_column_of_iterations(tmp_path: Path) -> None:
+    frame = make(tmp_path).frame()
+    assert frame.empty and list(frame.columns) == ["iteration"]
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4, 5])
+def test_a_restored_state_goes_on_in_the_middle_of_a_row(tmp_path: Path, stop: int) -> None:
+    with make(tmp_path / "whole") as whole:
+        add(whole, 1, 6)
+    with make(tmp_path / "first") as first:
+        add(first, 1, stop)
+        state = first.state()
+        add(first, stop + 1, 6)  # what the interrupted run did after its checkpoint changes no state
+    second = make(tmp_path / "second")
+    second.restore(state, stop)
+    with second:
+        add(second, stop + 1, 6)
+    assert second.frame().equals(whole.frame())
+
+
+def test_small_differences_do_not_drown_in_a_long_sum(tmp_path: Path) -> None:
+    with make(tmp_path, every=20_000) as curves:
+        for done in range(1, 20_001):
+            curves.add(done, {"loss": torch.tensor(1000.1)}, {})
+    assert curves.rows[0]["loss"] == pytest.approx(torch.tensor(1000.1).item(), rel=1e-12)
+
+
+def test_tensorboard_shows_each_point_once_after_a_restart(tmp_path: Path) -> None:
+    with make(tmp_path) as first:
+        add(first, 1, 4)
+        state = first.state()
+        add(first, 5, 8)
+    second = make(tmp_path)
+    second.restore(state, 4)
+    with second:
+        add(second, 5, 8)
+    seen = EventAccumulator(str(tmp_path), purge_orphaned_data=True)
+    seen.Reload()
+    assert [(event.step, event.value) for event in seen.Scalars("loss")] == [
+        (2, 1.5),
+        (4, 3.5),
+        (6, 5.5),
+        (8, 7.5),
+    ]
+
+
+def test_a_picture_leaves_the_network_as_it_was(tmp_path: Path) -> None:
+    segmenter = build(3, dropout=0.5).train()
+    before = {name: value.clone() for name, value in segmenter.state_dict().items()}
+    batch = Batch(
+        ["a"], torch.zeros(1, 3, 32, 64, dtype=torch.uint8), torch.zeros(1, 32, 64, dtype=torch.int64)
+    )
+    random = torch.get_rng_state()
+    with make(tmp_path) as curves:
+        curves.picture(4, Nets(segmenter, nn.ModuleDict()), batch)
+    torch.testing.assert_close(dict(segmenter.state_dict()), before, rtol=0, atol=0)
+    assert segmenter.training and torch.equal(torch.get_rng_state(), random)
+    shown = EventAccumulator(str(tmp_path))
+    shown.Reload()
+    assert set(shown.Tags()["images"]) == {"image", "prediction", "entropy"}
