@@ -11,14 +11,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from intrada.core.config.classes import ClassSet
-from intrada.data.loader import Batch
-from intrada.methods.base import Nets
-from intrada.methods.entropy import information_map, pixel_entropy
 
 
 @contextmanager
@@ -80,21 +76,16 @@ class Curves:
             self.writer.add_scalar(name, mean, iteration)
         self._sums, self._count = {}, 0
 
-    @torch.no_grad()
-    def picture(self, iteration: int, nets: Nets, batch: Batch) -> None:
-        """Show the batch's first image with its prediction and entropy.
+    def picture(self, iteration: int, image: Tensor, label: Tensor, entropy: Tensor) -> None:
+        """Show one image with its prediction.
 
-        The forward pass runs in evaluation mode, so that batch normalisation learns nothing from it.
+        image: (3, H, W) uint8 in the order BGR; label: (H, W) class numbers; entropy: (H, W) in 0..1, where
+        a value that is not a number is shown as 0.
         """
-        nets.segmenter.eval()
-        first = Batch(batch.ids[:1], batch.image[:1], batch.label[:1])
-        logits = nets.predict(first)["main"]
-        nets.segmenter.train()
-        colours = self.palette[logits[0].argmax(0).cpu().numpy()]
-        self.writer.add_image("image", first.image[0].flip(0), iteration)
+        colours = self.palette[label.cpu().numpy()]
+        self.writer.add_image("image", image.flip(0), iteration)
         self.writer.add_image("prediction", colours, iteration, dataformats="HWC")
-        entropy = pixel_entropy(information_map(logits)).nan_to_num()  # of weights about to run off
-        self.writer.add_image("entropy", entropy, iteration)
+        self.writer.add_image("entropy", entropy.nan_to_num()[None], iteration)
 
     def frame(self) -> pd.DataFrame:
         """All rows: iteration, mean losses, learning rates; the column of iterations alone without a row."""

@@ -25,6 +25,7 @@ from intrada.data.train_batches import Domains, Step
 from intrada.methods import method
 from intrada.methods.backward import back_propagate, extra_losses, play
 from intrada.methods.base import Nets
+from intrada.methods.entropy import information_map, pixel_entropy
 from intrada.models import activation_checkpointing, build_model, discriminator, ema, sync_batch_norm
 from intrada.models.base import Segmenter
 from intrada.models.compile import install, is_wanted
@@ -214,10 +215,22 @@ def train(
             if due:
                 state = game.state()
                 if world.first:
-                    curves.picture(game.done, game.nets, batches.target or batches.labelled)
+                    curves.picture(game.done, *predict_first(game.nets, batches.target or batches.labelled))
                     checkpoints.save(game.done, {**state, "curves": curves.state()})
                 request.obey(game.done)
     return curves
+
+
+@torch.no_grad()
+def predict_first(nets: Nets, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """The batch's first image (3, H, W) uint8, its predicted label (H, W) int64 and entropy (H, W) in 0..1.
+
+    The forward pass runs in evaluation mode, so that batch normalisation learns nothing from it.
+    """
+    nets.segmenter.eval()
+    logits = nets.predict(Batch(batch.ids[:1], batch.image[:1], batch.label[:1]))["main"]
+    nets.segmenter.train()
+    return batch.image[0], logits[0].argmax(0), pixel_entropy(information_map(logits))[0]
 
 
 def _steps(game: Game, domains: Domains, seed: int) -> Iterator[Step]:

@@ -12,18 +12,21 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.tensorboard.writer import SummaryWriter
 
 from intrada.core import files
 from intrada.core.errors import UserError
 from intrada.data import tables
+from intrada.data.loader import Batch
+from intrada.methods.base import Nets
 from intrada.models import MODELS
 from intrada.models.weights import read_metadata
 from intrada.pipeline import stage_runner
 from intrada.training import trainer
 from intrada.training.checkpoints import Checkpoints
 from tests.support.tiny_project import PARAMS, change, tree, write_params
+from tests.support.tiny_segmenter import build
 
 MODEL, LOSSES = Path("model.safetensors"), Path("losses.csv")
 OPTIONS = {
@@ -340,3 +343,16 @@ def test_target_batches_come_to_methods_that_ask_for_them_alone(monkeypatch: pyt
         setup(method=method)
         train()
         assert asked == names
+
+
+def test_the_prediction_that_is_shown_leaves_the_network_as_it_was() -> None:
+    segmenter = build(3, dropout=0.5).train()
+    before = {name: value.clone() for name, value in segmenter.state_dict().items()}
+    images = torch.randint(256, (2, 3, 32, 64), dtype=torch.uint8)
+    batch = Batch(["a", "b"], images, torch.zeros(2, 32, 64, dtype=torch.int64))
+    random = torch.get_rng_state()
+    image, label, entropy = trainer.predict_first(Nets(segmenter, nn.ModuleDict()), batch)
+    torch.testing.assert_close(dict(segmenter.state_dict()), before, rtol=0, atol=0)
+    assert segmenter.training and torch.equal(torch.get_rng_state(), random)
+    assert torch.equal(image, images[0])
+    assert label.shape == entropy.shape == (32, 64) and not entropy.requires_grad
