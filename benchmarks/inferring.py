@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from benchmarks.streets import prepared, workplace, write_cityscapes
-from intrada.core.config.classes import ClassSet, class_set
+from intrada.core.config.classes import ClassSet
 from intrada.core.config.load import load
 from intrada.core.config.schema import Params
 
@@ -40,4 +40,4 @@ def setting(images: int, domain: str, split: str) -> Iterator[Setting]:
     with workplace() as folder:
         raw = write_cityscapes(folder / "raw", images, split)
         index = prepared(params, domain, folder / "raw", folder)
-        yield Setting(params, class_set(params.classes), folder, raw, index)
+        yield Setting(params, params.class_set, folder, raw, index)

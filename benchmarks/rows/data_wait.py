@@ -19,7 +19,6 @@ from benchmarks.streets import (
     write_gta5,
     write_toycity,
 )
-from intrada.core.config.classes import class_set
 from intrada.core.config.load import load
 from intrada.core.config.schema import Params
 from intrada.data.train_batches import Domains, Step
@@ -71,7 +70,7 @@ def _waited(params: Params, roots: dict[str, Path], folder: Path, iterations: in
     # one row of losses and one checkpoint, at the end
     once = dict.fromkeys(("iterations", "log_every", "checkpoint_every", "snapshot_every"), iterations)
     block = params.train_inter.model_copy(update=once)
-    classes = class_set(params.classes)
+    classes = params.class_set
     game = Watched(params, block, classes, MARKERS / RANDOM, 0)
     kept = Snapshots(folder / "snapshots", iterations, {})
     domains = Domains(labelled, target)

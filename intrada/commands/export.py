@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 from intrada.commands import validate
-from intrada.core.config.classes import class_set
 from intrada.core.distributed.device import prepare
 from intrada.core.stage import Out, Value, Word
 from intrada.inference.deployment import cli_types, onnx_file
@@ -40,7 +39,7 @@ def run(
     """Write OUT and print how far it is from the model on a random and on a street image."""
     onnx_file.require()
     chosen = validate.load(params_file)
-    classes = class_set(chosen.classes)
+    classes = chosen.class_set
     on_cpu = chosen.compute.model_copy(update={"device": "cpu"})
     device = prepare(on_cpu, on_cpu.inference_threads)
     predictor = load(Path(model), params_file, chosen, classes, device)

@@ -15,7 +15,6 @@ from typing import Annotated
 
 from intrada.commands import validate
 from intrada.core import files
-from intrada.core.config.classes import class_set
 from intrada.core.distributed.device import prepare
 from intrada.core.stage import Context, Flag, Out, Value, Word
 from intrada.inference import cityscapes_server
@@ -56,7 +55,7 @@ def run(
 ) -> None:
     """Write OUT, and say how many images and frames were predicted."""
     chosen = validate.load(params_file)
-    classes = class_set(chosen.classes)
+    classes = chosen.class_set
     ids = cityscapes_server.table(classes) if label_ids else None
     found = sources.collect(images, out)
     facts = [(source, video.facts(source.path)) for source in found.videos]  # before the long work

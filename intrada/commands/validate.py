@@ -12,7 +12,6 @@ from typing import Annotated
 
 from intrada.core import files
 from intrada.core.config import load as params_file
-from intrada.core.config.classes import class_set
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
 from intrada.core.stage import In, Out
@@ -44,7 +43,7 @@ def load(path: Path) -> Params:
 
 def _names(chosen: Params) -> Iterable[tuple[str, str, Iterable[str]]]:
     """(where, the name there, the names allowed) for every name that a registry or the classes define."""
-    classes = class_set(chosen.classes).names
+    classes = chosen.class_set.names
     for domain in ("source", "target", "val"):
         block = getattr(chosen.preprocess, domain)
         yield f"preprocess.{domain}.dataset", block.dataset, DATASETS

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from intrada.core import files
-from intrada.core.config.classes import class_set
 from intrada.core.config.schema import Domain, Params
 from intrada.core.stage import Context, In, Out
 from intrada.data.datasets import open_dataset
@@ -26,7 +25,7 @@ def run(
     context: Context,
 ) -> None:
     """Source labels are read whole, evaluation labels where there are any, target labels never."""
-    classes = class_set(params.classes)
+    classes = params.class_set
     found: dict[str, Any] = {}
     for name, root in {"source": source, "target": target, "val": val}.items():
         block: Domain = getattr(params.preprocess, name)

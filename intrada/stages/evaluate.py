@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from intrada.core import files
-from intrada.core.config.classes import ClassSet, class_set
+from intrada.core.config.classes import ClassSet
 from intrada.core.config.schema import Params
 from intrada.core.distributed.device import prepare
 from intrada.core.distributed.launcher import Part
@@ -61,7 +61,7 @@ def run(
     inter model's to all); given an index.csv, this model's own entropies decide. An ensemble averages
     what `evaluate.combine` says.
     """
-    classes = class_set(params.classes)
+    classes = params.class_set
     index = tables.read_images(images)
     ensemble = (params, model, weights)
     ranked = "part" in index  # easy and hard are another model's
@@ -82,7 +82,7 @@ def run(
 
 
 def _loaded(params: Params, model: list[Path], weights: Sequence[float], device: torch.device) -> Predictor:
-    classes = class_set(params.classes)
+    classes = params.class_set
     return load_for_inference(params, classes, model, device, weights, params.evaluate.combine)
 
 
@@ -114,7 +114,7 @@ def _write_label_ids(
     context: Context,
 ) -> None:
     """The label ids of one process's images."""
-    classes = class_set(params.classes)
+    classes = params.class_set
     predictor = _loaded(params, model, weights, device)
     cityscapes_server.write(predictor, index, folder, classes, size, device, context, part)
 

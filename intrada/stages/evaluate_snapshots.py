@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 
 from intrada.core import files
-from intrada.core.config.classes import class_set
 from intrada.core.config.schema import Params
 from intrada.core.distributed.launcher import Part, in_turn
 from intrada.core.distributed.map_devices import on_every_device
@@ -73,7 +72,7 @@ def _judged(
     evaluated: pd.DataFrame,
     context: Context,
 ) -> list[Judged]:
-    classes, size = class_set(params.classes), params.evaluate_snapshots.batch_size
+    classes, size = params.class_set, params.evaluate_snapshots.batch_size
     found: list[Judged] = []
     for some in (paths[i : i + TOGETHER] for i in range(0, len(paths), TOGETHER)):
         predictors = [load_for_inference(params, classes, [path], device) for path in some]

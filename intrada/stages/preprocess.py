@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from intrada.core import files, locks
-from intrada.core.config.classes import class_set
 from intrada.core.config.schema import Domain, Params
 from intrada.core.stage import Choice, Context, In, Out
 from intrada.data import tables
@@ -43,7 +42,7 @@ def run(
     fingerprint, in hidden folders beside the outputs, which DVC does not touch: the next run goes on there.
     """
     block: Domain = getattr(params.preprocess, domain)
-    classes = class_set(params.classes)
+    classes = params.class_set
     dataset = open_dataset(block.dataset, root, block.split, block.options, classes)
     size = (block.size[0], block.size[1])
     items = dataset.items()

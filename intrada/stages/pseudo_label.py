@@ -10,7 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from intrada.core import files
-from intrada.core.config.classes import class_set
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
 from intrada.core.stage import Context, In, Out, Round
@@ -42,7 +41,7 @@ def run(
     index = _in_rank_order(tables.read(target, tables.INDEX), ranked, split)
     is_easy = (ranked["part"] == tables.EASY).to_numpy()
     chosen = index[is_easy].copy()
-    classes, chosen_by = class_set(params.classes), params.pseudo_label
+    classes, chosen_by = params.class_set, params.pseudo_label
     of_class = None
     if (share := chosen_by.class_share) < 1:
         of_class = _class_thresholds(chosen["id"], predictions, confidence, len(classes), share)

@@ -13,7 +13,6 @@ import pandas as pd
 import yaml
 
 from intrada.core import files, hashing
-from intrada.core.config.classes import class_set
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
 from intrada.core.stage import Context, In, Out
@@ -57,7 +56,7 @@ def run(
     context: Context,
 ) -> None:
     """Show what the other stages wrote; nothing here, the diagnosis least of all, flows back into them."""
-    classes = class_set(params.classes)
+    classes = params.class_set
     ranked = tables.read(split, tables.SPLIT)
     folders = {name: evaluate / name for name in ("source", "inter", "intra", *params.rounds)}
     models = [results.read(name, folder, classes) for name, folder in folders.items()]

@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 
 from intrada.core import files
-from intrada.core.config.classes import class_set
 from intrada.core.config.schema import Params
 from intrada.core.distributed.launcher import Part
 from intrada.core.distributed.map_devices import on_every_device
@@ -49,6 +48,6 @@ def _score(
     context: Context,
 ) -> pd.DataFrame:
     """The table of one process's images."""
-    classes = class_set(params.classes)
+    classes = params.class_set
     predictor = load_for_inference(params, classes, [model], device)
     return score(predictor, index, params.score.batch_size, folders, classes, device, context, part)

@@ -25,7 +25,6 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from intrada.core.config.classes import class_set
 from intrada.core.config.schema import Intra, Params, Training
 from intrada.data.loader import Batch
 from intrada.data.train_batches import Step
@@ -125,7 +124,7 @@ def _play(game: Game, batch: Batch) -> dict[str, Tensor]:
 def build_game(params: Params, block: Training, device: torch.device) -> Game:
     """The game of one training stage on `device`, ready to play, with random weights in place of `init`."""
     with device:
-        game = Game(params, block, class_set(params.classes), MARKERS / RANDOM, seed=0)
+        game = Game(params, block, params.class_set, MARKERS / RANDOM, seed=0)
     game.start(device)
     return game
 

@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 
 from intrada.core import files, locks, seeding, signals
-from intrada.core.config.classes import class_set
 from intrada.core.config.schema import Params, Training
 from intrada.core.distributed import launcher, process_group
 from intrada.core.distributed.device import prepare_all, settle
@@ -78,7 +77,7 @@ def _adapt_as_one_of(part: Part, stop: Any, port: int, devices: list[torch.devic
 def _adapt(joined: World, device: torch.device, job: Adaptation) -> None:
     """What each process of `joined` does on its `device`; the first writes."""
     params, block, context = job.params, job.block, job.context
-    classes = class_set(params.classes)
+    classes = params.class_set
     seed = seeding.derive(params.seed, context.name)
     game = trainer.Game(params, block, classes, job.init, seed, joined)
     if game.method.ADVERSARIAL:

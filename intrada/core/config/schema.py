@@ -6,9 +6,10 @@ declares (params_keys.py).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from intrada.core.config.types import (
     Count,
@@ -23,12 +24,8 @@ from intrada.core.config.types import (
     ToyRoot,
 )
 
-
-def _known(entries: list[str | dict[str, Any]]) -> list[str | dict[str, Any]]:
-    from intrada.core.config.classes import class_set
-
-    class_set(entries)
-    return entries
+if TYPE_CHECKING:
+    from intrada.core.config.classes import ClassSet
 
 
 Rule = Literal["mean_entropy", "published_normalized", "paper_normalized"]
@@ -222,7 +219,7 @@ class Params(Block):
 
     seed: Seed
     compute: Compute
-    classes: Annotated[list[str | dict[str, Any]], AfterValidator(_known)]
+    classes: list[str | dict[str, Any]]
     toycity: Toycity
     preprocess: Preprocess
     model: Model
@@ -237,6 +234,18 @@ class Params(Block):
     evaluate_snapshots: Snapshots
     evaluate: Evaluate
     report: Report
+
+    @cached_property
+    def class_set(self) -> ClassSet:
+        """The classes of the block `classes`, in its order; validated with the file."""
+        from intrada.core.config.classes import class_set  # numpy only where it is needed
+
+        return class_set(self.classes)
+
+    @model_validator(mode="after")
+    def _classes_are_known(self) -> Params:
+        _ = self.class_set  # UserError for an unknown class
+        return self
 
     @model_validator(mode="after")
     def _statistics_have_images(self) -> Params:
