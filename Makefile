@@ -33,4 +33,4 @@ bench: env
 	python -m benchmarks
 
 clean:
-	rm -rf results data/preprocess data/raw/toycity runs logs .snakemake
+	rm -rf results ablation/results data/preprocess data/raw/toycity runs logs .snakemake

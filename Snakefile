@@ -19,9 +19,9 @@ try:
         raise UserError("Snakefile", f"started in {Path.cwd()}", "the project's folder", f"cd '{ROOT}'")
     CHOSEN = validate.load(ROOT / "params.yaml")  # a wrong params file stops here, before anything runs
     CHECKOUT = bridge.hold_lock() if MAIN and not workflow.dryrun else None
-    DEFINITIONS = bridge.definitions(sys.argv[1:] if MAIN else ["ablation"])  # of a job: any of them
+    PROJECTS = bridge.projects(sys.argv[1:] if MAIN else ["ablation"])  # of a job: any of them
     ON_CPU = CHOSEN.compute.device == "cpu"  # then jobs share the cores, and no GPU slot is taken
-    STAGES = bridge.stages(ROOT, DEFINITIONS, fresh=MAIN, dry=workflow.dryrun, on_cpu=ON_CPU)
+    STAGES = bridge.stages(ROOT, PROJECTS, fresh=MAIN, dry=workflow.dryrun, on_cpu=ON_CPU)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

@@ -1,8 +1,9 @@
 """From dvc.yaml to Snakemake's rules: dvc.yaml defines the stages, dvc.lock is their only state.
 
-A rule runs `dvc repro -s STAGE`. Its inputs are the stage's file dependencies, the file outputs of the
-stages before it, and a token: a file that is newer than every output exactly while DVC calls the stage
-stale. Directories stay DVC's alone, since Snakemake would put a file of its own into them.
+A rule runs `dvc repro -s STAGE` in the DVC project of the stage: the checkout, or the folder ablation/. Its
+inputs are the stage's file dependencies, the file outputs of the stages before it, and a token: a file that
+is newer than every output exactly while DVC calls the stage stale. Directories stay DVC's alone, since
+Snakemake would put a file of its own into them.
 """
 
 from __future__ import annotations
@@ -28,14 +29,15 @@ from intrada.pipeline import dvc_command
 
 TOKENS = Path(".snakemake/tokens")
 LOCK = Path(".snakemake/intrada.lock")
-MAIN, ABLATION = "dvc.yaml", "ablation/dvc.yaml"
+MAIN, ABLATION = ".", "ablation"  # the folders of the two DVC projects
 VALIDATE, STAMP = "validate", Path("results/validate/params.json")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage as a rule. name: as DVC says it (`preprocess@source`, `ablation/dvc.yaml:collect`)."""
+    """One stage as a rule. project: MAIN or ABLATION; name: as DVC says it there (`preprocess@source`)."""
 
+    project: str
     name: str
     inputs: list[str]
     outputs: list[str]
@@ -46,28 +48,28 @@ class Stage:
     @property
     def rule(self) -> str:
         """The name of the rule: Snakemake allows no @, say."""
-        return _plain(self.name)
+        return _plain(self.project, self.name)
 
     @property
     def of_ablation(self) -> bool:
         """Whether it belongs to the ablation, and not to the main pipeline."""
-        return self.name.startswith(ABLATION)
+        return self.project == ABLATION
 
 
-def definitions(words: Iterable[str]) -> list[str]:
-    """The files whose stages Snakemake is asked for, given the words of its command line.
+def projects(words: Iterable[str]) -> list[str]:
+    """The DVC projects whose stages Snakemake is asked for, given the words of its command line.
 
     The ablation's, of ten times as many stages, only where a word names one of its rules or files:
     Snakemake does not tell its targets before the rules are made.
     """
-    asked = any(re.match(r"ablation($|_)|results/ablation/", word) for word in words)
+    asked = any(re.match(r"ablation($|_)|ablation/results/", word) for word in words)
     return [MAIN, *[ABLATION] * asked]
 
 
 def stages(
     folder: Path, wanted: Sequence[str] = (MAIN,), *, fresh: bool, dry: bool, on_cpu: bool
 ) -> list[Stage]:
-    """All stages that the files `wanted` in `folder` define, upstream first.
+    """All stages of the DVC projects `wanted` in `folder`, upstream first.
 
     fresh: ask DVC which of them are stale and renew their tokens. Only the main process may, since a job
     that parses the Snakefile again would look at a half-finished state. dry: run nothing meanwhile.
@@ -75,29 +77,37 @@ def stages(
     UserError while a `dvc repro` runs one of the stages.
     """
     dvc_command.install()  # so that no killed process counts as one that runs a stage
-    with Repo(str(folder), _wait_for_lock=True) as repo:
-        paths = [str(folder.resolve() / name) for name in wanted]
-        indexes = [Index.from_file(repo, path) for path in paths]  # repo.index would read them all
-        found = [stage for index in indexes for stage in index.stages]
+    top = folder.resolve()
+    return [
+        stage for project in wanted for stage in _stages_of(top, project, fresh=fresh, dry=dry, on_cpu=on_cpu)
+    ]
+
+
+def _stages_of(folder: Path, project: str, *, fresh: bool, dry: bool, on_cpu: bool) -> list[Stage]:
+    with Repo(str(folder / project), _wait_for_lock=True) as repo:
+        path = str(folder / project / "dvc.yaml")
+        index = Index.from_file(repo, path)  # without the .dvc files that repo.index would look for
         if fresh:
-            stale = _stale(repo, paths)
+            stale = _stale(repo, index.stages, path)
             if not dry and VALIDATE in stale:
                 _validate()
-            _renew_tokens(found, stale - {VALIDATE})
-        return [_stage(stage, index.graph, folder, on_cpu) for index in indexes for stage in index.stages]
+            _renew_tokens(project, index.stages, stale - {VALIDATE})
+        return [_stage(stage, index.graph, folder, project, on_cpu) for stage in index.stages]
 
 
-def _stale(repo: Repo, definitions: list[str]) -> set[str]:
+def _stale(repo: Repo, found: list[Any], path: str) -> set[str]:
+    """The names of the stages that DVC calls stale; `path` is the dvc.yaml that defines them."""
     try:
-        return set(repo.status(targets=definitions))
+        stale = repo.status(targets=[path])
+        return {stage.name for stage in found if stage.addressing in stale}
     except LockError as error:  # it names the processes, each once for every path
         holders = ", ".join(sorted(set(re.findall(r"\(PID \d+\): .*", str(error)))))
         raise UserError(
-            "dvc.yaml",
+            os.path.relpath(path),
             f"a stage is run by another process: {holders or error}",
             "one run at a time",
             "wait for it to end, or stop it; if the number is another program's by now, as after a power"
-            " cut, remove .dvc/tmp/rwlock; nothing was touched",
+            " cut, remove .dvc/tmp/rwlock beside it; nothing was touched",
         ) from None
 
 
@@ -117,16 +127,16 @@ def hold_lock() -> IO[str]:
     return locks.hold(LOCK, "this checkout")
 
 
-def _stage(stage: Any, graph: Any, folder: Path, on_cpu: bool) -> Stage:
+def _stage(stage: Any, graph: Any, folder: Path, project: str, on_cpu: bool) -> Stage:
     def relative(path: str) -> str:
-        return Path(path).relative_to(folder.resolve()).as_posix()
+        return Path(path).relative_to(folder).as_posix()
 
     upstream = list(graph.successors(stage))
     before = [path for parent in upstream for path in _file_outputs(parent)]
     # of the params, DVC knows which ones the stage reads; the file is newer than all outputs after any edit
     deps = [dep for dep in stage.deps if not isinstance(dep, ParamsDependency)]
     files = [dep.fs_path for dep in deps if dep.fs_path and Path(dep.fs_path).is_file()]
-    if stage.addressing == VALIDATE:  # done before the rules are made: see _validate
+    if stage.name == VALIDATE:  # done before the rules are made: see _validate
         files = []
     meta = stage.meta or {}
     resources = {key: int(value) for key, value in meta.get("resources", {}).items()}
@@ -134,10 +144,11 @@ def _stage(stage: Any, graph: Any, folder: Path, on_cpu: bool) -> Stage:
     if on_cpu:
         resources.pop("gpu", None)
     return Stage(
-        name=stage.addressing,
-        inputs=sorted({relative(path) for path in {*files, *before}}) + [str(_token(stage))],
+        project=project,
+        name=stage.name,
+        inputs=sorted({relative(path) for path in {*files, *before}}) + [str(_token(project, stage))],
         outputs=[relative(path) for path in _file_outputs(stage)],
-        upstream=[parent.addressing for parent in upstream],
+        upstream=[parent.name for parent in upstream],
         threads=int(meta.get("threads", 1)) * processes,
         resources=resources,
     )
@@ -148,21 +159,20 @@ def _file_outputs(stage: Any) -> list[str]:
     return [out.fs_path for out in stage.outs if Path(out.fs_path).suffix]
 
 
-def _token(stage: Any) -> Path:
-    name: str = stage.addressing
-    return TOKENS / _plain(name)
+def _token(project: str, stage: Any) -> Path:
+    return TOKENS / _plain(project, stage.name)
 
 
-def _plain(name: str) -> str:
-    """`ablation_collect` for `ablation/dvc.yaml:collect`."""
-    return re.sub(r"\W", "_", name.replace("/dvc.yaml:", "_"))
+def _plain(project: str, name: str) -> str:
+    """`preprocess_source` for `preprocess@source`, `ablation_collect` for `collect` of the ablation."""
+    return re.sub(r"\W", "_", name if project == MAIN else f"{project}_{name}")
 
 
-def _renew_tokens(found: list[Any], stale: set[str]) -> None:
+def _renew_tokens(project: str, found: list[Any], stale: set[str]) -> None:
     TOKENS.mkdir(parents=True, exist_ok=True)
     for stage in found:
-        token = _token(stage)
-        if stage.addressing in stale:
+        token = _token(project, stage)
+        if stage.name in stale:
             # new bytes as well: Snakemake takes a small file with the bytes it had for unchanged
             token.write_text(str(time.time_ns()))
         else:

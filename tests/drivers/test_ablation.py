@@ -12,7 +12,7 @@ from tests.support.project import LOG, Project
 
 pytestmark = pytest.mark.drivers
 
-SUMMARY = "ablation/dvc.yaml:summary@toycity"
+REPRO = ("--cd", "ablation", "repro", "summary@toycity")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def jobs(project: Project) -> list[str]:
     """The stages of the pipeline that the ablation ran, by the folder that they ran in."""
-    logs = (project.folder / "results/ablation/work").rglob("execution.jsonl")
+    logs = (project.folder / "ablation/results/work").rglob("execution.jsonl")
     return sorted(f"{log.parents[1].name} {line.count('done')}" for log in logs for line in _lines(log))
 
 
@@ -32,7 +32,7 @@ def _lines(log: Path) -> list[str]:
 
 def test_both_drivers_run_the_ablation_once_and_nothing_else(tiny: Project) -> None:
     output = tiny.run(*projects.SNAKEMAKE[:3], "ablation_summary_toycity", "--cores", "2").stdout
-    table = (tiny.folder / "results/ablation/summary/toycity/table.md").read_text()
+    table = (tiny.folder / "ablation/results/summary/toycity/table.md").read_text()
     assert "AdvEnt continued" in table and "IntraDA" in table
     together = [
         set(re.findall(r"^Job \d+: \S*recipe_toycity@(\S+):", part, re.M))
@@ -41,13 +41,13 @@ def test_both_drivers_run_the_ablation_once_and_nothing_else(tiny: Project) -> N
     assert {"7-advent_continued", "7-intrada"} in together
     assert not (tiny.folder / LOG).exists() and not (tiny.folder / "data/preprocess").exists()
     before = jobs(tiny)
-    assert "didn't change" in tiny.dvc("repro", SUMMARY).stdout
+    assert "didn't change" in tiny.dvc(*REPRO).stdout
     path = tiny.folder / "ablation/ablation.yaml"
     path.write_text(path.read_text().replace("rank.easy_fraction: 0.67", "rank.easy_fraction: 0.34"))
-    tiny.dvc("repro", SUMMARY)
+    tiny.dvc(*REPRO)
     after = jobs(tiny)
     new = [line for line in after if after.count(line) > before.count(line)]
     assert {line.split()[0] for line in new} == {"intrada"}
     tiny.snakemake("ablation_summary_toycity")
     assert jobs(tiny) == after
-    assert "ablation" not in tiny.dvc("metrics", "show", ok=False).stdout
+    assert "ablation" not in tiny.dvc("status").stdout

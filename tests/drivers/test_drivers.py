@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
+import shlex
+import shutil
+import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 
-from tests.support.project import AFTER_LAMBDA, Project
+from tests.support.project import AFTER_LAMBDA, ROOT, Project
 
 pytestmark = pytest.mark.drivers
 
@@ -43,9 +48,42 @@ def test_the_rules_have_the_edges_of_the_stages(first: Project) -> None:
     dot = first.snakemake("--forceall", "--dag", "dot").stdout
     rules = dict(re.findall(r"^\s*(\d+)\[label = \"(\w+)", dot, re.M))
     seen = {(rules[a], rules[b]) for a, b in re.findall(r"^\s*(\d+) -> (\d+)", dot, re.M)}
-    dag = first.dvc("dag", "--dot", "dvc.yaml").stdout
+    dag = first.dvc("dag", "--dot").stdout
     due = {(a.replace("@", "_"), b.replace("@", "_")) for a, b in re.findall(r'"(\S+)" -> "(\S+)"', dag)}
     assert {edge for edge in seen if "all" not in edge} == due
+
+
+def test_the_commands_of_dvc_show_the_main_pipeline_alone(first: Project, tmp_path: Path) -> None:
+    """On a finished checkout that was committed, then with another lambda: nothing of the ablation."""
+    done = Project(shutil.copytree(first.folder, tmp_path / "done", symlinks=True))
+    done.commit("finished")
+    assert done.dvc("status").stdout == "Data and pipelines are up to date.\n"
+    assert done.dvc("params", "diff").stdout == ""
+    done.set_params(rank__easy_fraction=0.5)
+    changed = done.dvc("params", "diff").stdout.splitlines()[1:]
+    assert [line.split() for line in changed] == [["params.yaml", "rank.easy_fraction", "0.67", "0.5"]]
+    shown = "import dvc.api, json; print(json.dumps(list(dvc.api.params_show())))"
+    assert json.loads(done.run(sys.executable, "-c", shown).stdout) == list(done.params())
+    columns = done.dvc("exp", "show", "--csv").stdout.splitlines()[0].split(",")
+    assert "rank.easy_fraction" in columns
+    assert not [name for name in columns if re.match("ablation|presets|benchmarks|recipes", name)]
+
+
+def test_the_table_of_experiments_of_the_readme_fits_a_screen(
+    first: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two hundred columns, for another lambda: DVC writes an ellipsis where there is no room."""
+    monkeypatch.setenv("COLUMNS", "200")
+    done = Project(shutil.copytree(first.folder, tmp_path / "done", symlinks=True))
+    done.commit("finished")
+    done.set_params(rank__easy_fraction=0.5)
+    metrics = done.folder / "results/evaluate/intra/metrics.json"
+    metrics.write_text(metrics.read_text().replace('mIoU": ', 'mIoU": 1'))
+    words = re.search(r"^dvc (exp show .*?)  +#", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    assert words is not None
+    table = done.dvc(*shlex.split(words[1]), "--no-pager").stdout
+    assert "rank.easy_fraction" in table and "metrics.json:mIoU" in table
+    assert "…" not in table and max(map(len, table.splitlines())) <= 200
 
 
 def test_the_report_of_snakemake_shows_the_page_and_the_figures_with_their_captions(project: Project) -> None:

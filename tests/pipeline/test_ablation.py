@@ -148,12 +148,12 @@ def test_paired_differences_against_a_table_worked_by_hand() -> None:
         (["rank", "-n"], False),
         (["ablation", "--cores", "all"], True),
         (["--cores", "2", "ablation_summary_toycity"], True),
-        (["results/ablation/summary.csv"], True),
+        (["ablation/results/summary.csv"], True),
         (["results/rank/split.csv"], False),
     ],
 )
 def test_the_ablations_rules_are_made_only_where_they_are_asked_for(words: list[str], ablation: bool) -> None:
-    assert bridge.definitions(words) == ["dvc.yaml", *["ablation/dvc.yaml"] * ablation]
+    assert bridge.projects(words) == [".", *["ablation"] * ablation]
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +182,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_summary_has_a_row_a_recipe_and_seed(done: Path) -> None:
-    rows = pd.read_csv(done / "results/ablation/summary.csv", dtype={"data_seed": str})
+    rows = pd.read_csv(done / "ablation/results/summary.csv", dtype={"data_seed": str})
     assert list(rows.columns) == [
         "benchmark", "recipe", "seed", "data_seed", "iterations", "mIoU", "mIoU_easy", "mIoU_hard",
     ]  # fmt: skip
@@ -194,7 +194,7 @@ def test_the_summary_has_a_row_a_recipe_and_seed(done: Path) -> None:
 
 
 def test_iterations_are_those_of_all_trainings(done: Path) -> None:
-    rows = pd.read_csv(done / "results/ablation/summary.csv")
+    rows = pd.read_csv(done / "ablation/results/summary.csv")
     assert rows.groupby("recipe")["iterations"].unique().map(list).to_dict() == {
         "source_only": [4], "advent": [8], "lambda_0": [8], "advent_continued": [11], "bn_only": [11],
         "intrada": [11], "two_rounds": [14],
@@ -229,7 +229,7 @@ def _logs(folder: Path) -> list[str]:
 
 
 def test_the_table_marks_other_budgets_and_compares_with_the_control(done: Path) -> None:
-    text = (done / "results/ablation/table.md").read_text(encoding="utf-8")
+    text = (done / "ablation/results/table.md").read_text(encoding="utf-8")
     lines = {
         line.split(" | ")[0].removeprefix("| "): line.split(" | ")
         for line in text.splitlines()

@@ -234,7 +234,7 @@ def test_a_stage_on_two_devices_asks_for_both_and_for_the_threads_of_two_process
     tmp_path: Path, on_cpu: bool, resources: dict[str, int]
 ) -> None:
     meta = {"threads": "3", "resources": {"gpu": "2"}}  # as DVC fills in the params
-    stage = SimpleNamespace(addressing="score", deps=[], outs=[], meta=meta)
+    stage = SimpleNamespace(name="score", deps=[], outs=[], meta=meta)
     graph = SimpleNamespace(successors=lambda stage: [])
-    found = bridge._stage(stage, graph, tmp_path, on_cpu)
+    found = bridge._stage(stage, graph, tmp_path, bridge.MAIN, on_cpu)
     assert (found.threads, found.resources) == (6, resources)

@@ -54,6 +54,12 @@ class Project:
     def snakemake(self, *arguments: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run(*SNAKEMAKE, *arguments, ok=ok)
 
+    def commit(self, message: str) -> None:
+        """Commit everything that Git does not ignore."""
+        self.run("git", "add", "-A")
+        user = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+        self.run("git", *user, "commit", "-qm", message)
+
     def executed(self) -> list[dict[str, Any]]:
         """The lines of the execution log."""
         log = self.folder / LOG
@@ -151,9 +157,8 @@ def make(folder: Path) -> Project:
     project = Project(folder)
     project.set_params(**tiny())
     _shrink_ablation(folder / "ablation/ablation.yaml")
-    git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
-    for command in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "start")):
-        project.run(*git, *command)
+    project.run("git", "init", "-q")
+    project.commit("start")
     return project
 
 

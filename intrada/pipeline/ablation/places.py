@@ -1,11 +1,12 @@
-"""Where the files of an ablation are; all paths from the project's root, as ablation/dvc.yaml has them."""
+"""Where the files of an ablation are; all paths are relative to the checkout's root."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-RESULTS = Path("results/ablation")
+FOLDER = Path("ablation")  # the DVC project; its dvc.yaml has paths from here
+RESULTS = FOLDER / "results"
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def _metrics(path: Path) -> dict[str, float]:
         values = json.loads(path.read_text(encoding="utf-8"))
         return {name: values[name] for name in ("iterations", *table.METRICS)}
     except (OSError, ValueError, KeyError) as error:
-        fix = "run the recipe: dvc repro ablation/dvc.yaml"
+        fix = "run the recipe: dvc --cd ablation repro"
         raise UserError(path, f"no metrics ({error})", "metrics.json of a recipe", fix) from error
 
 
