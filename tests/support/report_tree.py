@@ -104,7 +104,8 @@ def write_report(out: str = "report", split: float = 0.5, **rounds: Round) -> Pa
         "select": "label_free",
         "report": report_block,
     }
-    params = Params.model_validate(tiny_project.tree()).model_copy(update=changes)
+    # model_copy would also copy the cached class_set of the other classes
+    params = Params.model_construct(**dict(Params.model_validate(tiny_project.tree())) | changes)
     folder = Path(out)
     report.run(
         params,
