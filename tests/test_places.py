@@ -129,7 +129,7 @@ def test_a_model_file_behind_a_link_is_read(project: Path) -> None:
     "command, message",
     [
         (["rank", "--scores", "a.csv", "--out", "b.csv"], "params.yaml: no such file"),
-        (["validate", "--params-file", "params.yaml", "--out", "a.json"], "params.yaml: no such file"),
+        (["validate", "--params", "params.yaml", "--out", "a.json"], "params.yaml: no such file"),
         (["preset", "toycity"], "presets: no such folder"),
         (["preset", "--list"], "presets: no such folder"),
         (["verify", "results/"], "results: no such folder"),

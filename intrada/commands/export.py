@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Annotated
 
 from intrada.commands import validate
+from intrada.core import cli_types
+from intrada.core.cli_types import ImageSize
 from intrada.core.distributed.device import prepare
 from intrada.core.stage import Out, Value, Word
-from intrada.inference.deployment import cli_types, onnx_file
+from intrada.inference.deployment import onnx_file
 from intrada.inference.deployment.load import load, metadata
 
 # The first opset that torch's exporter makes by itself, and the last that it and onnxruntime know.
@@ -24,25 +26,25 @@ def run(
     model: Annotated[str, Word("a model of a training stage (.safetensors)", needed=True)],
     out: Annotated[Path, Out("the ONNX file, such as model.onnx")],
     size: Annotated[
-        tuple[int, int] | None,
-        Value("of the images; left out: that of preprocess.target", "WxH", cli_types.size),
+        ImageSize | None,
+        Value("of the images; left out: that of preprocess.target", "WIDTHxHEIGHT", cli_types.size),
     ],
     opset: Annotated[
         int,
         Value(f"of ONNX; left out: {DEFAULT}", "N", cli_types.count("--opset", FIRST, LAST), DEFAULT),
     ],
-    params_file: Annotated[
+    params: Annotated[
         Path,
         Value("params of the model's training; left out: params.yaml", "PATH", Path, Path("params.yaml")),
     ],
 ) -> None:
     """Write OUT and print how far it is from the model on a random and on a street image."""
     onnx_file.require()
-    chosen = validate.load(params_file)
+    chosen = validate.load(params)
     classes = chosen.class_set
     on_cpu = chosen.compute.model_copy(update={"device": "cpu"})
     device = prepare(on_cpu, on_cpu.inference_threads)
-    predictor = load(Path(model), params_file, chosen, classes, device)
+    predictor = load(Path(model), params, chosen, classes, device)
     width, height = chosen.preprocess.target.size
     about = onnx_file.about(classes, metadata(Path(model)))
     found = onnx_file.write(out, predictor.members[0], size or (width, height), opset, about)

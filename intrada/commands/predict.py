@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Annotated
 
 from intrada.commands import validate
-from intrada.core import files
+from intrada.core import cli_types, files
+from intrada.core.cli_types import ImageSize
 from intrada.core.distributed.device import prepare
 from intrada.core.stage import Context, Flag, Out, Value, Word
 from intrada.inference import cityscapes_server
-from intrada.inference.deployment import cli_types, prediction, sources, video
+from intrada.inference.deployment import prediction, sources, video
 from intrada.inference.deployment.load import load
 from intrada.inference.deployment.prediction import Frame, Look, Pictures
 from intrada.inference.deployment.sources import Source
@@ -31,9 +32,11 @@ def run(
     ],
     out: Annotated[Path, Out("folder of the results")],
     size: Annotated[
-        tuple[int, int] | None,
+        ImageSize | None,
         Value(
-            "what the network sees, best as in its training; left out: the image's own", "WxH", cli_types.size
+            "what the network sees, best as in its training; left out: the image's own",
+            "WIDTHxHEIGHT",
+            cli_types.size,
         ),
     ],
     batch_size: Annotated[
@@ -48,19 +51,19 @@ def run(
         Value("share of the classes' colours in overlays, 0 to 1; left out: 0.5", "A", cli_types.share, 0.5),
     ],
     label_ids: Annotated[bool, Flag("write label_ids/ too: PNGs of Cityscapes' label ids")],
-    params_file: Annotated[
+    params: Annotated[
         Path,
         Value("params of the model's training; left out: params.yaml", "PATH", Path, Path("params.yaml")),
     ],
 ) -> None:
     """Write OUT, and say how many images and frames were predicted."""
-    chosen = validate.load(params_file)
+    chosen = validate.load(params)
     classes = chosen.class_set
     ids = cityscapes_server.table(classes) if label_ids else None
     found = sources.collect(images, out)
     facts = [(source, video.facts(source.path)) for source in found.videos]  # before the long work
     device = prepare(chosen.compute, chosen.compute.inference_threads)
-    predictor = load(Path(model), params_file, chosen, classes, device)
+    predictor = load(Path(model), params, chosen, classes, device)
     look, pictures = Look(predictor, device, size, batch_size), Pictures(out, classes, alpha, ids)
     context = Context("predict", "", Path("runs"))
     with (

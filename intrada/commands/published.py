@@ -15,9 +15,7 @@ from intrada.pipeline import stage_runner
 
 
 def run(
-    params_file: Annotated[
-        Path, In("params file with the model, classes and preprocess.val: one of presets/")
-    ],
+    params: Annotated[Path, In("params file with the model, classes and preprocess.val: one of presets/")],
     model: Annotated[list[Path], In("the checkpoint, ours or published; several: an ensemble", many=True)],
     root: Annotated[Path, In("folder of the raw evaluation data, such as data/raw/Cityscapes", raw=True)],
     out: Annotated[Path, Out("folder of the results, inside the project")],
@@ -28,7 +26,7 @@ def run(
     """Write OUT/metrics.json and what else the evaluate stage writes, and print the metrics."""
     index, images, labels = out / "val/index.csv", out / "val/images", out / "val/labels"
     prepared = {"index": index, "images": images, "label_folder": labels}
-    stage_runner.execute("preprocess", params_file, {"domain": "val", "root": root, **prepared})
+    stage_runner.execute("preprocess", params, {"domain": "val", "root": root, **prepared})
     written = {
         "metrics": out / "metrics.json",
         "class_iou": out / "classes.csv",
@@ -37,5 +35,5 @@ def run(
         "samples": out / "samples",
     }
     asked = {"name": out.name, "images": index, "model": model, "weights": weights}
-    stage_runner.execute("evaluate", params_file, {**asked, **written})
+    stage_runner.execute("evaluate", params, {**asked, **written})
     print(written["metrics"].read_text(encoding="utf-8"))

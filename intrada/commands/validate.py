@@ -21,11 +21,11 @@ from intrada.models import MODELS
 
 
 def run(
-    params_file: Annotated[Path, In("the params file")],
+    params: Annotated[Path, In("the params file")],
     out: Annotated[Path, Out("a stamp: the file was valid")],
 ) -> None:
     """Write the stamp, or raise UserError."""
-    load(params_file)
+    load(params)
     files.write_json(out, {"params": "valid"})
 
 

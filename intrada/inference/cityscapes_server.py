@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 import torch
 
 from intrada.core import files
+from intrada.core.cli_types import ImageSize
 from intrada.core.config.classes import CITYSCAPES_IDS, ClassSet
 from intrada.core.distributed.launcher import WHOLE, Part
 from intrada.core.errors import UserError
@@ -36,7 +36,7 @@ def write(
     index: pd.DataFrame,
     folder: Path,
     classes: ClassSet,
-    size: Sequence[float],
+    size: ImageSize | None,
     device: torch.device,
     context: Context,
     part: Part = WHOLE,
@@ -55,12 +55,12 @@ def write(
         files.write_label(folder / f"{batch.ids[0]}.png", prediction, files.GREY)
 
 
-def _size(name: str, label: str, size: Sequence[float]) -> tuple[int, int]:
+def _size(name: str, label: str, size: ImageSize | None) -> tuple[int, int]:
     if label:
         return files.image_size(Path(label))
-    if len(size) != 2 or min(size) < 1:
+    if size is None:
         raise UserError(
-            "--size", f"{list(size)}, and {name} has no label to take the size from",
-            "a width and a height in pixels", "add --size 2048 1024, the size of Cityscapes' images",
+            "--size", f"not given, and {name} has no label to take the size from",
+            "WIDTHxHEIGHT in pixels", "add --size 2048x1024, the size of Cityscapes' images",
         )  # fmt: skip
-    return int(size[0]), int(size[1])
+    return size

@@ -11,13 +11,14 @@ from typing import Annotated
 import pandas as pd
 import torch
 
-from intrada.core import files
+from intrada.core import cli_types, files
+from intrada.core.cli_types import ImageSize
 from intrada.core.config.classes import ClassSet
 from intrada.core.config.schema import Params
 from intrada.core.distributed.device import prepare
 from intrada.core.distributed.launcher import Part
 from intrada.core.distributed.map_devices import on_every_device
-from intrada.core.stage import Choice, Context, In, Numbers, Out
+from intrada.core.stage import Choice, Context, In, Numbers, Out, Value
 from intrada.data import tables
 from intrada.evaluation import evaluator
 from intrada.evaluation.metrics import Confusion, iou
@@ -52,8 +53,9 @@ def run(
         Path | None, Out("folder of all predictions as PNGs with Cityscapes' label ids", optional=True)
     ] = None,
     size: Annotated[
-        Sequence[float], Numbers("width and height of label_ids where an image has no label: 2048 1024, say")
-    ] = (),
+        ImageSize | None,
+        Value("of label_ids where an image has no label, such as 2048x1024", "WIDTHxHEIGHT", cli_types.size),
+    ] = None,
 ) -> None:
     """Hard is the third of the images with the highest entropy, easy the rest, whatever lambda is.
 
@@ -110,7 +112,7 @@ def _write_label_ids(
     weights: Sequence[float],
     index: pd.DataFrame,
     folder: Path,
-    size: Sequence[float],
+    size: ImageSize | None,
     context: Context,
 ) -> None:
     """The label ids of one process's images."""

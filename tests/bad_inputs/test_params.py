@@ -18,7 +18,7 @@ from tests.support.tiny_project import PARAMS
 
 SPLIT, LOSSES = Path("results/rank/split.csv"), Path("results/train_intra/losses.csv")
 RANK = ["rank", "--scores", "results/score/scores.csv", "--out", str(SPLIT)]
-VALIDATE = ["validate", "--params-file", "params.yaml", "--out", "results/validate/params.json"]
+VALIDATE = ["validate", "--params", "params.yaml", "--out", "results/validate/params.json"]
 PLAIN = "plain YAML in UTF-8"
 
 

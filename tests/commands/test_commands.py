@@ -90,7 +90,7 @@ def test_names_that_nothing_defines_are_refused_and_no_stamp_is_written(
 ) -> None:
     params = yaml.safe_load((checkout / "params.yaml").read_text())
     (checkout / "params.yaml").write_text(yaml.safe_dump({**params, **change}))
-    assert main(["validate", "--params-file", "params.yaml", "--out", "stamp.json"]) == 1
+    assert main(["validate", "--params", "params.yaml", "--out", "stamp.json"]) == 1
     assert message in capsys.readouterr().err
     assert not (checkout / "stamp.json").exists()
 
@@ -98,6 +98,6 @@ def test_names_that_nothing_defines_are_refused_and_no_stamp_is_written(
 def test_the_stamp_is_the_same_for_all_valid_params(checkout: Path) -> None:
     stamps = set()
     for name in PRESETS:
-        assert main(["validate", "--params-file", f"presets/{name}.yaml", "--out", "stamp.json"]) == 0
+        assert main(["validate", "--params", f"presets/{name}.yaml", "--out", "stamp.json"]) == 0
         stamps.add((checkout / "stamp.json").read_bytes())
     assert len(stamps) == 1

@@ -40,7 +40,7 @@ def test_help_explains_every_option_of_every_word(
     for name, mark in marks:
         assert (name.upper() if isinstance(mark, Word) else f"--{name.replace('_', '-')}") in text
         assert mark.help and " ".join(mark.help.split()) in text
-    assert ("--params PATH" in text) == (word in STAGES)
+    assert ("--params PATH" in text) == (word in STAGES or "params" in hints)
 
 
 @pytest.mark.parametrize("word", STAGES)
@@ -116,7 +116,7 @@ def test_a_fault_of_this_project_keeps_its_traceback(checkout: Path, monkeypatch
 
 
 def test_a_command_leaves_no_line_in_the_execution_log(checkout: Path) -> None:
-    assert main(["validate", "--params-file", "params.yaml", "--out", "stamp.json"]) == 0
+    assert main(["validate", "--params", "params.yaml", "--out", "stamp.json"]) == 0
     assert Path("stamp.json").exists() and not Path("logs").exists()
 
 

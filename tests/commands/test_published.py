@@ -25,7 +25,7 @@ def test_one_command_evaluates_a_published_checkpoint_as_the_pipeline_does(
     small = build_model("small", len(CLASSES), {})
     load_weights(Path(MODEL), small)
     export_published(Path("published.pth"), small)
-    command = ["published", "--params-file", "params.yaml", "--model", "published.pth"]
+    command = ["published", "--params", "params.yaml", "--model", "published.pth"]
     assert main([*command, "--root", "data/raw/toycity/cityscapes", "--out", "results/published/it"]) == 0
     found = json.loads(capsys.readouterr().out)
     due = json.loads(Path("results/evaluate/intra/metrics.json").read_text())
@@ -60,9 +60,12 @@ def test_images_without_labels_need_a_size(project: Path, capsys: pytest.Capture
     assert run("check") == run("preprocess@val") == 0
     assert run("evaluate@inter") == 0
     assert evaluate("--label-ids", "submission") == 1
-    assert "add --size 2048 1024" in capsys.readouterr().err and not Path("submission").exists()
-    assert evaluate("--label-ids", "submission", "--size", "100", "50") == 0
+    assert "add --size 2048x1024" in capsys.readouterr().err and not Path("submission").exists()
+    assert evaluate("--label-ids", "submission", "--size", "100x50") == 0
     assert {files.image_size(path) for path in Path("submission").iterdir()} == {(100, 50)}
+    records = Path("logs/provenance/jobs/evaluate@intra").glob("*.json")
+    commands = [json.loads(path.read_text())["command"] for path in records]
+    assert any(command[-2:] == ["--size", "100x50"] for command in commands)  # as it was typed
 
 
 def test_classes_of_ones_own_have_no_label_ids(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from intrada.commands import COMMANDS
-from intrada.core.stage import Choice, In, Numbers, Out, Round
+from intrada.core.stage import Choice, In, Numbers, Out, Round, Value
 from intrada.data import tables
 from intrada.data.datasets import DATASETS
 from intrada.methods import METHODS
@@ -59,7 +59,7 @@ def marks(job: Job) -> dict[str, Any]:
 
 def left_out(mark: Any) -> bool:
     """Whether the option may be missing on the command line."""
-    return isinstance(mark, (Round, Numbers)) or getattr(mark, "optional", False)
+    return isinstance(mark, (Round, Numbers, Value)) or getattr(mark, "optional", False)
 
 
 def named(job: Job) -> set[str]:

@@ -28,7 +28,7 @@ def load(path: Path, params_file: Path, chosen: Params, classes: ClassSet, devic
                 path,
                 f"{key}: {about[key]}",
                 f"{key}: {due}, as in {params_file}",
-                "name the params file that it was trained with: --params-file presets/NAME.yaml",
+                "name the params file that it was trained with: --params presets/NAME.yaml",
             )
     return load_for_inference(chosen, classes, [path], device)
 
