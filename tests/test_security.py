@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import pytest
@@ -19,29 +21,26 @@ from pydantic import TypeAdapter
 from intrada.commands import validate
 from intrada.core.config.types import PathText
 from intrada.core.errors import UserError
-from tests import audit
 from tests.support.definition import ROOT, TEMPLATE, jobs, stages
 from tests.support.tiny_project import tree
 
-CODE = sorted((ROOT / "intrada").rglob("*.py"))
-CODE += [
-    path
-    for path in (ROOT / "tests/support/chaos.py", *sorted((ROOT / "benchmarks").rglob("*.py")))
-    if path.exists()
-]
 RULES = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
 PATH = TypeAdapter(PathText)
 LETTERS = st.characters(categories=["L", "M", "N"], include_characters=" /._-+=@,:%")
 
 
-@pytest.mark.parametrize("path", CODE, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_code_runs_what_it_reads(path: Path) -> None:
-    assert audit.python(path.read_text(encoding="utf-8")) == []
+def shell_fields(source: str) -> list[str]:
+    """The fields of the `shell:` commands of a file of Snakemake rules, as `name:format`; none of `{{}}`."""
+    blocks = re.findall(r"^( *)shell:(.*\n(?:\1 +.*\n|\n)*)", source + "\n", re.M)
+    commands = [ast.literal_eval(f"({block.strip()})") for _, block in blocks]  # fails for an f-string
+    found = [piece for command in commands for piece in Formatter().parse(command)]
+    return [f"{name}:{how}" for _, name, how, _ in found if name is not None]
 
 
-@pytest.mark.parametrize("path", RULES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_rule_runs_what_it_reads_and_each_field_of_a_shell_command_is_quoted(path: Path) -> None:
-    assert audit.rules(path.read_text(encoding="utf-8")) == []
+def test_every_field_of_a_shell_command_of_snakemake_is_quoted() -> None:
+    fields = [field for path in RULES for field in shell_fields(path.read_text(encoding="utf-8"))]
+    assert "params.stage:q" in fields
+    assert [field for field in fields if not field.endswith(":q")] == []
 
 
 def test_the_page_marks_nothing_as_safe() -> None:
@@ -49,84 +48,6 @@ def test_the_page_marks_nothing_as_safe() -> None:
         assert not re.search(r"\|\s*safe\b|autoescape\s+false", template.read_text(encoding="utf-8")), (
             template
         )
-
-
-@pytest.mark.parametrize(
-    "code, found",
-    [
-        ("import pickle\npickle.load(f)", "pickle.load"),
-        ("import pickle as p\np.loads(b)", "pickle.loads"),
-        ("from pickle import load as read\nread(f)", "pickle.load"),
-        ("import pickle\nread = pickle.load", "pickle.load"),
-        ("import pickle\nclass Own(pickle.Unpickler): pass", "pickle.Unpickler"),
-        ("import pickle\ngetattr(pickle, 'load')(f)", "pickle.load"),
-        ("import pandas as pd\npd.read_pickle(f)", "pandas.read_pickle"),
-        ("import joblib", "joblib"),
-        ("from dill import loads", "dill"),
-        ("import marshal, os", "marshal"),
-        ("import shelve as s", "shelve"),
-        ("import torch\ntorch.load(f)", "torch.load"),
-        ("import torch\ntorch.load(f, weights_only=False)", "torch.load"),
-        ("import torch\ntorch.load(f, weights_only=flag)", "torch.load"),
-        ("from torch import load\nload(f)", "torch.load"),
-        ("import torch\nmap(torch.load, fs)", "torch.load"),
-        ("import torch.hub\ntorch.hub.load('a/b', 'c')", "torch.hub.load"),
-        ("import yaml\nyaml.load(t)", "yaml.load"),
-        ("import yaml\nyaml.load(t, yaml.Loader)", "yaml.load"),
-        ("import yaml\nyaml.load(t, Loader=yaml.FullLoader)", "yaml.load"),
-        ("import yaml\nclass Own(yaml.Loader): pass\nyaml.load(t, Own)", "yaml.load"),
-        ("import yaml\nyaml.unsafe_load(t)", "yaml.unsafe_load"),
-        ("eval(t)", "eval"),
-        ("list(map(exec, ts))", "exec"),
-        ("import builtins\nbuiltins.exec(t)", "builtins.exec"),
-        ("frame.eval('a + b')", "eval of a string"),
-        ("import os\nos.system('ls')", "os.system"),
-        ("import os\nos.execvp('ls', [])", "os.execvp"),
-        ("import subprocess\nsubprocess.run(c, shell=True)", "subprocess.run"),
-        ("import subprocess\nsubprocess.run(c, shell=flag)", "subprocess.run"),
-        ("from subprocess import Popen\nPopen(c, **options)", "subprocess.Popen"),
-        ("import subprocess\nsubprocess.getoutput('ls')", "subprocess.getoutput"),
-        ("import numpy as np\nnp.load(f, allow_pickle=True)", "numpy.load"),
-        ("import numpy as np\nnp.load(f, None, True)", "numpy.load"),
-        ("import jinja2\njinja2.Environment(loader=l)", "jinja2.Environment"),
-        ("from jinja2 import Environment\nEnvironment(autoescape=False)", "jinja2.Environment"),
-    ],
-)
-def test_the_audit_finds_it(code: str, found: str) -> None:
-    assert [line.partition(": ")[2] for line in audit.python(code)] == [found]
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import torch\ntorch.load(f, weights_only=True)",
-        "import yaml\nyaml.safe_load(t)\nyaml.load(t, Loader=yaml.CSafeLoader)",
-        "import yaml\nclass Own(yaml.SafeLoader): pass\nyaml.load(t, Own)",
-        "import subprocess\nsubprocess.run(['ls'], check=True)\nsubprocess.run(['ls'], shell=False)",
-        "import numpy as np\nnp.load(f)",
-        "import jinja2\njinja2.Environment(autoescape=True)",
-        "import pickle, re\ntry:\n    re.compile('a')\nexcept pickle.UnpicklingError:\n    model.eval()",
-        "from intrada.models.weights import load\nload(f)",
-    ],
-)
-def test_the_audit_lets_the_safe_way_pass(code: str) -> None:
-    assert audit.python(code) == []
-
-
-@pytest.mark.parametrize(
-    "rule, found",
-    [
-        ('rule a:\n    shell:\n        "cat {input} > {output:q}"\n', ["line 2: {input} without :q"]),
-        ('rule a:\n    shell: "cat {input:q}"\n           " > {output}"\n', ["line 2: {output} without :q"]),
-        ('rule a:\n    shell:\n        f"cat {path}"\n', ["line 2: a shell command that is no plain string"]),
-        ('rule a:\n    shell:\n        "awk {{print}} {input:q}"\n', []),
-        ("rule a:\n    run:\n        os.system(x)\n", ["line 3: os.system"]),
-        ("import pickle\nx = pickle.load(f)\n", ["line 2: pickle.load"]),
-        ("x = eval(t)  # no eval(t)\nmy_eval(t)\n", ["line 1: eval"]),
-    ],
-)
-def test_the_audit_reads_rules(rule: str, found: list[str]) -> None:
-    assert audit.rules(rule) == found
 
 
 # ---------------------------------------------------------------- params in the commands of dvc.yaml
