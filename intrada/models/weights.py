@@ -1,7 +1,8 @@
 """Weight files: our own (safetensors), and the published PyTorch checkpoints in and out.
 
-A file fits a model when it holds every tensor of its state dict in the right shape, no other, and only
-finite values; what does not fit is listed by name. No file is unpickled beyond plain tensors.
+A file fits a model when it holds every tensor of its state dict and no other, each in the right shape and
+type, with finite values only. A tensor that does not fit is named in the error. Nothing but plain tensors is
+unpickled.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,10 @@ SUFFIX = ".safetensors"
 _METADATA = "intrada"
 _OURS = "a safetensors file written by this project"
 _PUBLISHED = "a PyTorch file that holds a plain mapping of names to tensors"
+# float32 represents every value of these types. A float64, an integer or a float8 would be rounded or mean
+# something else (a quantised weight), and load_state_dict converts them without a word.
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16)
+_FITTING = "each tensor of the model and no other, in its shape, float32 (or float16, bfloat16), finite"
 
 
 def save_model(path: Path, model: nn.Module, metadata: Mapping[str, str]) -> None:
@@ -36,15 +42,20 @@ def save_model(path: Path, model: nn.Module, metadata: Mapping[str, str]) -> Non
     The same values give the same bytes. UserError if a value is nan or infinite: nothing is written.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    _refuse(path, {"nan or infinite": _not_finite(tensors)}, "lower the learning rate; the old file stands")
+    bad = [name for name, value in tensors.items() if not _is_finite(value)]
+    _refuse(path, {"nan or infinite": bad}, "lower the learning rate; an earlier file was left as it was")
     header = {_METADATA: json.dumps(dict(metadata), sort_keys=True)}
     files.write_bytes(path, save(tensors, header))
 
 
-def load_model(path: Path, model: nn.Module) -> dict[str, str]:
-    """Read a file of `save_model` into `model`, exactly; returns its metadata. UserError if it does not."""
+def load_model(path: Path, model: Segmenter) -> dict[str, str]:
+    """Read a file of `save_model` into `model`; returns its metadata. UserError if it does not fit."""
     metadata = read_metadata(path)
-    _fill(path, model, load_file(path), may_lack=lambda name: False)
+    try:
+        tensors = load_file(path)
+    except Exception as error:  # a type that this torch or safetensors does not know
+        raise unreadable(path, error, _OURS) from error
+    fill(path, model, tensors, may_lack=lambda name: False)
     return metadata
 
 
@@ -72,7 +83,7 @@ def load_published(path: Path, model: Segmenter) -> None:
     `Scale.` and its layer5 is another classifier; torchvision's own files hold `fc`. Files older than
     torch 0.4.1 lack the batch counters, which this model does not use.
     """
-    tensors = _read_torch(path)
+    tensors = read_torch(path)
     heads = tuple(f"{head}." for head in model.head_names)
     imagenet = "fc.weight" in tensors or any(name.startswith("Scale.") for name in tensors)
     if imagenet:
@@ -82,7 +93,7 @@ def load_published(path: Path, model: Segmenter) -> None:
     def may_lack(name: str) -> bool:
         return name.endswith("num_batches_tracked") or (imagenet and name.startswith(heads))
 
-    _fill(path, model, tensors, may_lack)
+    fill(path, model, tensors, may_lack)
 
 
 def export_published(path: Path, model: Segmenter) -> None:
@@ -105,9 +116,15 @@ def load_weights(path: Path, model: Segmenter) -> None:
         load_published(path, model)
 
 
-def _read_torch(path: Path) -> dict[str, Tensor]:
+def read_torch(path: Path) -> dict[str, Tensor]:
+    """The tensors of a PyTorch file by name, on the CPU; no code in the file is run.
+
+    UserError for a file that is missing, damaged, or holds anything but names and tensors.
+    """
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sparse tensors, which `fill` refuses
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (PermissionError, IsADirectoryError) as error:
         raise unreadable(path, error, _PUBLISHED) from error
     except pickle.UnpicklingError as error:  # its text tells how to run the foreign code
@@ -129,30 +146,59 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def _fill(path: Path, model: nn.Module, tensors: dict[str, Tensor], may_lack: Callable[[str], bool]) -> None:
+def fill(path: Path, model: Segmenter, tensors: dict[str, Tensor], may_lack: Callable[[str], bool]) -> None:
+    """Copy `tensors`, by the names of the model's state dict, into `model`; UserError if they do not fit.
+
+    path: the file that they were read from, for the error. may_lack: whether the tensor of that name may be
+    missing; the model keeps its own. The model is not changed where anything does not fit.
+    """
     own = model.state_dict()
-    shapes = {
-        name: (tuple(value.shape), tuple(own[name].shape)) for name, value in tensors.items() if name in own
-    }
+    common = [name for name in tensors if name in own]
+    types = {name: wrong for name in common if (wrong := _wrong_type(tensors[name], own[name]))}
+    plain = [name for name in common if name not in types]  # a nested tensor has no shape
+    shapes = {name: (tuple(tensors[name].shape), tuple(own[name].shape)) for name in plain}
+    wrong_shapes = {name: pair for name, pair in shapes.items() if pair[0] != pair[1]}
     misfits = {
         "missing": [name for name in own if name not in tensors and not may_lack(name)],
         "unexpected": [name for name in tensors if name not in own],
-        "mis-shaped": [f"{name} {found}, not {due}" for name, (found, due) in shapes.items() if found != due],
-        "nan or infinite": _not_finite(tensors),
+        "mis-shaped": [f"{name} {found}, not {shape}" for name, (found, shape) in wrong_shapes.items()],
+        "of a wrong type": [f"{name} {wrong}" for name, wrong in types.items()],
+        "nan or infinite": [name for name in plain if not _is_finite(tensors[name])],
     }
     fix = "name the file of this model and of these `classes`, or the model of this file"
-    _refuse(path, misfits, fix)
+    if types:
+        fix = "name the float32 file that this one was made from, or convert its tensors by `tensor.float()`"
+    _refuse(path, misfits, fix, _other_classes(wrong_shapes, model.head_names))
     model.load_state_dict(own | tensors)
 
 
-def _not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
-    return [name for name, value in tensors.items() if not bool(torch.isfinite(value).all())]
+def _wrong_type(value: Tensor, own: Tensor) -> str:
+    """What makes the dtype or the layout of `value` another than the model's own; "" if nothing does."""
+    if value.layout != torch.strided:
+        return f"{value.layout}"  # sparse
+    if value.is_meta or value.is_nested:
+        return "without plain values"
+    fitting = _FLOATS if own.dtype == torch.float32 else (own.dtype,)
+    return "" if value.dtype in fitting else f"{value.dtype}, not {own.dtype}"
 
 
-def _refuse(path: Path, misfits: Mapping[str, list[str]], fix: str) -> None:
+def _other_classes(shapes: Mapping[str, tuple[tuple[int, ...], ...]], heads: tuple[str, ...]) -> str:
+    """`heads of 5 classes, not 3` where only the heads differ, and only in their number of outputs."""
+    counts = {(found[0], own[0]) for found, own in shapes.values() if found and found[1:] == own[1:]}
+    if len(counts) != 1 or not all(name.split(".", 1)[0] in heads for name in shapes):
+        return ""
+    [(found, own)] = counts
+    return f"heads of {found} classes, not {own}; "
+
+
+def _is_finite(value: Tensor) -> bool:
+    return bool(torch.isfinite(value).all())
+
+
+def _refuse(path: Path, misfits: Mapping[str, list[str]], fix: str, summary: str = "") -> None:
     found = "; ".join(f"{len(names)} {kind}: {_some(names)}" for kind, names in misfits.items() if names)
     if found:
-        raise UserError(path, found, "each tensor of the model in its shape, finite", fix)
+        raise UserError(path, summary + found, _FITTING, fix)
 
 
 def _some(names: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from intrada.models import build_model
 from intrada.models.weights import save_model
@@ -34,6 +35,11 @@ def spoilt(value: float) -> dict[str, torch.Tensor]:
     tensors = states()
     tensors["main.conv2d_list.0.bias"][0] = value
     return tensors
+
+
+def converted(dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Every weight as another type, the counters of batch normalisation as they are."""
+    return {name: value.to(dtype) if value.is_floating_point() else value for name, value in states().items()}
 
 
 def cut(path: Path) -> None:
@@ -65,13 +71,28 @@ PICKLES: dict[str, tuple[Make, tuple[str, ...]]] = {
     ),
     "another number of classes": (
         lambda path: torch.save(states(classes=5), path),
-        ("mis-shaped: aux.conv2d_list.0.weight (5, 56, 3, 3), not (3, 56, 3, 3)", "these `classes`"),
+        (
+            "heads of 5 classes, not 3; 16 mis-shaped: aux.conv2d_list.0.weight (5, 56, 3, 3), not (3, 56, 3, 3)",
+            "these `classes`",
+        ),
     ),
     "nan": (
         lambda path: torch.save(spoilt(float("nan")), path),
         ("1 nan or infinite: main.conv2d_list.0.bias", "finite"),
     ),
     "infinity": (lambda path: torch.save(spoilt(float("-inf")), path), ("1 nan or infinite",)),
+    "quantized to int8": (
+        lambda path: torch.save(converted(torch.int8), path),
+        ("of a wrong type: stem.0.weight torch.int8, not torch.float32", "tensor.float()"),
+    ),
+    "complex": (
+        lambda path: torch.save(converted(torch.complex64), path),
+        ("of a wrong type: stem.0.weight torch.complex64, not torch.float32",),
+    ),
+    "sparse": (
+        lambda path: torch.save(states() | {"stem.0.weight": torch.zeros(16, 3, 3, 3).to_sparse()}, path),
+        ("1 of a wrong type: stem.0.weight torch.sparse_coo",),
+    ),
     "cut short": (cut, ("no PyTorch file, or a damaged one",)),
     "zero bytes": (lambda path: path.touch(), ("an empty file (0 bytes)",)),
     "text": (lambda path: path.write_text("hello world\n"), ("no PyTorch file, or a damaged one",)),
@@ -128,6 +149,17 @@ OURS: dict[str, tuple[Make, tuple[str, ...]]] = {
         lambda path: header(path, {"intrada": "{"}),
         ("metadata that are no JSON",),
     ),
+    "float8": (
+        lambda path: save_file(converted(torch.float8_e4m3fn), path, {"intrada": "{}"}),
+        (
+            "81 of a wrong type: aux.conv2d_list.0.bias torch.float8_e4m3fn, not torch.float32",
+            "tensor.float()",
+        ),
+    ),
+    "bool": (
+        lambda path: save_file(converted(torch.bool), path, {"intrada": "{}"}),
+        ("81 of a wrong type: aux.conv2d_list.0.bias torch.bool, not torch.float32",),
+    ),
     "without tensors": (lambda path: header(path, {"intrada": "{}"}), ("missing: stem.0.weight",)),
     "of other classes": (
         lambda path: save_model(path, build_model("small", 4, {}), {}),
@@ -151,7 +183,9 @@ def test_a_wrong_safetensors_file_is_refused_wherever_a_model_is_read(
 
 def test_a_model_of_another_class_set_is_refused_after_the_params_changed(stage: Stage) -> None:
     use(classes=["sky", "road"], rank__rare_classes=["road"])
-    stage.refuses("score", f"{MODEL}: 16 mis-shaped", "these `classes`", model=MODEL)
+    stage.refuses(
+        "score", f"{MODEL}: heads of 3 classes, not 2; 16 mis-shaped", "these `classes`", model=MODEL
+    )
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_training_starts_again(stage: Stage) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -171,9 +172,79 @@ def test_what_does_not_fit_is_listed_and_the_model_left_alone(
     assert_equal(other.state_dict(), before)
 
 
-def test_other_number_of_classes_is_refused(tmp_path: Path, state: State) -> None:
+COUNTER = "bn1.num_batches_tracked"
+# tensors that torch converts or copies into a float32 weight without a word, or cannot look at
+TYPES: dict[str, tuple[str, Tensor, str]] = {
+    "bool": ("bn1.bias", torch.ones(64, dtype=torch.bool), "bn1.bias torch.bool, not torch.float32"),
+    "int8": ("bn1.bias", torch.ones(64, dtype=torch.int8), "bn1.bias torch.int8, not torch.float32"),
+    "int64": ("bn1.bias", torch.ones(64, dtype=torch.int64), "bn1.bias torch.int64, not torch.float32"),
+    "uint16": ("bn1.bias", torch.ones(64, dtype=torch.uint16), "bn1.bias torch.uint16, not torch.float32"),
+    "float64": ("bn1.bias", torch.ones(64, dtype=torch.float64), "bn1.bias torch.float64, not torch.float32"),
+    "complex": ("bn1.bias", torch.ones(64, dtype=torch.complex64), "bn1.bias torch.complex64, not"),
+    "float8_e4m3fn": (
+        "bn1.bias",
+        torch.ones(64).to(torch.float8_e4m3fn),
+        "bn1.bias torch.float8_e4m3fn, not",
+    ),
+    "float8_e5m2": ("bn1.bias", torch.ones(64).to(torch.float8_e5m2), "bn1.bias torch.float8_e5m2, not"),
+    "a counter of floats": (COUNTER, torch.tensor(3.0), f"{COUNTER} torch.float32, not torch.int64"),
+    "a counter of bool": (COUNTER, torch.tensor(True), f"{COUNTER} torch.bool, not torch.int64"),
+}
+# PyTorch files alone can hold these
+LAYOUTS: dict[str, tuple[str, Tensor, str]] = {
+    "sparse": ("bn1.bias", torch.ones(64).to_sparse(), "bn1.bias torch.sparse_coo"),
+    "without values": (
+        "bn1.bias",
+        torch.ones(64, device="meta"),
+        "bn1.bias without plain values",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "suffix, name",
+    [(".pth", name) for name in TYPES | LAYOUTS] + [(".safetensors", name) for name in TYPES],
+)
+def test_a_tensor_of_a_wrong_type_is_refused_and_the_model_left_alone(
+    tmp_path: Path, state: State, suffix: str, name: str
+) -> None:
+    key, value, message = (TYPES | LAYOUTS)[name]
+    path = tmp_path / f"bad{suffix}"
+    if suffix == ".pth":
+        torch.save(state | {key: value}, path)
+    else:
+        save_file(state | {key: value}, path, {"intrada": "{}"})
+    other = fresh(2)
+    before = {name: value.clone() for name, value in other.state_dict().items()}
+    with pytest.raises(UserError) as caught:
+        weights.load_weights(path, other)
+    error = caught.value
+    assert error.where == str(path) and error.found.startswith(f"1 of a wrong type: {message}")
+    assert "float32 (or float16, bfloat16)" in error.allowed and "tensor.float()" in error.fix
+    assert_equal(other.state_dict(), before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_shorter_float_is_read_exactly(tmp_path: Path, state: State, dtype: torch.dtype) -> None:
+    half = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
+    torch.save(half, tmp_path / "half.pth")
+    other = fresh(2)
+    weights.load_weights(tmp_path / "half.pth", other)
+    assert_equal(other.state_dict(), {name: value.to(state[name].dtype) for name, value in half.items()})
+
+
+def test_a_type_that_torch_does_not_know_is_refused(tmp_path: Path) -> None:
+    tensors = {"x": {"dtype": "F6_E2M3", "shape": [8], "data_offsets": [0, 6]}}
+    header = json.dumps({"__metadata__": {"intrada": "{}"}, **tensors}).encode()
+    path = tmp_path / "f6.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(6))
+    with pytest.raises(UserError, match="F6_E2M3"):
+        weights.load_weights(path, fresh(2))
+
+
+def test_heads_of_another_number_of_classes_are_named_as_such(tmp_path: Path, state: State) -> None:
     torch.save(state, tmp_path / "three.pth")
-    with pytest.raises(UserError, match="mis-shaped: layer5"):
+    with pytest.raises(UserError, match="heads of 3 classes, not 4; 16 mis-shaped: layer5"):
         weights.load_published(tmp_path / "three.pth", fresh(2, classes=4))
 
 
