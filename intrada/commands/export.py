@@ -38,7 +38,7 @@ def run(
         Value("params of the model's training; left out: params.yaml", "PATH", Path, Path("params.yaml")),
     ],
 ) -> None:
-    """Write OUT and print how far it is from the model on a random and on a street image."""
+    """Write OUT and print how far it is from the model on random and on smooth images."""
     onnx_file.require()
     chosen = validate.load(params)
     classes = chosen.class_set

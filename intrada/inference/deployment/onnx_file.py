@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from intrada.core import files, seeding
 from intrada.core.config.classes import ClassSet
 from intrada.core.errors import UserError
-from intrada.data.datasets.toycity_look import TARGET, Weather
-from intrada.data.datasets.toycity_scene import draw
+from intrada.data.resize import resize_image
 from intrada.methods.entropy import TINY, pixel_entropy, self_information
 from intrada.models.base import Segmenter, upsample
 
@@ -30,6 +29,7 @@ INPUT, OUTPUTS = "image", ("logits", "entropy")
 # What float32 in another order of summation may differ by; a wrong operator differs by far more.
 LOGIT_TOLERANCE = 1e-4  # of the largest logit, at least of 1
 ENTROPY_TOLERANCE = 1e-2
+AREA = 24  # pixels of a side of the areas in the smooth images
 EQUAL_PIXELS = 0.999  # where two classes tie, the last digit decides
 
 
@@ -152,11 +152,12 @@ def _converted(exported: nn.Module, size: tuple[int, int], opset: int) -> Any:
 
 
 def _images(size: tuple[int, int]) -> dict[str, NDArray[np.uint8]]:
-    """(2, 3, H, W) uint8 by name: noise, and streets of the toy city; the same in every run."""
+    """(2, 3, H, W) uint8 by name: noise, and areas of colour with soft edges; the same in every run."""
     random = seeding.stream(0, "export")
     noise = random.integers(0, 256, (2, 3, size[1], size[0]), np.uint8)
-    streets = [draw(random, TARGET, Weather(), size)[0].transpose(2, 0, 1) for _ in range(2)]
-    return {"random": noise, "street": np.stack(streets)}
+    coarse = random.integers(0, 256, (2, size[1] // AREA + 2, size[0] // AREA + 2, 3), np.uint8)
+    smooth = [resize_image(colors, size).transpose(2, 0, 1) for colors in coarse]
+    return {"random": noise, "smooth": np.stack(smooth)}
 
 
 @torch.inference_mode()

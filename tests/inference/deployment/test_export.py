@@ -61,7 +61,7 @@ def test_the_file_gives_the_models_logits_and_entropies_for_batches_of_any_lengt
         np.testing.assert_allclose(logits, due.numpy(), atol=1e-4 * float(due.abs().max()))
         np.testing.assert_allclose(entropies, sure, atol=1e-2)
     printed = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in printed] == ["random", "street", "out/model.onnx"]
+    assert [line.split()[0] for line in printed] == ["random", "smooth", "out/model.onnx"]
     assert "of the pixels have the same class" in printed[0]
 
 
@@ -99,6 +99,18 @@ def test_a_file_that_does_not_predict_what_the_model_does_is_not_kept(checkout: 
     assert "random image: logits up to" in caught.value.found and "nothing was written" in caught.value.fix
     assert OUT.read_bytes() == b"the file of yesterday"
     assert [path.name for path in OUT.parent.iterdir()] == [OUT.name]
+
+
+def test_the_images_of_the_check_are_the_same_in_every_run_and_give_several_classes(checkout: Path) -> None:
+    model = trained_model.write()
+    found, again = (onnx_file._images((96, 64)) for _ in range(2))
+    for name, images in found.items():
+        assert images.shape == (2, 3, 64, 96) and np.array_equal(images, again[name])
+        with torch.inference_mode():
+            logits = upsample(model.main_logits(model.normalise(torch.from_numpy(images))), (64, 96))
+        assert len(logits.argmax(1).unique()) >= 4
+    neighbours = {name: np.abs(np.diff(images.astype(int), axis=3)).mean() for name, images in found.items()}
+    assert neighbours["random"] > 80 and neighbours["smooth"] < 10
 
 
 @pytest.mark.parametrize(
