@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support import tiny_project
+from tests.support.skipped import left_out
 
 # A busy machine is no failure.
 settings.register_profile("no_deadline", deadline=None)
@@ -26,6 +27,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = {name: number for number, name in enumerate(LONG)}
     last = len(LONG)
     items.sort(key=lambda item: order.get(item.path.stem, last) if "drivers" in item.path.parts else last)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say last what was not run, why, and how to run it."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for line in left_out(skipped, config.getoption("markexpr"), config.getini("markers")):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture

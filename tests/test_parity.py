@@ -56,7 +56,7 @@ def small() -> Recomputed:
 def full() -> Recomputed:
     folder = os.environ.get("INTRADA_REFERENCE")
     if not folder:
-        pytest.skip("INTRADA_REFERENCE does not name the folder of the published code's golden values")
+        pytest.skip("no golden values of the published code; to run: INTRADA_REFERENCE=DIR, their folder")
     return Recomputed(Path(folder))
 
 

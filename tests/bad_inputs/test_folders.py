@@ -59,7 +59,7 @@ def test_images_and_folders_may_be_links(stage: Stage) -> None:
 # --- folders
 
 
-@pytest.mark.skipif(AS_ROOT, reason="permissions do not bind root")
+@pytest.mark.skipif(AS_ROOT, reason="root ignores permissions; to run: as another user")
 @pytest.mark.parametrize("path", [TARGET, TARGET / "q.png"])
 def test_what_this_user_may_not_read_is_said(stage: Stage, path: Path) -> None:
     mode = path.stat().st_mode

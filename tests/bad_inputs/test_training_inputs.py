@@ -145,6 +145,6 @@ def test_images_that_are_too_small_for_the_discriminator_are_refused(stage: Stag
 
 def test_a_gpu_that_is_not_there_is_said(stage: Stage) -> None:
     if torch.cuda.is_available():
-        pytest.skip("this machine has one")
+        pytest.skip("CUDA device found; to run: with CUDA_VISIBLE_DEVICES=")
     use(compute__device="cuda")
     stage.refuses("train_source", "compute.device: cuda, but torch sees no CUDA device", "auto, cpu")

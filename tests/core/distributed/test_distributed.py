@@ -30,6 +30,7 @@ from intrada.data import tables
 from intrada.models import build_model, sync_batch_norm
 from tests.support import tiny_project
 from tests.support.definition import ROOT
+from tests.support.optional import needs
 
 ITERATIONS = 5
 MODEL, LOSSES, RUNS = Path("model.safetensors"), Path("losses.csv"), Path("runs/train_inter")
@@ -246,7 +247,7 @@ def test_other_normalisation_is_refused() -> None:
 
 
 def test_timms_normalisation_keeps_its_activation(group: None) -> None:
-    layers = pytest.importorskip("timm.layers")
+    layers = needs("timm.layers", "efficientnet")
     usual, ours = (layers.BatchNormAct2d(3, act_layer=nn.ReLU6) for _ in range(2))
     sync_batch_norm.synchronise(ours)
     values: Tensor = 9 * torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))

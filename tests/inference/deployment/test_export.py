@@ -20,6 +20,7 @@ from intrada.inference.deployment import onnx_file
 from intrada.methods import entropy
 from intrada.models.base import upsample
 from tests.support import trained_model
+from tests.support.optional import needs
 from tests.support.tiny_segmenter import TinySegmenter
 from tests.support.trained_model import CLASSES, MODEL, NAMES
 
@@ -48,7 +49,7 @@ def test_the_file_gives_the_models_logits_and_entropies_for_batches_of_any_lengt
     checkout: Path, name: str, largest: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if name == "efficientnet_lite0":
-        pytest.importorskip("timm")
+        needs("timm", "efficientnet")
     model = trained_model.write(name, largest, **({"backbone": "resnet18"} if name == "deeplabv2" else {}))
     assert export("--size", "49x33") == 0
     for batch in (1, 3):
