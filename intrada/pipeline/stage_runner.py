@@ -19,7 +19,7 @@ from intrada.core.config.select import digest, select
 from intrada.core.errors import UserError
 from intrada.core.stage import Choice, Context, In, Out, Round
 from intrada.data import tables
-from intrada.pipeline import provenance
+from intrada.pipeline import code_hash, provenance
 
 ARITHMETIC = ("torch", "torchvision", "numpy", "opencv-python", "pillow")
 LOG = Path("logs/execution.jsonl")
@@ -44,11 +44,12 @@ def execute(stage: str, params_file: Path, options: Mapping[str, Any]) -> None:
     inputs = _inputs(marks, options)
     before = _state(inputs)
     found = _fingerprints(inputs, marks)
-    fingerprint = _fingerprint([name, digest(chosen, keys), *_code(stage)], found)
+    values = provenance.values(chosen, keys)
+    fingerprint = _fingerprint([name, digest(chosen, keys), *_code(stage, values)], found)
     command = [stage, "--params", str(params_file), *_words(options)]
     outputs = _outputs(marks, options)
     atomic.sweep([*(RUNS / name).glob("*/"), *provenance.folders(name), *{path.parent for path in outputs}])
-    made = provenance.Run(name, fingerprint, command, provenance.values(chosen, keys))
+    made = provenance.Run(name, fingerprint, command, values)
     with _logged(name, fingerprint), made.recorded(_sources(inputs, found, marks), outputs):
         extra = {"context": Context(name, fingerprint, RUNS / name)} if "context" in marks else {}
         module.run(select(chosen, keys), **options, **extra)
@@ -104,18 +105,10 @@ def _state(inputs: Mapping[str, list[Path]]) -> dict[Path, str]:
     return {path: hashing.stat_fingerprint(path) for paths in inputs.values() for path in paths}
 
 
-def _code(stage: str) -> list[str]:
-    """Fingerprints of the code that a result may come from, so that no checkpoint of other code goes on.
-
-    And the versions of the packages that compute. Left out: the other stages, and what trains nothing.
-    """
-    package = Path(__file__).parents[1]
-    modules = sorted(package.rglob("*.py"))
-    other = {package / "training/cost_estimate.py"}
-    folders = ("stages", "commands", "deployment", "reporting", "pipeline")
-    used = [path for path in modules if path.parent.name not in folders and path not in other]
-    ours = [hashing.fingerprint(path) for path in [*used, package / "stages" / f"{stage}.py"]]
-    return [*ours, *(f"{name} {provenance.version(name)}" for name in ARITHMETIC)]
+def _code(stage: str, values: Mapping[str, Any]) -> list[str]:
+    """The code of the stage, and the versions of the packages that compute."""
+    versions = [f"{name} {provenance.version(name)}" for name in ARITHMETIC]
+    return [code_hash.of_stage(stage, values), *versions]
 
 
 def _fingerprints(inputs: Mapping[str, list[Path]], marks: Mapping[str, object]) -> dict[str, list[str]]:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Annotated
 
+import intrada.methods.source_only  # noqa: F401  chosen below by its name: so it is part of this stage's code
 from intrada.core import files
 from intrada.core.config.schema import Params
 from intrada.core.stage import Context, In, Out, Round

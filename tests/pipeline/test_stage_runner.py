@@ -19,7 +19,7 @@ from intrada.core import atomic, files
 from intrada.core.errors import UserError
 from intrada.core.stage import Choice, Context, In, Out
 from intrada.data import tables
-from intrada.pipeline import provenance, stage_runner
+from intrada.pipeline import code_hash, provenance, stage_runner
 from intrada.stages import preprocess, rank, score
 from tests.support.tiny_project import PARAMS, change, tree, write_params
 
@@ -251,24 +251,25 @@ def test_raw_data_are_known_by_size_and_time(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     "module, moved",
     [
-        ("training/trainer.py", True),
-        ("models/small.py", True),
+        ("methods/ranking.py", True),
+        ("core/files.py", True),
         ("stages/rank.py", True),
         ("stages/score.py", False),
+        ("training/trainer.py", False),
     ],
 )
-def test_the_fingerprint_changes_with_the_code_that_a_stage_may_use(
+def test_the_fingerprint_changes_with_the_code_that_the_stage_imports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, moved: bool
 ) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(
-        Path(stage_runner.__file__).parents[1], copy, ignore=shutil.ignore_patterns("__pycache__")
-    )
+    copy = tmp_path / "copy/intrada"
+    shutil.copytree(code_hash.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     before = fingerprint()
-    monkeypatch.setattr(stage_runner, "__file__", str(copy / "pipeline/stage_runner.py"))
+    monkeypatch.setattr(code_hash, "PACKAGE", copy)
+    with (copy / module).open("a") as handle:
+        handle.write("# a comment\n")
     assert fingerprint() == before
     with (copy / module).open("a") as handle:
-        handle.write("# edited\n")
+        handle.write("EDITED = 1\n")
     assert (fingerprint() != before) == moved
 
 

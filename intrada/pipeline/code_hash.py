@@ -1,0 +1,195 @@
+"""The code of a stage: every module that it imports, each with the hash of its syntax tree.
+
+    results/code/<stage>.txt                            a stage and all that it imports, however deep
+    results/code/{datasets,models,methods}/<name>.txt   the same for each module that params choose by name
+
+DVC and Snakemake follow no imports, so each stage in dvc.yaml depends on these files. A comment, a blank or
+a word in a docstring changes none of them. The fingerprint of a checkpoint is made of the same text.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib.util import resolve_name
+from pathlib import Path
+from typing import Any
+
+from intrada.core import atomic, hashing
+from intrada.core.errors import UserError
+from intrada.core.files import unreadable
+from intrada.data.datasets import DATASETS
+from intrada.methods import METHODS
+from intrada.models import MODELS
+
+PACKAGE = Path(__file__).parents[1]
+FOLDER = Path("results/code")
+REGISTRIES: dict[str, dict[str, str]] = {"datasets": DATASETS, "models": MODELS, "methods": METHODS}
+ASSETS = (".css", ".j2", ".js")  # read by the modules of the folder that they are in
+# They run stages and change no result. The package itself is the public API, which no stage is made from.
+EXEMPT = ("intrada", "intrada.pipeline.stage_runner", "intrada.pipeline.ablation.definition")
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Code:
+    """The modules of the package at `folder`, read once; UserError for one that is not valid Python."""
+
+    def __init__(self, folder: Path) -> None:
+        self._top = folder.parent
+        self._folder = folder
+        self._trees: dict[str, ast.Module] = {}
+        self._imports: dict[str, set[str]] = {}
+        self._hashes: dict[str, str] = {}
+
+    @cached_property
+    def modules(self) -> dict[str, Path]:
+        """Dotted name -> file; a package is its __init__.py."""
+        paths = sorted(self._folder.rglob("*.py"))
+        names = [".".join(path.relative_to(self._top).with_suffix("").parts) for path in paths]
+        return {name.removesuffix(".__init__"): path for name, path in zip(names, paths, strict=True)}
+
+    def closure(self, *names: str) -> list[str]:
+        """`names` and every module of the package that they import, directly or not, sorted."""
+        found: set[str] = set()
+        pending = [*names]
+        while pending:
+            current = pending.pop()
+            if current not in found:
+                found.add(current)
+                pending += self.imports(current)
+        return sorted(found)
+
+    def imports(self, name: str) -> set[str]:
+        """The modules, but for EXEMPT ones, that a module of the package imports, within a function too."""
+        if name not in self._imports:
+            named = {module for node in ast.walk(self._tree(name)) for module in self._named(node, name)}
+            self._imports[name] = (named & self.modules.keys()) - {name, *EXEMPT}
+        return self._imports[name]
+
+    def text(self, *names: str) -> str:
+        """Python's minor version, then one line for each module of the closure: its name and its hash.
+
+        The version is there because the dump of a tree differs between versions of Python.
+        """
+        found = self.closure(*names)
+        lines = [f"python {sys.version_info.major}.{sys.version_info.minor}"]
+        lines += [f"{name} {self._hash(name)}" for name in found]
+        folders = {self.modules[name].parent for name in found}
+        assets = {path for folder in folders for path in folder.iterdir() if path.suffix in ASSETS}
+        lines += [f"{self._relative(path)} {hashing.fingerprint(path)}" for path in sorted(assets)]
+        return "\n".join(lines) + "\n"
+
+    def _named(self, node: ast.AST, importer: str) -> Iterator[str]:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            is_package = self.modules[importer].name == "__init__.py"
+            package = importer if is_package else importer.rpartition(".")[0]
+            whole = resolve_name("." * node.level + (node.module or ""), package)
+            for alias in node.names:
+                inner = f"{whole}.{alias.name}"
+                yield inner if inner in self.modules else whole
+
+    def _tree(self, name: str) -> ast.Module:
+        if name not in self.modules:
+            fix = "correct the import string, or add the module"
+            raise UserError(name, "no such module", "the modules of this package", fix)
+        if name not in self._trees:
+            path = self.modules[name]
+            try:
+                self._trees[name] = ast.parse(path.read_bytes(), path.name)
+            except (OSError, ValueError, SyntaxError) as error:
+                raise unreadable(path, error, "a module of valid Python") from error
+        return self._trees[name]
+
+    def _hash(self, name: str) -> str:
+        if name not in self._hashes:
+            tree = _bare(self._tree(name))
+            self._hashes[name] = hashlib.blake2b(ast.dump(tree).encode(), digest_size=16).hexdigest()
+        return self._hashes[name]
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self._top).as_posix()
+
+
+def of_stage(stage: str, values: Mapping[str, Any]) -> str:
+    """The text for `stage` together with the modules that params choose for it.
+
+    values: the values under the keys of the params that the stage reads, by dotted key.
+    """
+    code, own = Code(PACKAGE), f"intrada.stages.{stage}"
+    used = code.closure(own)
+    registries = {kind: found for kind, found in REGISTRIES.items() if f"intrada.{_package(kind)}" in used}
+    picked = [registries[kind][name] for kind, name in _chosen(values) if kind in registries]
+    return code.text(own, *picked)
+
+
+def texts() -> dict[str, str]:
+    """Path below FOLDER -> content, for every stage and for every module of the registries."""
+    code = Code(PACKAGE)
+    stages = [name for name in code.modules if name.startswith("intrada.stages.")]
+    found = {f"{name.rpartition('.')[2]}.txt": code.text(name) for name in stages}
+    for kind, registry in REGISTRIES.items():
+        found |= {f"{kind}/{name}.txt": code.text(module) for name, module in registry.items()}
+    return found
+
+
+def write(folder: Path, found: Mapping[str, str]) -> bool:
+    """Make `folder` hold the files of `found` (path below it -> content); whether anything changed.
+
+    A file is written, atomically, where its content differs; the others keep their time. A text file that is
+    not in `found`, such as that of a model that is gone, is removed.
+    """
+    atomic.sweep([folder, *folder.glob("*/")])
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("[!.]*.txt")}
+    for name in present - found.keys():
+        (folder / name).unlink(missing_ok=True)
+    changed = [name for name, text in found.items() if not _holds(folder / name, text)]
+    for name in changed:
+        atomic.write_bytes(folder / name, found[name].encode())
+    return bool(changed or present - found.keys())
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() == text.encode()
+
+
+def _package(kind: str) -> str:
+    return "data.datasets" if kind == "datasets" else kind
+
+
+def _chosen(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(registry, name) of every dataset, method and model that the params name, at any depth."""
+    for key, value in values.items():
+        if key in ("dataset", "method"):
+            yield f"{key}s", value
+        elif isinstance(value, Mapping):
+            if key == "model":
+                yield "models", value["name"]
+            yield from _chosen(value)
+
+
+def _bare(tree: ast.Module) -> ast.Module:
+    """`tree` without docstrings, those of attributes too, and without dicts of import strings."""
+    for node in ast.walk(tree):
+        if isinstance(node, Documented):
+            node.body = [child for child in node.body if not _is_text(child)]
+    tree.body = [node for node in tree.body if not _is_registry(node)]
+    return tree
+
+
+def _is_text(node: ast.stmt) -> bool:
+    """Whether the statement is nothing but a string."""
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
+
+
+def _is_registry(node: ast.stmt) -> bool:
+    """Whether it assigns a dict of import strings."""
+    if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(node.value, ast.Dict):
+        return False
+    values = [value.value if isinstance(value, ast.Constant) else None for value in node.value.values]
+    return bool(values) and all(isinstance(value, str) and value.startswith("intrada.") for value in values)
