@@ -100,7 +100,7 @@ def discriminator(classes: int, width: int) -> nn.Sequential:
 
 
 @torch.no_grad()
-def settle(network: nn.Module, images: Tensor) -> None:
+def configure_torch(network: nn.Module, images: Tensor) -> None:
     """Take the statistics of `images` for batch normalisation's, and go to evaluation mode.
 
     Random weights blow up without: a saturated softmax is full of denormal numbers, which are slow.

@@ -26,21 +26,23 @@ class AdvEnt:
         self.network = DeepLab(classes)
         self.network.load_state_dict(state["segmenter"])
         self.network.train()
-        self.judges = {head: discriminator(classes, block.discriminator.width).train() for head in HEADS}
-        for head, judge in self.judges.items():
-            judge.load_state_dict(state[head])
+        self.discriminators = {
+            head: discriminator(classes, block.discriminator.width).train() for head in HEADS
+        }
+        for head, network in self.discriminators.items():
+            network.load_state_dict(state[head])
         self.momentum: dict[nn.Parameter, Tensor] = {}
-        self.judge_optimizers = [
-            torch.optim.Adam(judge.parameters(), lr=block.discriminator.lr, betas=(0.9, 0.99))
-            for judge in self.judges.values()
+        self.discriminator_optimizers = [
+            torch.optim.Adam(network.parameters(), lr=block.discriminator.lr, betas=(0.9, 0.99))
+            for network in self.discriminators.values()
         ]
 
     def iteration(self, source: Tensor, label: Tensor, target: Tensor) -> dict[str, float]:
         """source, target (1, 3, H, W) float32, label (1, H, W) int64; the losses without their weights."""
         size = (source.shape[3], source.shape[2])
-        for net in (self.network, *self.judges.values()):
+        for net in (self.network, *self.discriminators.values()):
             net.zero_grad()
-        self._freeze_judges(True)
+        self._freeze_discriminators(True)
         weights = self.block.weights
 
         source_logits = self._predict(source, size)
@@ -49,15 +51,18 @@ class AdvEnt:
 
         target_logits = self._predict(target, size)
         for head, logits in target_logits.items():
-            found[f"fool_{head}"] = called(self.judges[head](information(logits)), SOURCE)
-        (weights.target.main * found["fool_main"] + weights.target.aux * found["fool_aux"]).backward()  # type: ignore[no-untyped-call]
+            found[f"adv_{head}"] = domain_bce(self.discriminators[head](information(logits)), SOURCE)
+        (weights.target.main * found["adv_main"] + weights.target.aux * found["adv_aux"]).backward()  # type: ignore[no-untyped-call]
 
-        self._freeze_judges(False)
-        for name, maps, domain in (("source", source_logits, SOURCE), ("target", target_logits, TARGET)):
-            for head, logits in maps.items():
-                loss = called(self.judges[head](information(logits.detach())), domain)
+        self._freeze_discriminators(False)
+        for name, low_res_logits, domain in (
+            ("source", source_logits, SOURCE),
+            ("target", target_logits, TARGET),
+        ):
+            for head, logits in low_res_logits.items():
+                loss = domain_bce(self.discriminators[head](information(logits.detach())), domain)
                 (loss / 2).backward()  # type: ignore[no-untyped-call]
-                found[f"judge_{name}_{head}"] = loss
+                found[f"d_{name}_{head}"] = loss
 
         self._move()
         return {name: loss.item() for name, loss in found.items()}
@@ -67,13 +72,13 @@ class AdvEnt:
             head: enlarged(logits, size) for head, logits in zip(HEADS, self.network(images), strict=True)
         }
 
-    def _freeze_judges(self, frozen: bool) -> None:
-        for judge in self.judges.values():
-            judge.requires_grad_(not frozen)
+    def _freeze_discriminators(self, frozen: bool) -> None:
+        for network in self.discriminators.values():
+            network.requires_grad_(not frozen)
 
     @torch.no_grad()
     def _move(self) -> None:
-        """SGD as torch 0.4.1 has it, which moves a weight as often as it is listed; Adam for the judges."""
+        """SGD as torch 0.4.1 has it, which moves a weight as often as it is listed; Adam for D."""
         chosen = self.block.optimizer
         heads = [*self.network.layer5.parameters(), *self.network.layer6.parameters()]
         for weights, rate in (
@@ -87,7 +92,7 @@ class AdvEnt:
                     self.momentum[weight] = torch.zeros_like(weight)
                 velocity = self.momentum[weight].mul_(chosen.momentum).add_(gradient)
                 weight.sub_(velocity, alpha=rate)
-        for optimizer in self.judge_optimizers:
+        for optimizer in self.discriminator_optimizers:
             optimizer.step()
 
 
@@ -97,6 +102,6 @@ def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     return functional.cross_entropy(logits.permute(0, 2, 3, 1).contiguous()[known], label[known])
 
 
-def called(verdict: Tensor, domain: float) -> Tensor:
+def domain_bce(d_logits: Tensor, domain: float) -> Tensor:
     """Binary cross entropy against one domain everywhere."""
-    return functional.binary_cross_entropy_with_logits(verdict, torch.full_like(verdict, domain))
+    return functional.binary_cross_entropy_with_logits(d_logits, torch.full_like(d_logits, domain))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks.streets import prepared, workplace, write_cityscapes
+from benchmarks.streets import for_inference, workplace, write_cityscapes
 from intrada.core.config.classes import ClassSet
 from intrada.core.config.load import load
 from intrada.core.config.schema import Params
@@ -39,5 +39,5 @@ def setting(images: int, domain: str, split: str) -> Iterator[Setting]:
     torch.manual_seed(0)
     with workplace() as folder:
         raw = write_cityscapes(folder / "raw", images, split)
-        index = prepared(params, domain, folder / "raw", folder)
+        index = for_inference(params, domain, folder / "raw", folder)
         yield Setting(params, params.class_set, folder, raw, index)

@@ -10,10 +10,10 @@ from torch import Tensor, device
 
 from benchmarks import timing
 from benchmarks.baseline_training import AdvEnt
-from benchmarks.streets import prepared
+from benchmarks.streets import for_inference
 from intrada.core.config.schema import Params
 from intrada.data.loader import Batch, training_stream
-from intrada.data.train_batches import Step
+from intrada.data.train_batches import TrainBatch
 from intrada.training import cost_estimate
 
 
@@ -26,18 +26,18 @@ def medians(
     folder `name`. The baseline is float32, whatever ours is. AssertionError where the losses of the first
     iteration differ by more than `tolerance`, relative and absolute.
     """
-    game = cost_estimate.build_game(params, params.train_inter, place)
-    judges = {head: judge.state_dict() for head, judge in game.nets.discriminators.items()}
-    state = {"segmenter": game.nets.segmenter.state_dict(), **judges}
+    trainer = cost_estimate.build_trainer(params, params.train_inter, place)
+    discriminators = {head: network.state_dict() for head, network in trainer.networks.discriminators.items()}
+    state = {"segmenter": trainer.networks.segmenter.state_dict(), **discriminators}
     with place:
         other = AdvEnt(params.train_inter, len(params.classes), state)
     source = _batch(params, "source", folder / "gta5", folder / name).to(place)
     target = _batch(params, "target", folder / "cityscapes", folder / name).to(place)
-    images = [game.nets.segmenter.normalise(batch.image) for batch in (source, target)]
+    images = [trainer.networks.segmenter.normalise(batch.image) for batch in (source, target)]
     found: dict[str, list[Mapping[str, float]]] = {"ours": [], "theirs": []}
 
     def ours() -> None:
-        found["ours"].append(_numbers(game.step(Step(source, target, None))))
+        found["ours"].append(_numbers(trainer.step(TrainBatch(source, target, None))))
 
     def theirs() -> None:
         found["theirs"].append(other.iteration(images[0], source.label, images[1]))
@@ -48,7 +48,7 @@ def medians(
 
 
 def _batch(params: Params, domain: str, root: Path, folder: Path) -> Batch:
-    index = prepared(params, domain, root, folder)
+    index = for_inference(params, domain, root, folder)
     return next(training_stream(index, params.seed, domain, params.train_inter.augment, 1, 0, 1))
 
 

@@ -10,8 +10,8 @@ from benchmarks import Row, timing
 from benchmarks.rows.advent_iteration_float32 import LARGE
 from benchmarks.streets import resized
 from intrada.core.config.schema import Params
-from intrada.core.distributed.device import prepare
-from intrada.data.train_batches import Step
+from intrada.core.distributed.device import acquire_device
+from intrada.data.train_batches import TrainBatch
 from intrada.training import cost_estimate
 
 SIDE = {"cpu": 1024, "cuda": 8192}  # of the matrices
@@ -36,13 +36,13 @@ def share(name: str, params: Params, dtype: torch.dtype, times: int, goal: str) 
     The median of `times` iterations, after one more; losses and optimisers take their time and count nothing.
     """
     params = resized(params, LARGE)
-    device = prepare(params.compute, params.compute.threads)
+    device = acquire_device(params.compute, params.compute.threads)
     cost = cost_estimate.training(params, "train_inter")
-    game = cost_estimate.build_game(params, params.train_inter, device)
+    trainer = cost_estimate.build_trainer(params, params.train_inter, device)
     source, target = (cost_estimate.any_batch(1, LARGE, device) for _ in range(2))
 
     def work() -> None:
-        torch.stack(list(game.step(Step(source, target, None)).values())).tolist()
+        torch.stack(list(trainer.step(TrainBatch(source, target, None)).values())).tolist()
 
     work()
     seconds = statistics.median(timing.seconds(work) for _ in range(times))

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import Row, baseline, timing
-from benchmarks.streets import prepared
+from benchmarks.streets import for_inference
 from intrada.core.config.schema import Params
 from intrada.data.loader import training_stream
 
@@ -23,7 +23,7 @@ def compare(
 ) -> Row:
     """Seconds an image, the baseline's over ours. raw: the images in `root`, which hold labels too."""
     torch.set_num_threads(params.compute.threads)
-    index = prepared(params, domain, root, folder).assign(label="")
+    index = for_inference(params, domain, root, folder).assign(label="")
     block = getattr(params.preprocess, domain)
     size = block.size[0], block.size[1]
     augment = params.train_inter.augment

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from benchmarks import baseline, timing
-from benchmarks.baseline_network import DeepLab, settle
+from benchmarks.baseline_network import DeepLab, configure_torch
 from benchmarks.inferring import SIZE, Setting
 from benchmarks.streets import context
 from intrada.data.loader import inference_batches
-from intrada.inference.predictor import Predictor, prepared
+from intrada.inference.predictor import Predictor, for_inference
 from intrada.inference.scoring import score
 from intrada.models import build_model
 
@@ -31,8 +31,8 @@ def seconds(
     first = next(inference_batches(given.index, 1)).image
     other.load_state_dict(network.state_dict())
     for each in (network, other):  # which warms them up as well
-        settle(each, network.normalise(first[:, :, ::4, ::4]))
-    timed, predictor = Timed(other.to(device), device), Predictor([prepared(network, device)], bf16=bf16)
+        configure_torch(each, network.normalise(first[:, :, ::4, ::4]))
+    timed, predictor = Timed(other.to(device), device), Predictor([for_inference(network, device)], bf16=bf16)
     outs = given.folder / "predictions", given.folder / "confidence"
     for out in outs:
         out.mkdir()

@@ -76,7 +76,7 @@ def write_toycity(params: Params, folder: Path, images: int) -> dict[str, Path]:
     return roots
 
 
-def prepared(params: Params, domain: str, root: Path, folder: Path) -> pd.DataFrame:
+def for_inference(params: Params, domain: str, root: Path, folder: Path) -> pd.DataFrame:
     """What the stage preprocess makes of `root`: its index."""
     index = folder / domain / "index.csv"
     preprocess.run(

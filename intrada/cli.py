@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import get_type_hints
 
 from intrada.commands import COMMANDS
-from intrada.core.stage import Choice, Flag, In, Numbers, Out, Round, Value, Word
+from intrada.core.stage import Argument, Choice, Flag, FloatList, In, Option, Out, RoundOption
 from intrada.pipeline import stage_runner
 from intrada.stages import STAGES
 
@@ -46,16 +46,16 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
             flag = f"--{option.replace('_', '-')}"
             if isinstance(mark, Choice):
                 command.add_argument(flag, required=True, choices=mark.choices or None, help=mark.help)
-            elif isinstance(mark, Word):
+            elif isinstance(mark, Argument):
                 count = "+" if mark.many else None if mark.needed else "?"
                 command.add_argument(option, nargs=count, default="", metavar=option.upper(), help=mark.help)
-            elif isinstance(mark, Value):
+            elif isinstance(mark, Option):
                 command.add_argument(
                     flag, type=mark.read, default=mark.default, metavar=mark.shown, help=mark.help
                 )
-            elif isinstance(mark, Round):
+            elif isinstance(mark, RoundOption):
                 command.add_argument(flag, default="", metavar="NAME", help=mark.help)
-            elif isinstance(mark, Numbers):
+            elif isinstance(mark, FloatList):
                 command.add_argument(flag, nargs="*", type=float, default=[], help=mark.help)
             elif isinstance(mark, Flag):
                 command.add_argument(flag, action="store_true", help=mark.help)

@@ -70,7 +70,7 @@ def judge(reference: Reference, name: str, found: Any) -> Verdict:
     return Verdict(
         item=name,
         passed=all(comparison.passed for comparison in comparisons),
-        values=sum(comparison.due.size for comparison in comparisons),
+        values=sum(comparison.expected.size for comparison in comparisons),
         max_absolute=_largest(comparison.absolute for comparison in comparisons),
         max_relative=_largest(c.relative for c in comparisons if c.scale is not None or not c.passed),
         max_excess=worst.excess,

@@ -21,8 +21,8 @@ from intrada.core.config.schema import Domain, Heads, LossWeights
 from intrada.data.datasets import DATASETS, open_dataset
 from intrada.data.datasets.validation import validate
 from intrada.data.loader import Batch
-from intrada.methods.backward import play
-from intrada.methods.base import Nets
+from intrada.methods.backward import training_step
+from intrada.methods.base import AdversarialNetworks
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs/adding.md").read_text(encoding="utf-8")
 CLASSES = class_set(["sky", "road"])
@@ -78,13 +78,13 @@ def test_the_method_of_the_page_moves_the_network(example: Any) -> None:
     example(methods.METHODS, "methods", "max_squares")
     example(models.MODELS, "models", "pocket")
     torch.manual_seed(0)
-    nets = Nets(models.build_model("pocket", 2, {}), nn.ModuleDict())
+    networks = AdversarialNetworks(models.build_model("pocket", 2, {}), nn.ModuleDict())
     image = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
     batch = Batch(["a"], image, torch.zeros(1, 32, 32, dtype=torch.int64))
     weights = LossWeights(seg=Heads(main=1.0, aux=0.1), target=Heads(main=0.1, aux=0.0))
-    record = play(methods.method("max_squares"), nets, batch, batch, weights)
+    record = training_step(methods.method("max_squares"), networks, batch, batch, weights)
     assert -0.5 <= float(record["squares_main"]) <= -0.25  # between one-hot and uniform, of two classes
-    assert all(parameter.grad is not None for parameter in nets.segmenter.parameters())
+    assert all(parameter.grad is not None for parameter in networks.segmenter.parameters())
 
 
 def _write_pair(image: Path, label: Path, ids: tuple[int, int] = (0, 1)) -> None:

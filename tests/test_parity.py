@@ -84,7 +84,7 @@ def spoiled(recomputed: Recomputed, name: str) -> Iterator[tuple[Any, dict[str, 
         file = str(comparison.where[0]) if str(comparison.where[0]).startswith("pseudo/") else name
         content = {"": copy.deepcopy(recomputed.reference.stored(file))}
         keys = ("", *(comparison.where if file == name else ()))
-        element = tuple(int(rng.integers(length)) for length in comparison.due.shape)
+        element = tuple(int(rng.integers(length)) for length in comparison.expected.shape)
         if spoil(content, keys, element, comparison):
             yield (comparison.where, element), {file: content[""]}
 
@@ -99,12 +99,12 @@ def spoil(
         isinstance(content, list) and keys[-1] == "length"
     ):
         return False
-    stored, value = content[keys[-1]], comparison.due[element]
-    if comparison.due.dtype == object:
+    stored, value = content[keys[-1]], comparison.expected[element]
+    if comparison.expected.dtype == object:
         new: Any = "spoiled"
     elif np.isnan(value):
         new = 0.5
-    elif np.issubdtype(comparison.due.dtype, np.integer) and not comparison.allowed[element]:
+    elif np.issubdtype(comparison.expected.dtype, np.integer) and not comparison.allowed[element]:
         new = int(value) ^ 1
     else:
         least = np.spacing(np.abs(value)) * 4 if value else 1e-9

@@ -116,13 +116,13 @@ def test_a_checkout_may_have_any_name(
 
 
 def test_a_model_file_behind_a_link_is_read(project: Path) -> None:
-    due = Path("results/score/scores.csv").read_bytes()
+    expected = Path("results/score/scores.csv").read_bytes()
     model = Path("results/train_inter/last.safetensors")
     elsewhere = project.parent / "elsewhere.safetensors"
     model.rename(elsewhere)
     model.symlink_to(elsewhere)
     assert tiny_project.run("score") == 0
-    assert Path("results/score/scores.csv").read_bytes() == due
+    assert Path("results/score/scores.csv").read_bytes() == expected
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from benchmarks import Row, bf16, iteration
 from benchmarks.rows.advent_iteration_float32 import LARGE, PRESET, SMALL
 from benchmarks.streets import resized, workplace, write_cityscapes, write_gta5
 from intrada.core.config.load import load
-from intrada.core.distributed.device import prepare
+from intrada.core.distributed.device import acquire_device
 
 TIMES = 1  # emulated, an iteration takes minutes
 
@@ -14,7 +14,7 @@ TIMES = 1  # emulated, an iteration takes minutes
 def measure() -> Row:
     """Seconds of the baseline over ours, after an iteration of each on small images."""
     params = bf16.in_bf16(load(PRESET))
-    device = prepare(params.compute, params.compute.threads)
+    device = acquire_device(params.compute, params.compute.threads)
     with workplace() as folder:
         write_gta5(folder / "gta5", 1)
         write_cityscapes(folder / "cityscapes", 1, "train")

@@ -8,7 +8,7 @@ from benchmarks import Row, bf16, iteration
 from benchmarks.rows.advent_iteration_float32 import PRESET
 from benchmarks.streets import workplace, write_cityscapes, write_gta5
 from intrada.core.config.load import load
-from intrada.core.distributed.device import prepare
+from intrada.core.distributed.device import acquire_device
 from intrada.core.errors import UserError
 
 WARM_UP, TIMES = 3, 20
@@ -23,7 +23,7 @@ def measure() -> Row:
     params = params.model_copy(
         update={"compute": params.compute.model_copy(update={"channels_last": True, "device": "cuda"})}
     )
-    device = prepare(params.compute, params.compute.threads)
+    device = acquire_device(params.compute, params.compute.threads)
     with workplace() as folder:
         write_gta5(folder / "gta5", 1)
         write_cityscapes(folder / "cityscapes", 1, "train")

@@ -20,7 +20,7 @@ from benchmarks import Row
 from benchmarks.baseline_training import AdvEnt
 from intrada.core.config.load import load
 from intrada.core.config.schema import Params
-from intrada.data.train_batches import Step
+from intrada.data.train_batches import TrainBatch
 from intrada.training import cost_estimate
 
 PRESET, SIZE, CPU = Path("presets/gta5_to_cityscapes.yaml"), (512, 256), torch.device("cpu")
@@ -38,22 +38,22 @@ def grown_by_ours(**compute: object) -> float:
     params = _params()
     changed = params.compute.model_copy(update=SAVING | compute)
     params = params.model_copy(update={"compute": changed})
-    game = cost_estimate.build_game(params, params.train_inter, CPU)
-    step = Step(cost_estimate.any_batch(1, SIZE, CPU), cost_estimate.any_batch(1, SIZE, CPU), None)
-    return _growth(lambda: game.step(step))
+    trainer = cost_estimate.build_trainer(params, params.train_inter, CPU)
+    step = TrainBatch(cost_estimate.any_batch(1, SIZE, CPU), cost_estimate.any_batch(1, SIZE, CPU), None)
+    return _growth(lambda: trainer.step(step))
 
 
 def grown_by_the_baseline() -> float:
     """MiB, of this process."""
     params = _params()
-    game = cost_estimate.build_game(
+    trainer = cost_estimate.build_trainer(
         params, params.train_inter, CPU
     )  # stays, so that its memory is not used again
-    judges = {head: judge.state_dict() for head, judge in game.nets.discriminators.items()}
-    state = {"segmenter": game.nets.segmenter.state_dict(), **judges}
+    discriminators = {head: network.state_dict() for head, network in trainer.networks.discriminators.items()}
+    state = {"segmenter": trainer.networks.segmenter.state_dict(), **discriminators}
     other = AdvEnt(params.train_inter, len(params.classes), state)
     source, target = (cost_estimate.any_batch(1, SIZE, CPU) for _ in range(2))
-    images = [game.nets.segmenter.normalise(batch.image) for batch in (source, target)]
+    images = [trainer.networks.segmenter.normalise(batch.image) for batch in (source, target)]
     return _growth(lambda: other.iteration(images[0], source.label, images[1]))
 
 

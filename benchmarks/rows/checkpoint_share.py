@@ -9,7 +9,7 @@ import torch
 
 from benchmarks import Row, timing
 from intrada.core.config.load import load
-from intrada.data.train_batches import Step
+from intrada.data.train_batches import TrainBatch
 from intrada.training import cost_estimate
 from intrada.training.checkpoints import Checkpoints
 
@@ -23,13 +23,13 @@ def measure() -> Row:
     block, size = params.train_inter, params.preprocess.source.size
     torch.set_num_threads(params.compute.threads)
     device = torch.device("cpu")
-    game = cost_estimate.build_game(params, block, device)
+    trainer = cost_estimate.build_trainer(params, block, device)
     batches = [cost_estimate.any_batch(block.batch_size, (size[0], size[1]), device) for _ in range(2)]
-    step = Step(batches[0], batches[1], None)
-    game.step(step)
-    iteration = timing.median(lambda: game.step(step), ITERATIONS)
+    step = TrainBatch(batches[0], batches[1], None)
+    trainer.step(step)
+    iteration = timing.median(lambda: trainer.step(step), ITERATIONS)
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(Path(folder), block.checkpoint_every, 60.0, block.checkpoints_kept)
-        save = timing.median(lambda: checkpoints.save(game.done, game.state()), SAVES)
+        save = timing.median(lambda: checkpoints.save(trainer.iteration, trainer.state()), SAVES)
     between = block.checkpoint_every * iteration
     return Row("checkpoint_share", save, between, save / (between + save), "s", "under 0.02")

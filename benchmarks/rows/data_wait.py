@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks import Row
 from benchmarks.streets import (
     context,
-    prepared,
+    for_inference,
     resized,
     workplace,
     write_cityscapes,
@@ -21,10 +21,10 @@ from benchmarks.streets import (
 )
 from intrada.core.config.load import load
 from intrada.core.config.schema import Params
-from intrada.data.train_batches import Domains, Step
+from intrada.data.train_batches import TrainBatch, TrainData
 from intrada.models.initialise import MARKERS, RANDOM
 from intrada.training.snapshots import Snapshots
-from intrada.training.trainer import Game, train
+from intrada.training.trainer import Trainer, train
 
 TOYCITY, PAPER = Path("presets/toycity.yaml"), Path("presets/gta5_to_cityscapes.yaml")
 TOYCITY_ITERATIONS, PAPER_ITERATIONS = 61, 6
@@ -48,15 +48,15 @@ def measure() -> Row:
     return Row("data_wait", waited, whole, waited / whole, "s", "under 0.03")
 
 
-class Watched(Game):
-    """A game that remembers when its steps began and ended."""
+class Watched(Trainer):
+    """A trainer that records when its steps began and ended."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.times: list[tuple[float, float]] = []
 
-    def step(self, batches: Step, supervised: bool = True) -> dict[str, Tensor]:
-        """As Game has it."""
+    def step(self, batches: TrainBatch, supervised: bool = True) -> dict[str, Tensor]:
+        """As in Trainer."""
         start = time.perf_counter()
         record = super().step(batches, supervised)
         self.times.append((start, time.perf_counter()))
@@ -66,15 +66,15 @@ class Watched(Game):
 def _waited(params: Params, roots: dict[str, Path], folder: Path, iterations: int) -> tuple[float, float]:
     """(seconds between steps, seconds of an iteration): means, without the first iteration."""
     torch.set_num_threads(params.compute.threads)
-    labelled, target = (prepared(params, domain, root, folder) for domain, root in roots.items())
+    labelled, target = (for_inference(params, domain, root, folder) for domain, root in roots.items())
     # one row of losses and one checkpoint, at the end
     once = dict.fromkeys(("iterations", "log_every", "checkpoint_every", "snapshot_every"), iterations)
     block = params.train_inter.model_copy(update=once)
     classes = params.class_set
-    game = Watched(params, block, classes, MARKERS / RANDOM, 0)
+    trainer = Watched(params, block, classes, MARKERS / RANDOM, 0)
     kept = Snapshots(folder / "snapshots", iterations, {})
-    domains = Domains(labelled, target)
-    train(game, domains, params.seed, classes, torch.device("cpu"), kept, context(folder))
-    ends = [end for _, end in game.times]
-    waited = sum(start - end for (start, _), end in zip(game.times[1:], ends[:-1], strict=True))
+    data = TrainData(labelled, target)
+    train(trainer, data, params.seed, classes, torch.device("cpu"), kept, context(folder))
+    ends = [end for _, end in trainer.times]
+    waited = sum(start - end for (start, _), end in zip(trainer.times[1:], ends[:-1], strict=True))
     return waited / (iterations - 1), (ends[-1] - ends[0]) / (iterations - 1)

@@ -11,7 +11,7 @@ from benchmarks.streets import CITYSCAPES_SIZE, context
 from intrada.core.config.classes import CITYSCAPES_IDS
 from intrada.evaluation import evaluator
 from intrada.inference.predictor import Predictor
-from intrada.models.base import Segmenter
+from intrada.models.base import SegmentationModel
 
 IMAGES, TIMES = 4, 3
 
@@ -50,7 +50,7 @@ def _seconds(given: Setting) -> tuple[float, float]:
     return found
 
 
-class Instant(Segmenter):
+class Instant(SegmentationModel):
     """Has the logits ready, of whatever image."""
 
     def __init__(self, logits: Tensor) -> None:

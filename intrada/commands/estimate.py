@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from intrada.commands import preset, validate
-from intrada.core.distributed.device import prepare
-from intrada.core.stage import Word
+from intrada.core.distributed.device import acquire_device
+from intrada.core.stage import Argument
 from intrada.training import cost_estimate
 
 NOT_COUNTED = (
@@ -16,11 +16,11 @@ NOT_COUNTED = (
 
 
 def run(
-    name: Annotated[str, Word("a preset; without one it is params.yaml that is looked at")],
+    name: Annotated[str, Argument("a preset; without one it is params.yaml that is looked at")],
 ) -> None:
     """Print a row for each training stage; no data is read and nothing is written."""
     chosen = validate.load(preset.find(name) if name else preset.ACTIVE)
-    device = prepare(chosen.compute, chosen.compute.threads)
+    device = acquire_device(chosen.compute, chosen.compute.threads)
     costs = cost_estimate.trainings(chosen)
     throughput = cost_estimate.measured_throughput(chosen, device)
     print(f"{'stage':13} {'method':12} {'images':27} {'GiB':>7} {'TFLOP':>8} {'iterations':>10} {'hours':>9}")

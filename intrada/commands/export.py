@@ -13,8 +13,8 @@ from typing import Annotated
 from intrada.commands import validate
 from intrada.core import cli_types
 from intrada.core.cli_types import ImageSize
-from intrada.core.distributed.device import prepare
-from intrada.core.stage import Out, Value, Word
+from intrada.core.distributed.device import acquire_device
+from intrada.core.stage import Argument, Option, Out
 from intrada.inference.deployment import onnx_file
 from intrada.inference.deployment.load import load, metadata
 
@@ -23,19 +23,19 @@ FIRST, LAST, DEFAULT = 18, 23, 20
 
 
 def run(
-    model: Annotated[str, Word("a model of a training stage (.safetensors)", needed=True)],
+    model: Annotated[str, Argument("a model of a training stage (.safetensors)", needed=True)],
     out: Annotated[Path, Out("the ONNX file, such as model.onnx")],
     size: Annotated[
         ImageSize | None,
-        Value("of the images; left out: that of preprocess.target", "WIDTHxHEIGHT", cli_types.size),
+        Option("of the images; left out: that of preprocess.target", "WIDTHxHEIGHT", cli_types.size),
     ],
     opset: Annotated[
         int,
-        Value(f"of ONNX; left out: {DEFAULT}", "N", cli_types.count("--opset", FIRST, LAST), DEFAULT),
+        Option(f"of ONNX; left out: {DEFAULT}", "N", cli_types.count("--opset", FIRST, LAST), DEFAULT),
     ],
     params: Annotated[
         Path,
-        Value("params of the model's training; left out: params.yaml", "PATH", Path, Path("params.yaml")),
+        Option("params of the model's training; left out: params.yaml", "PATH", Path, Path("params.yaml")),
     ],
 ) -> None:
     """Write OUT and print how far it is from the model on random and on smooth images."""
@@ -43,11 +43,11 @@ def run(
     chosen = validate.load(params)
     classes = chosen.class_set
     on_cpu = chosen.compute.model_copy(update={"device": "cpu"})
-    device = prepare(on_cpu, on_cpu.inference_threads)
+    device = acquire_device(on_cpu, on_cpu.inference_threads)
     predictor = load(Path(model), params, chosen, classes, device)
     width, height = chosen.preprocess.target.size
-    about = onnx_file.about(classes, metadata(Path(model)))
-    found = onnx_file.write(out, predictor.members[0], size or (width, height), opset, about)
+    onnx_metadata = onnx_file.metadata(classes, metadata(Path(model)))
+    found = onnx_file.write(out, predictor.members[0], size or (width, height), opset, onnx_metadata)
     for each in found:
         print(onnx_file.describe(each))
     print(out)

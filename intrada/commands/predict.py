@@ -16,24 +16,24 @@ from typing import Annotated
 from intrada.commands import validate
 from intrada.core import cli_types, files
 from intrada.core.cli_types import ImageSize
-from intrada.core.distributed.device import prepare
-from intrada.core.stage import Context, Flag, Out, Value, Word
+from intrada.core.distributed.device import acquire_device
+from intrada.core.stage import Argument, Context, Flag, Option, Out
 from intrada.inference import cityscapes_server
 from intrada.inference.deployment import prediction, sources, video
 from intrada.inference.deployment.load import load
-from intrada.inference.deployment.prediction import Frame, Look, Pictures
+from intrada.inference.deployment.prediction import Frame, PredictionWriter, PredictOptions
 from intrada.inference.deployment.sources import Source
 
 
 def run(
-    model: Annotated[str, Word("a model of a training stage (.safetensors)", needed=True)],
+    model: Annotated[str, Argument("a model of a training stage (.safetensors)", needed=True)],
     images: Annotated[
-        list[str], Word("images, videos, folders (their images) and quoted globs", needed=True, many=True)
+        list[str], Argument("images, videos, folders (their images) and quoted globs", needed=True, many=True)
     ],
     out: Annotated[Path, Out("folder of the results")],
     size: Annotated[
         ImageSize | None,
-        Value(
+        Option(
             "what the network sees, best as in its training; left out: the image's own",
             "WIDTHxHEIGHT",
             cli_types.size,
@@ -41,19 +41,19 @@ def run(
     ],
     batch_size: Annotated[
         int,
-        Value("images that the network sees at once; left out: 1", "N", cli_types.count("--batch-size"), 1),
+        Option("images that the network sees at once; left out: 1", "N", cli_types.count("--batch-size"), 1),
     ],
     every: Annotated[
-        int, Value("of a video, only every N-th frame; left out: all", "N", cli_types.count("--every"), 1)
+        int, Option("of a video, only every N-th frame; left out: all", "N", cli_types.count("--every"), 1)
     ],
     alpha: Annotated[
         float,
-        Value("share of the classes' colours in overlays, 0 to 1; left out: 0.5", "A", cli_types.share, 0.5),
+        Option("share of the classes' colours in overlays, 0 to 1; left out: 0.5", "A", cli_types.share, 0.5),
     ],
     label_ids: Annotated[bool, Flag("write label_ids/ too: PNGs of Cityscapes' label ids")],
     params: Annotated[
         Path,
-        Value("params of the model's training; left out: params.yaml", "PATH", Path, Path("params.yaml")),
+        Option("params of the model's training; left out: params.yaml", "PATH", Path, Path("params.yaml")),
     ],
 ) -> None:
     """Write OUT, and say how many images and frames were predicted."""
@@ -62,9 +62,12 @@ def run(
     ids = cityscapes_server.table(classes) if label_ids else None
     found = sources.collect(images, out)
     facts = [(source, video.facts(source.path)) for source in found.videos]  # before the long work
-    device = prepare(chosen.compute, chosen.compute.inference_threads)
+    device = acquire_device(chosen.compute, chosen.compute.inference_threads)
     predictor = load(Path(model), params, chosen, classes, device)
-    look, pictures = Look(predictor, device, size, batch_size), Pictures(out, classes, alpha, ids)
+    look, pictures = (
+        PredictOptions(predictor, device, size, batch_size),
+        PredictionWriter(out, classes, alpha, ids),
+    )
     context = Context("predict", "", Path("runs"))
     with (
         prediction.table(out / "predictions.csv", classes) as table,

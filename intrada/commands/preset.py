@@ -14,14 +14,14 @@ from intrada.commands import validate
 from intrada.core import files
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
-from intrada.core.stage import Flag, Word
+from intrada.core.stage import Argument, Flag
 
 PRESETS = Path("presets")
 ACTIVE = Path("params.yaml")
 
 
 def run(
-    name: Annotated[str, Word("the preset to put in place of params.yaml")],
+    name: Annotated[str, Argument("the preset to put in place of params.yaml")],
     list: Annotated[bool, Flag("show the presets, the active one marked, and change nothing")],
 ) -> None:
     """`preset NAME` copies presets/NAME.yaml over params.yaml and says what it costs; `--list` shows them."""
@@ -84,7 +84,7 @@ def _show_costs(chosen: Params) -> None:
     try:
         costs = cost_estimate.trainings(chosen)
         throughput = cost_estimate.measured_throughput(
-            chosen, device.prepare(chosen.compute, chosen.compute.threads)
+            chosen, device.acquire_device(chosen.compute, chosen.compute.threads)
         )
     except UserError as error:
         print(f"  no estimate of memory and time: {error.where}: {error.found}")

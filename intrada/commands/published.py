@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from intrada.core.stage import In, Numbers, Out
+from intrada.core.stage import FloatList, In, Out
 from intrada.pipeline import stage_runner
 
 
@@ -20,13 +20,13 @@ def run(
     root: Annotated[Path, In("folder of the raw evaluation data, such as data/raw/Cityscapes", raw=True)],
     out: Annotated[Path, Out("folder of the results, inside the project")],
     weights: Annotated[
-        Sequence[float], Numbers("of an ensemble's models, in their order; left out: all alike")
+        Sequence[float], FloatList("of an ensemble's models, in their order; left out: all alike")
     ] = (),
 ) -> None:
     """Write OUT/metrics.json and what else the evaluate stage writes, and print the metrics."""
     index, images, labels = out / "val/index.csv", out / "val/images", out / "val/labels"
-    prepared = {"index": index, "images": images, "label_folder": labels}
-    stage_runner.execute("preprocess", params, {"domain": "val", "root": root, **prepared})
+    for_inference = {"index": index, "images": images, "label_folder": labels}
+    stage_runner.execute("preprocess", params, {"domain": "val", "root": root, **for_inference})
     written = {
         "metrics": out / "metrics.json",
         "class_iou": out / "classes.csv",

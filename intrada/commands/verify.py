@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 from intrada.core.errors import UserError
-from intrada.core.stage import Word
+from intrada.core.stage import Argument
 from intrada.pipeline import provenance, verification
 from intrada.pipeline.verification import Findings, Verdict, shorten
 
@@ -21,7 +21,9 @@ DEFAULT = "results"
 STAMP = Path("results/validate/params.json")
 
 
-def run(folder: Annotated[str, Word(f"the folder whose artifacts to verify; {DEFAULT} if left out")]) -> None:
+def run(
+    folder: Annotated[str, Argument(f"the folder whose artifacts to verify; {DEFAULT} if left out")],
+) -> None:
     """Print what made each artifact; UserError if they do not belong together, or nothing is known."""
     top = Path(os.path.relpath(folder or DEFAULT))
     if not top.is_dir():
@@ -61,7 +63,7 @@ def _notes(findings: Findings) -> list[str]:
     """What is no proof of a fault: raw data touched, outputs removed, files of unknown origin."""
     doubts = dict.fromkeys(doubt for verdict in findings.verdicts for doubt in verdict.doubts)
     absent = [f"{job}: nothing stands at its outputs" for job in findings.absent]
-    strangers = [path.as_posix() for path in findings.strangers if path != STAMP]
+    unknown_paths = [path.as_posix() for path in findings.unknown_paths if path != STAMP]
     unknown = "no record here, so they are from another machine or made by hand"
-    lines = [*doubts, *absent, *([f"{shorten(strangers)}: {unknown}"] if strangers else [])]
+    lines = [*doubts, *absent, *([f"{shorten(unknown_paths)}: {unknown}"] if unknown_paths else [])]
     return [f"note    {line}" for line in lines]

@@ -29,7 +29,7 @@ from intrada.core.atomic import writing as writing
 from intrada.core.errors import UserError
 
 # Names, never numbers: "00001" must not come back as 1, nor an image called "NA" as missing.
-TEXT_COLUMNS = ("id", "image", "label", "part")
+TEXT_COLUMNS = ("id", "image", "label", "subset")
 GREY = [level for level in range(256) for _ in range(3)]  # the palette of a map that is no label
 MAX_ID_BYTES = 200  # of an image's id: a file name may have 255, and the stages add endings
 # How images can be kept (docs/decisions/0006): suffix, and OpenCV's options. Only JPEG changes pixels.

@@ -46,10 +46,10 @@ class Request:
         # not print: the signal may have come in the middle of one
         os.write(2, b"finishing this iteration; once more stops at once\n")
 
-    def obey(self, done: int) -> None:
+    def obey(self, iteration: int) -> None:
         """Stopped if there was a signal; to be called when `done` iterations are complete and saved."""
         if self.number is not None:
-            raise Stopped(self.number, f" after iteration {done}", "the checkpoint is kept, ")
+            raise Stopped(self.number, f" after iteration {iteration}", "the checkpoint is kept, ")
 
 
 def exit_code(work: Callable[[], object]) -> int:

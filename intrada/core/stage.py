@@ -48,7 +48,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Word:
+class Argument:
     """A word that stands by itself on the command line and may be left out (then it is "").
 
     needed: it may not be left out. many: one or several, as a list.
@@ -60,7 +60,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Value:
+class Option:
     """One value behind an option. read: makes it from the text; default: what it is where it is left out."""
 
     help: str
@@ -70,14 +70,14 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Round:
+class RoundOption:
     """Which round of steps 2 and 3, by its name in `rounds` of the params; left out (""): the first."""
 
     help: str = "a round named in `rounds` of the params; left out: the first"
 
 
 @dataclass(frozen=True)
-class Numbers:
+class FloatList:
     """Numbers behind one option, which may be left out (then there are none)."""
 
     help: str

@@ -17,18 +17,19 @@ from torch.utils.data import DataLoader, Dataset
 from intrada.core import files, seeding
 from intrada.core.config.classes import IGNORE, labelled
 from intrada.core.config.schema import Augment
-from intrada.core.distributed.launcher import WHOLE, Part
+from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.core.errors import UserError
 
 Item = TypeVar("Item")
-AHEAD = 2  # batches that are read before they are asked for
+PREFETCHED = 2  # batches that are read before they are asked for
 _NO_LABEL = np.array(IGNORE, np.uint8)
 
 
-class Share(NamedTuple):
-    """What a part of a batch counts in the means of the whole batch: its share of images, of labelled pixels.
+class MicroBatchWeight(NamedTuple):
+    """Weight of a micro-batch in the mean over the whole batch.
 
-    pixels: a scalar; 0 where the whole batch has no labelled pixel.
+    images: its fraction of the images; pixels: its fraction of the labelled pixels, a scalar tensor, 0 where
+    the whole batch has no labelled pixel.
     """
 
     images: float
@@ -38,34 +39,37 @@ class Share(NamedTuple):
 class Batch(NamedTuple):
     """ids (N); image (N, 3, H, W) uint8 BGR; label (N, H, W) int64, 0..C-1 or 255, which means ignore.
 
-    followed: whether the running statistics of batch normalisation follow these images in training.
-    share: of a part of a batch; None: this is the whole.
+    update_bn_stats: whether these images update the running statistics of batch normalisation in training.
+    weight: of a micro-batch; None for a whole batch.
     """
 
     ids: list[str]
     image: Tensor
     label: Tensor
-    followed: bool = True
-    share: Share | None = None
+    update_bn_stats: bool = True
+    weight: MicroBatchWeight | None = None
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch, its tensors on `device`; to be called on a whole one."""
+        """Return the batch with its tensors on `device`; only for a whole batch."""
         return self._replace(image=self.image.to(device), label=self.label.to(device))
 
-    def parts(self, count: int, classes: int) -> list[Batch]:
-        """The batch in `count` parts of equally many images (views); `count` divides N. One is the whole."""
+    def micro_batches(self, count: int, classes: int) -> list[Batch]:
+        """Split into `count` micro-batches (views) of equally many images; `count` divides N."""
         if count == 1:
             return [self]
         length = len(self.ids) // count
         cuts = [slice(first, first + length) for first in range(0, len(self.ids), length)]
-        parts = [
+        micro_batches = [
             self._replace(ids=self.ids[cut], image=self.image[cut], label=self.label[cut]) for cut in cuts
         ]
-        pixels = torch.stack([labelled(part.label, classes).sum() for part in parts])
-        images, shares = 1 / count, pixels / pixels.sum().clamp(min=1)
-        if self.share:
-            images, shares = images * self.share.images, shares * self.share.pixels
-        return [part._replace(share=Share(images, share)) for part, share in zip(parts, shares, strict=True)]
+        pixels = torch.stack([labelled(micro_batch.label, classes).sum() for micro_batch in micro_batches])
+        images, weights = 1 / count, pixels / pixels.sum().clamp(min=1)
+        if self.weight:
+            images, weights = images * self.weight.images, weights * self.weight.pixels
+        return [
+            micro_batch._replace(weight=MicroBatchWeight(images, weight))
+            for micro_batch, weight in zip(micro_batches, weights, strict=True)
+        ]
 
 
 class Sample(NamedTuple):
@@ -76,7 +80,7 @@ class Sample(NamedTuple):
     label: Tensor
 
 
-class Endless(Dataset[Sample]):
+class InfiniteShuffledDataset(Dataset[Sample]):
     """Sample number p of a shuffled, augmented stream over an index, for any p >= 0.
 
     Every pass over the index has an order of its own. Sample p depends on (seed, name, p) alone, so
@@ -101,7 +105,7 @@ class Endless(Dataset[Sample]):
         return _sample(str(row.id), image, label)
 
 
-class Once(Dataset[Sample]):
+class SequentialDataset(Dataset[Sample]):
     """The images of an index in its order; labels are not read."""
 
     def __init__(self, index: pd.DataFrame) -> None:
@@ -124,7 +128,7 @@ def training_stream(
     batch_size: int,
     start: int,
     stop: int,
-    part: Part = WHOLE,
+    rank: Rank = SINGLE_RANK,
 ) -> Iterator[Batch]:
     """Batches number start..stop-1 of the stream called `name`; UserError for an empty index.
 
@@ -134,9 +138,9 @@ def training_stream(
         raise UserError(
             f"index of the {name} images", "no image", "at least one", "see the stage that wrote it"
         )
-    data = Endless(index, seed, name, augment, stop * batch_size)
-    images = batch_size // part.total
-    firsts = range(start * batch_size + part.number * images, stop * batch_size, batch_size)
+    data = InfiniteShuffledDataset(index, seed, name, augment, stop * batch_size)
+    images = batch_size // rank.world_size
+    firsts = range(start * batch_size + rank.rank * images, stop * batch_size, batch_size)
     positions = (list(range(first, first + images)) for first in firsts)
     # A loader draws from torch's generator when it starts; from one of its own, since a resumed run starts
     # it a second time and dropout must not notice.
@@ -144,34 +148,40 @@ def training_stream(
     return iter(DataLoader(data, batch_sampler=positions, collate_fn=_collate, generator=own))
 
 
-def inference_batches(index: pd.DataFrame, batch_size: int, part: Part = WHOLE) -> Iterator[Batch]:
-    """Every image once, in the order of the index; images of one batch share their size.
+def inference_batches(index: pd.DataFrame, batch_size: int, rank: Rank = SINGLE_RANK) -> Iterator[Batch]:
+    """Yield every image once, in the order of the index; the images of one batch have one size.
 
-    part: the batches that this process is given, every `part.total`-th of them, whole: what stands beside
-    an image in its batch is the same with any number of processes, and so are its bits.
+    rank: this process gets every `rank.world_size`-th batch. Batches are never split across processes, so
+    results are bit-identical for any number of processes.
     """
-    return iter(DataLoader(Once(index), batch_sampler=_rows(index, batch_size, part), collate_fn=_collate))
+    return iter(
+        DataLoader(
+            SequentialDataset(index), batch_sampler=_rows(index, batch_size, rank), collate_fn=_collate
+        )
+    )
 
 
-def counted_batches(index: pd.DataFrame, batch_size: int, part: Part = WHOLE) -> tuple[Iterator[Batch], int]:
+def counted_batches(
+    index: pd.DataFrame, batch_size: int, rank: Rank = SINGLE_RANK
+) -> tuple[Iterator[Batch], int]:
     """`inference_batches`, read ahead, and how many there are."""
-    return ahead(inference_batches(index, batch_size, part)), len(_rows(index, batch_size, part))
+    return prefetch(inference_batches(index, batch_size, rank)), len(_rows(index, batch_size, rank))
 
 
-def _rows(index: pd.DataFrame, batch_size: int, part: Part) -> list[list[int]]:
+def _rows(index: pd.DataFrame, batch_size: int, rank: Rank) -> list[list[int]]:
     sizes = index.groupby(["width", "height"], sort=False).indices.values()
     batches = [list(rows[i : i + batch_size]) for rows in sizes for i in range(0, len(rows), batch_size)]
-    return batches[part.number :: part.total]
+    return batches[rank.rank :: rank.world_size]
 
 
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
+def prefetch(items: Iterable[Item]) -> Iterator[Item]:
     """The same items in the same order, AHEAD of them made by a thread before they are asked for.
 
     What making an item raises is raised where that item would have come.
     """
     source, end = iter(items), object()
     with ThreadPoolExecutor(1) as pool:
-        made: deque[Any] = deque(pool.submit(next, source, end) for _ in range(AHEAD))
+        made: deque[Any] = deque(pool.submit(next, source, end) for _ in range(PREFETCHED))
         while (item := made.popleft().result()) is not end:
             made.append(pool.submit(next, source, end))
             yield item

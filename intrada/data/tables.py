@@ -2,8 +2,8 @@
 
 index   one row an image: id, image, label (empty: none), width, height; paths from the project's root
 scores  one row a target image: image (its id), entropy (mean pixel entropy, 0..1), pixels_<class>...
-split   one row a target image: image, score (under the ranking rule), rank (1 = surest), part
-images  one row an evaluation image: the index's columns, entropy (0..1), part
+split   one row a target image: image, score (under the ranking rule), rank (1 = lowest), subset (easy, hard)
+images  one row an evaluation image: the index's columns, entropy (0..1), subset
 snapshots  one row a snapshot of a run: iteration, information (0..1), mIoU (percent), who chooses it
 """
 
@@ -69,7 +69,7 @@ SPLIT = pa.DataFrameSchema(
         "image": pa.Column(str, _NAME, unique=True),
         "score": pa.Column(float, pa.Check.ge(0), coerce=True),
         "rank": pa.Column(int, pa.Check.ge(1), unique=True),
-        "part": pa.Column(str, _PART),
+        "subset": pa.Column(str, _PART),
     },
     strict=True,
     ordered=True,
@@ -87,7 +87,7 @@ SNAPSHOTS = pa.DataFrameSchema(
     strict=True,
     ordered=True,
 )
-IMAGES = INDEX.add_columns({"entropy": _ENTROPY, "part": pa.Column(str, _PART)})
+IMAGES = INDEX.add_columns({"entropy": _ENTROPY, "subset": pa.Column(str, _PART)})
 
 
 def read(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
@@ -103,8 +103,8 @@ def read(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
 
 
 def read_images(path: Path) -> pd.DataFrame:
-    """Evaluation images: an index.csv, or an images.csv, which also has entropy and part."""
-    return read(path, IMAGES if "part" in files.read_csv(path).columns else INDEX)
+    """Evaluation images: an index.csv, or an images.csv, which also has entropy and subset."""
+    return read(path, IMAGES if "subset" in files.read_csv(path).columns else INDEX)
 
 
 def write(path: Path, frame: pd.DataFrame, schema: pa.DataFrameSchema) -> None:

@@ -1,4 +1,4 @@
-"""Who plays in a training, and the batches of one iteration by their part in the game."""
+"""The datasets of a training run, and the batches of one iteration."""
 
 from __future__ import annotations
 
@@ -10,61 +10,64 @@ import pandas as pd
 import torch
 
 from intrada.core.config.classes import labelled
-from intrada.core.distributed.process_group import World
-from intrada.data.loader import Batch, Share
+from intrada.core.distributed.process_group import ProcessGroup
+from intrada.data.loader import Batch, MicroBatchWeight
 
 
 @dataclass(frozen=True)
-class Domains:
-    """Who plays; frames with the columns of index.csv.
+class TrainData:
+    """The indexes of a training run: frames with the columns of index.csv.
 
-    labelled: images with (pseudo-)labels, called source by the discriminators (without any label: only
-    they look at them); target: images without. extra: labelled images that no discriminator sees.
-    source: which of the three are images of the source domain.
+    source: images with labels or pseudo-labels, domain "source" for the discriminators. Without any label
+    only the discriminators use them. target: images whose labels are not read. supervised: labelled images
+    that no discriminator sees. source_domain: the index whose images come from the source domain.
     """
 
-    labelled: pd.DataFrame
+    source: pd.DataFrame
     target: pd.DataFrame
-    extra: pd.DataFrame | None = None
-    source: Literal["labelled", "extra"] = "labelled"
+    supervised: pd.DataFrame | None = None
+    source_domain: Literal["source", "supervised"] = "source"
 
     @property
-    def supervised(self) -> bool:
-        """Whether `labelled` has any label."""
-        return bool((self.labelled["label"] != "").any())
+    def has_labels(self) -> bool:
+        """Whether `source` has any label."""
+        return bool((self.source["label"] != "").any())
 
 
-class Step(NamedTuple):
-    """The batches of one iteration, by their part in the game; None for one that is not asked for."""
+class TrainBatch(NamedTuple):
+    """The batches of one iteration; None for a batch that the training does not use."""
 
-    labelled: Batch
+    source: Batch
     target: Batch | None
-    extra: Batch | None
+    supervised: Batch | None
 
-    def to(self, device: torch.device) -> Step:
-        """The same batches on `device`."""
-        target, extra = (batch.to(device) if batch else None for batch in (self.target, self.extra))
-        return Step(self.labelled.to(device), target, extra)
+    def to(self, device: torch.device) -> TrainBatch:
+        """Return the same batches on `device`."""
+        target, supervised = (batch.to(device) if batch else None for batch in (self.target, self.supervised))
+        return TrainBatch(self.source.to(device), target, supervised)
 
-    def parts(self, count: int, classes: int) -> list[Step]:
-        """The same batches in `count` steps of equally many images, each with its share; one is the whole."""
-        target, extra = (
-            batch.parts(count, classes) if batch else repeat(None, count)
-            for batch in (self.target, self.extra)
+    def micro_batches(self, count: int, classes: int) -> list[TrainBatch]:
+        """Split into `count` micro-batches of equally many images, each with its weight."""
+        target, supervised = (
+            batch.micro_batches(count, classes) if batch else repeat(None, count)
+            for batch in (self.target, self.supervised)
         )
-        return list(starmap(Step, zip(self.labelled.parts(count, classes), target, extra, strict=True)))
+        source = self.source.micro_batches(count, classes)
+        return list(starmap(TrainBatch, zip(source, target, supervised, strict=True)))
 
-    def shared(self, world: World, classes: int) -> Step:
-        """The same batches with what they count in those that all processes of `world` hold together."""
+    def weighted(self, process_group: ProcessGroup, classes: int) -> TrainBatch:
+        """Return the batches with their weights in the global batch of all processes of the group."""
 
-        def shared(batch: Batch | None) -> Batch | None:
+        def weighted(batch: Batch | None) -> Batch | None:
             if batch is None:
                 return None
-            pixels = world.share(labelled(batch.label, classes))
-            return batch._replace(share=Share(1 / world.part.total, pixels))
+            pixels = process_group.fraction(labelled(batch.label, classes))
+            return batch._replace(weight=MicroBatchWeight(1 / process_group.rank.world_size, pixels))
 
-        return self if world.alone else Step(*map(shared, self))  # type: ignore[arg-type]
+        if not process_group.is_distributed:
+            return self
+        return TrainBatch(*map(weighted, self))  # type: ignore[arg-type]
 
     def ids(self) -> list[str]:
-        """The images of all of them."""
-        return [name for batch in (self.labelled, self.target, self.extra) if batch for name in batch.ids]
+        """Return the image ids of all batches."""
+        return [name for batch in (self.source, self.target, self.supervised) if batch for name in batch.ids]

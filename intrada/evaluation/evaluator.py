@@ -16,14 +16,14 @@ from torch import Tensor
 
 from intrada.core import files
 from intrada.core.config.classes import IGNORE, ClassSet, reported
-from intrada.core.distributed.launcher import WHOLE, Part
+from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.core.errors import UserError
 from intrada.core.stage import Context
-from intrada.data.loader import Batch, ahead, counted_batches, inference_batches
+from intrada.data.loader import Batch, counted_batches, inference_batches, prefetch
 from intrada.data.tables import EASY, HARD
 from intrada.evaluation import validators
 from intrada.evaluation.metrics import Confusion, miou, pixel_accuracy
-from intrada.inference.postprocess import Pixels, classes_of, survey
+from intrada.inference.postprocess import PixelPrediction, classes_of, predict_pixels
 from intrada.inference.predictor import Predictor
 
 
@@ -51,25 +51,25 @@ def measure(
     device: torch.device,
     context: Context,
     entropies: bool,
-    part: Part = WHOLE,
+    rank: Rank = SINGLE_RANK,
 ) -> list[Results]:
     """Confusion at each label's own size and, with `entropies`, entropy at the network's input size.
 
     Every image is read once, for all predictors. Logits are upsampled to the label (bilinear,
-    align_corners) before argmax, as in the published code. part: of the images, those that this process
-    is given; all else is zero, and results of several parts add up.
+    align_corners) before argmax, as in the published code. rank: selects the images of this process; all
+    other rows are zero, so that the results of several processes add up.
     """
     entropy = np.zeros((len(predictors), len(index)))
     confusions: list[dict[int, Confusion]] = [{} for _ in predictors]
-    batches, total = counted_batches(index, batch_size, part)
-    for batch, truths in context.progress(ahead(_with_truths(batches, index)), total, "batch"):
+    batches, total = counted_batches(index, batch_size, rank)
+    for batch, truths in context.progress(prefetch(_with_truths(batches, index)), total, "batch"):
         batch = batch.to(device)
         for number, predictor in enumerate(predictors):
-            maps = predictor.maps(batch)
+            low_res_logits = predictor.low_res_logits(batch)
             for image, truth in enumerate(truths):
-                confusions[number][truth.place] = _confusion(predictor, maps, image, truth)
+                confusions[number][truth.place] = _confusion(predictor, low_res_logits, image, truth)
                 if entropies:
-                    found = _survey(predictor, maps, image, batch)
+                    found = _survey(predictor, low_res_logits, image, batch)
                     entropy[number, truth.place] = found.entropy.mean().item()
     found_entropy = list(entropy) if entropies else [None] * len(predictors)
     return [
@@ -84,7 +84,7 @@ def _stacked(found: Mapping[int, Confusion], images: int) -> Confusion:
     return np.stack([found.get(place, nothing) for place in range(images)])
 
 
-class Surveyed(NamedTuple):
+class ImageStats(NamedTuple):
     """Of one image: the mean of its pixels' probabilities, (C,) float64, and of their entropies, 0..1."""
 
     probability: NDArray[np.float64]
@@ -92,31 +92,31 @@ class Surveyed(NamedTuple):
 
 
 @torch.inference_mode()
-def surveyed(
+def image_stats(
     predictors: Sequence[Predictor],
     index: pd.DataFrame,
     batch_size: int,
     device: torch.device,
     context: Context,
-    part: Part = WHOLE,
-) -> list[list[list[Surveyed]]]:
+    rank: Rank = SINGLE_RANK,
+) -> list[list[list[ImageStats]]]:
     """For each predictor, for each batch that this process is given, what it says of the images."""
-    found: list[list[list[Surveyed]]] = [[] for _ in predictors]
-    for batch in context.progress(*counted_batches(index, batch_size, part), "batch"):
+    found: list[list[list[ImageStats]]] = [[] for _ in predictors]
+    for batch in context.progress(*counted_batches(index, batch_size, rank), "batch"):
         batch = batch.to(device)
         for number, predictor in enumerate(predictors):
-            maps = predictor.maps(batch)
+            low_res_logits = predictor.low_res_logits(batch)
             images = []
             for image in range(len(batch.ids)):
-                total = torch.zeros(maps[0].shape[1], dtype=torch.float64, device=device)
-                pixels = _survey(predictor, maps, image, batch, total)
+                total = torch.zeros(low_res_logits[0].shape[1], dtype=torch.float64, device=device)
+                pixels = _survey(predictor, low_res_logits, image, batch, total)
                 probability = total.cpu().numpy() / pixels.entropy.numel()
-                images.append(Surveyed(probability, pixels.entropy.mean().item()))
+                images.append(ImageStats(probability, pixels.entropy.mean().item()))
             found[number].append(images)
     return found
 
 
-def information(batches: Iterable[Iterable[Surveyed]]) -> float:
+def information(batches: Iterable[Iterable[ImageStats]]) -> float:
     """`validators.information` over all images, weighted equally and summed in the order of the batches."""
     images = [image for batch in batches for image in batch]
     probability = sum((image.probability for image in images), start=np.zeros(1))
@@ -125,22 +125,28 @@ def information(batches: Iterable[Iterable[Surveyed]]) -> float:
 
 
 def _survey(
-    predictor: Predictor, maps: Sequence[Tensor], image: int, batch: Batch, total: Tensor | None = None
-) -> Pixels:
+    predictor: Predictor,
+    low_res_logits: Sequence[Tensor],
+    image: int,
+    batch: Batch,
+    total: Tensor | None = None,
+) -> PixelPrediction:
     """Of image number `image` of the batch, at the size that the network sees."""
     size = batch.image.shape[2], batch.image.shape[3]
-    return survey(predictor.bands(maps, image, size), size, batch.image.device, total)
+    return predict_pixels(
+        predictor.upsampled_tiles(low_res_logits, image, size), size, batch.image.device, total
+    )
 
 
 def with_difficulty(index: pd.DataFrame, entropy: NDArray[np.float64]) -> pd.DataFrame:
-    """The index with `entropy` and `part`: the third with the highest entropy is hard, the rest easy."""
+    """The index with `entropy` and `subset`: the third with the highest entropy is hard, the rest easy."""
     hard = np.argsort(-entropy, kind="stable")[: round(len(index) / 3)]
-    part = np.full(len(index), EASY)
-    part[hard] = HARD
-    return index.assign(entropy=entropy, part=part)
+    subset = np.full(len(index), EASY)
+    subset[hard] = HARD
+    return index.assign(entropy=entropy, subset=subset)
 
 
-def summary(confusions: Confusion, part: pd.Series, classes: ClassSet) -> dict[str, float | None]:
+def summary(confusions: Confusion, subset: pd.Series, classes: ClassSet) -> dict[str, float | None]:
     """Percent, flat, for `dvc metrics show`; None where no labelled pixel says anything.
 
     mIoU_19, mIoU_16 and mIoU_13, over the classes that papers report, stand there where `classes` has
@@ -150,14 +156,14 @@ def summary(confusions: Confusion, part: pd.Series, classes: ClassSet) -> dict[s
     values = {
         "mIoU": miou(total),
         **{f"mIoU_{count}": miou(total, only) for count, only in reported(classes).items()},
-        "mIoU_easy": miou(confusions[(part == EASY).to_numpy()].sum(0)),
-        "mIoU_hard": miou(confusions[(part == HARD).to_numpy()].sum(0)),
+        "mIoU_easy": miou(confusions[(subset == EASY).to_numpy()].sum(0)),
+        "mIoU_hard": miou(confusions[(subset == HARD).to_numpy()].sum(0)),
         "pixel_accuracy": pixel_accuracy(total),
     }
     return {name: None if math.isnan(value) else 100 * value for name, value in values.items()}
 
 
-def to_look_at(images: pd.DataFrame, ends: int, between: int) -> pd.DataFrame:
+def choose_samples(images: pd.DataFrame, ends: int, between: int) -> pd.DataFrame:
     """The `ends` images with the lowest and as many with the highest entropy, and an even sample of all.
 
     Each once. The sample has up to `between` images, from the lowest entropy to the highest.
@@ -174,7 +180,7 @@ def write_samples(
     """prediction/<id>.png (class indices, in colours) and entropy/<id>.png (grey, 255 = 1) in `folder`."""
     for batch in inference_batches(chosen, 1):
         batch = batch.to(device)
-        found = _survey(predictor, predictor.maps(batch), 0, batch)
+        found = _survey(predictor, predictor.low_res_logits(batch), 0, batch)
         prediction = found.label.cpu().numpy()
         files.write_label(folder / "prediction" / f"{batch.ids[0]}.png", prediction, palette)
         grey = np.rint(255 * found.entropy.cpu().numpy()).astype(np.uint8)
@@ -199,21 +205,25 @@ def _with_truths(batches: Iterable[Batch], index: pd.DataFrame) -> Iterator[tupl
         yield batch, truths
 
 
-def _confusion(predictor: Predictor, maps: Sequence[Tensor], image: int, truth: _Truth) -> Confusion:
-    """Confusion of image number `image` of `maps` with its label at its own size, zero without one.
+def _confusion(
+    predictor: Predictor, low_res_logits: Sequence[Tensor], image: int, truth: _Truth
+) -> Confusion:
+    """Confusion of image number `image` of `low_res_logits` with its label at its own size, zero without one.
 
     UserError for values of the label that are no class and not ignored either.
     """
-    classes, device = maps[0].shape[1], maps[0].device
+    classes, device = low_res_logits[0].shape[1], low_res_logits[0].device
     if truth.label is None:
         return np.zeros((classes, classes), np.int64)
     size = truth.label.shape[0], truth.label.shape[1]
-    prediction = classes_of(predictor.bands(maps, image, size), size, device)
+    prediction = classes_of(predictor.upsampled_tiles(low_res_logits, image, size), size, device)
     # what metrics.confusion_matrix counts, where the logits are: no prediction leaves the device
     pairs = torch.from_numpy(truth.label).to(device).int().mul_(classes).add_(prediction)
     counted = torch.bincount(pairs.flatten(), minlength=256 * classes)
     counts: Confusion = counted.view(256, classes).cpu().numpy()  # a row for each value that a label can have
-    if strangers := (np.flatnonzero(counts[classes:IGNORE].sum(1)) + classes).tolist():
+    if unknown_ids := (np.flatnonzero(counts[classes:IGNORE].sum(1)) + classes).tolist():
         allowed = f"indices of the {classes} classes, and {IGNORE}"
-        raise UserError(truth.file, f"the values {strangers[:5]}", allowed, "run `preprocess` for val again")
+        raise UserError(
+            truth.file, f"the values {unknown_ids[:5]}", allowed, "run `preprocess` for val again"
+        )
     return counts[:classes]

@@ -11,7 +11,7 @@ import torch
 from intrada.core import files
 from intrada.core.cli_types import ImageSize
 from intrada.core.config.classes import CITYSCAPES_IDS, ClassSet
-from intrada.core.distributed.launcher import WHOLE, Part
+from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.core.errors import UserError
 from intrada.core.stage import Context
 from intrada.data.loader import inference_batches
@@ -39,7 +39,7 @@ def write(
     size: ImageSize | None,
     device: torch.device,
     context: Context,
-    part: Part = WHOLE,
+    rank: Rank = SINGLE_RANK,
 ) -> None:
     """Write `folder`/<id>.png for every image, at its label's size, or at `size` (width, height).
 
@@ -47,11 +47,13 @@ def write(
     """
     ids = table(classes)
     labels = dict(zip(index["id"], index["label"], strict=True))
-    mine = range(len(index))[part.number :: part.total]
-    for batch in context.progress(inference_batches(index, 1, part), len(mine), "image"):
+    mine = range(len(index))[rank.rank :: rank.world_size]
+    for batch in context.progress(inference_batches(index, 1, rank), len(mine), "image"):
         width, height = _size(batch.ids[0], labels[batch.ids[0]], size)
-        bands = predictor.bands(predictor.maps(batch.to(device)), 0, (height, width))
-        prediction = ids[postprocess.classes_of(bands, (height, width), device).cpu().numpy()]
+        upsampled_tiles = predictor.upsampled_tiles(
+            predictor.low_res_logits(batch.to(device)), 0, (height, width)
+        )
+        prediction = ids[postprocess.classes_of(upsampled_tiles, (height, width), device).cpu().numpy()]
         files.write_label(folder / f"{batch.ids[0]}.png", prediction, files.GREY)
 
 

@@ -27,26 +27,26 @@ ALIGNED = 32
 Place = tuple[slice, slice]
 
 
-class Band(NamedTuple):
+class Tile(NamedTuple):
     """Logits (C, r, w) of the pixels at `place`, which whoever reads them may overwrite."""
 
     place: Place
     logits: Tensor
 
 
-class Pixels(NamedTuple):
+class PixelPrediction(NamedTuple):
     """label uint8, confidence (the softmax maximum) and entropy float32 in 0..1: each (H, W)."""
 
     label: Tensor
     confidence: Tensor
     entropy: Tensor
 
-    def cpu(self) -> Pixels:
+    def cpu(self) -> PixelPrediction:
         """The same in the computer's memory."""
-        return Pixels(*(each.cpu() for each in self))
+        return PixelPrediction(*(each.cpu() for each in self))
 
 
-def bands(logits: Tensor, size: tuple[int, int]) -> Iterator[Band]:
+def upsampled_tiles(logits: Tensor, size: tuple[int, int]) -> Iterator[Tile]:
     """`upsample(logits, size)` of one image (1, C, h, w), each pixel in one band; float32.
 
     On a GPU, and where they are few, all at once.
@@ -54,7 +54,7 @@ def bands(logits: Tensor, size: tuple[int, int]) -> Iterator[Band]:
     logits = logits.float().contiguous()  # networks leave the classes innermost
     classes, (height, width) = logits.shape[1], size
     if logits.device.type != "cpu" or classes * height * width <= HELD:
-        yield Band((slice(0, height), slice(0, width)), upsample(logits, size)[0])
+        yield Tile((slice(0, height), slice(0, width)), upsample(logits, size)[0])
         return
     # Width first: the same bits, for torch interpolates a row within itself before it mixes two of them.
     large = upsample(logits.transpose(1, 2).contiguous(), (classes, width))[0]
@@ -68,7 +68,7 @@ def bands(logits: Tensor, size: tuple[int, int]) -> Iterator[Band]:
             place = slice(top, min(height, top + tall))
             # One product and one fused sum for each value, written once.
             mixed = embedding_bag(rows[place], pieces, mode="sum", per_sample_weights=shares[place])
-            yield Band((place, columns), mixed.view(len(mixed), classes, -1).transpose(0, 1))
+            yield Tile((place, columns), mixed.view(len(mixed), classes, -1).transpose(0, 1))
 
 
 @lru_cache(maxsize=16)
@@ -85,7 +85,7 @@ def _mixtures(height: int, large: int) -> tuple[Tensor, Tensor]:
     return rows, mixed
 
 
-def classes_of(prediction: Iterable[Band], size: tuple[int, int], device: torch.device) -> Tensor:
+def classes_of(prediction: Iterable[Tile], size: tuple[int, int], device: torch.device) -> Tensor:
     """(H, W) uint8: the class of the largest logit, the first of equals."""
     found = torch.empty(size, dtype=torch.uint8, device=device)
     for place, logits in prediction:
@@ -93,9 +93,9 @@ def classes_of(prediction: Iterable[Band], size: tuple[int, int], device: torch.
     return found
 
 
-def survey(
-    prediction: Iterable[Band], size: tuple[int, int], device: torch.device, total: Tensor | None = None
-) -> Pixels:
+def predict_pixels(
+    prediction: Iterable[Tile], size: tuple[int, int], device: torch.device, total: Tensor | None = None
+) -> PixelPrediction:
     """Class, confidence and entropy of every pixel in one pass.
 
     total: (C,) float64, to which the probabilities of all pixels are added where it is given. The entropy
@@ -115,7 +115,7 @@ def survey(
             total += (powers / own).sum((1, 2), dtype=torch.float64)
         sums[place], weighted[place] = own, powers.mul_(below).sum(0)
     entropy = (sums.log() - weighted / sums) / math.log(classes)
-    return Pixels(label, sums.reciprocal(), entropy.clamp_(0.0, 1.0))
+    return PixelPrediction(label, sums.reciprocal(), entropy.clamp_(0.0, 1.0))
 
 
 def _largest(logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,9 +15,9 @@ from intrada.core.distributed.device import autocast, uses_bf16
 from intrada.core.errors import UserError
 from intrada.data.loader import Batch
 from intrada.inference import postprocess
-from intrada.inference.postprocess import Band
+from intrada.inference.postprocess import Tile
 from intrada.models import build_model, fuse_bn, weights
-from intrada.models.base import Segmenter
+from intrada.models.base import SegmentationModel
 
 PROBABILITIES, LOGITS = "probabilities", "logits"
 
@@ -31,41 +31,43 @@ class Predictor:
     bf16: convolutions take and give bfloat16; whatever comes after them is float32 all the same.
     """
 
-    members: Sequence[Segmenter]
+    members: Sequence[SegmentationModel]
     shares: Sequence[float] = (1.0,)
     combine: str = PROBABILITIES
     bf16: bool = False
 
-    def maps(self, batch: Batch) -> list[Tensor]:
+    def low_res_logits(self, batch: Batch) -> list[Tensor]:
         """Each member's logits of the main head, (N, C, h, w), at the network's own resolution."""
         with autocast(batch.image.device, self.bf16):
             return [member.main_logits(member.normalise(batch.image)) for member in self.members]
 
-    def bands(self, maps: Sequence[Tensor], image: int, size: tuple[int, int]) -> Iterator[Band]:
-        """The logits of the ensemble for image number `image` of the members' `maps`, at `size`.
+    def upsampled_tiles(
+        self, low_res_logits: Sequence[Tensor], image: int, size: tuple[int, int]
+    ) -> Iterator[Tile]:
+        """The logits of the ensemble for image number `image` of the members' `low_res_logits`, at `size`.
 
         Upsampled bilinearly, then averaged. Averaged probabilities come as their logarithm, whose
         softmax they are, so that whatever reads logits reads them too.
         """
-        single = [postprocess.bands(each[image : image + 1], size) for each in maps]
+        single = [postprocess.upsampled_tiles(each[image : image + 1], size) for each in low_res_logits]
         return single[0] if len(single) == 1 else map(self._averaged, zip(*single, strict=True))
 
-    def _averaged(self, bands: Sequence[Band]) -> Band:
-        values = [band.logits for band in bands]
+    def _averaged(self, upsampled_tiles: Sequence[Tile]) -> Tile:
+        values = [tile.logits for tile in upsampled_tiles]
         if self.combine == PROBABILITIES:
             values = [each.softmax(0) for each in values]
         total = torch.stack([share * each for share, each in zip(self.shares, values, strict=True)]).sum(0)
         if self.combine == PROBABILITIES:
             total = total.clamp(min=torch.finfo(total.dtype).tiny).log()
-        return Band(bands[0].place, total)
+        return Tile(upsampled_tiles[0].place, total)
 
 
-def prepared(segmenter: Segmenter, device: torch.device) -> Segmenter:
+def for_inference(segmenter: SegmentationModel, device: torch.device) -> SegmentationModel:
     """The network as inference runs it: on `device`, in evaluation mode, folded, channels last.
 
     docs/decisions/0007 has what that saves, and what it does to the last digits.
     """
-    moved = fuse_bn.folded(segmenter.to(device).eval())
+    moved = fuse_bn.fuse_conv_bn(segmenter.to(device).eval())
     return moved.to(memory_format=torch.channels_last)
 
 
@@ -92,6 +94,6 @@ def load_for_inference(
     for path in paths:
         segmenter = build_model(params.model.name, len(classes), params.model.options)
         weights.load_weights(path, segmenter)
-        members.append(prepared(segmenter, device))
+        members.append(for_inference(segmenter, device))
     bf16 = uses_bf16(params.compute, device)
     return Predictor(members, [share / sum(chosen) for share in chosen], combine, bf16)

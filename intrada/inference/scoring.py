@@ -11,11 +11,11 @@ import torch
 
 from intrada.core import files
 from intrada.core.config.classes import ClassSet
-from intrada.core.distributed.launcher import WHOLE, Part
+from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.core.stage import Context
 from intrada.data.loader import counted_batches
 from intrada.data.tables import PIXELS
-from intrada.inference.postprocess import Pixels, survey
+from intrada.inference.postprocess import PixelPrediction, predict_pixels
 from intrada.inference.predictor import Predictor
 from intrada.methods import pseudo_labels
 
@@ -29,30 +29,31 @@ def score(
     classes: ClassSet,
     device: torch.device,
     context: Context,
-    part: Part = WHOLE,
+    rank: Rank = SINGLE_RANK,
 ) -> pd.DataFrame:
     """The table of scores.csv, in the index's order; predictions and confidences go to two `folders`.
 
     part: of the images, those that this process is given; `joined` puts several tables together.
     """
-    predicted, sure = folders
+    predicted, confidence = folders
     palette = classes.palette()
 
-    def write(name: str, found: Pixels) -> None:
+    def write(name: str, found: PixelPrediction) -> None:
         files.write_label(predicted / f"{name}.png", found.label.numpy(), palette)
         files.write_label(
-            sure / f"{name}.png", pseudo_labels.confidence_bytes(found.confidence.numpy()), files.GREY
+            confidence / f"{name}.png", pseudo_labels.confidence_bytes(found.confidence.numpy()), files.GREY
         )
 
     rows = []
     with ThreadPoolExecutor(context.workers) as pool:
         writing: Iterator[None] = iter(())
-        for batch in context.progress(*counted_batches(index, batch_size, part), "batch"):
+        for batch in context.progress(*counted_batches(index, batch_size, rank), "batch"):
             batch = batch.to(device)
             size = batch.image.shape[2], batch.image.shape[3]
-            maps = predictor.maps(batch)
+            low_res_logits = predictor.low_res_logits(batch)
             found = [
-                survey(predictor.bands(maps, image, size), size, device) for image in range(len(batch.ids))
+                predict_pixels(predictor.upsampled_tiles(low_res_logits, image, size), size, device)
+                for image in range(len(batch.ids))
             ]
             for name, each in zip(batch.ids, found, strict=True):
                 counts = torch.bincount(each.label.flatten(), minlength=len(classes)).tolist()

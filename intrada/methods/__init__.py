@@ -1,6 +1,6 @@
 """Adaptation methods by name. A method is a module: what one iteration minimises.
 
-`losses(nets, source, target, weights)` yields groups of losses; the loop back-propagates each group
+`losses(networks, source, target, weights)` yields groups of losses; the loop back-propagates each group
 before it asks for the next, so that only one graph is alive. NEEDS_TARGET and ADVERSARIAL say whether
 target batches are read and whether discriminators are trained. A new method is one module and one
 line here (import strings: a stage depends on the module of the chosen method only).

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 from intrada.core.config.schema import LossWeights
 from intrada.data.loader import Batch
-from intrada.methods.base import Group, Nets, play_game
+from intrada.methods.base import AdversarialNetworks, Group, adversarial_losses
 
 NEEDS_TARGET = True
 ADVERSARIAL = True
 
 
-def losses(nets: Nets, source: Batch, target: Batch, weights: LossWeights) -> Iterator[Group]:
-    """The game on softmax maps."""
-    return play_game(nets, source, target, weights, lambda logits: logits.softmax(1))
+def losses(
+    networks: AdversarialNetworks, source: Batch, target: Batch, weights: LossWeights
+) -> Iterator[Group]:
+    """Yield the adversarial losses on softmax maps."""
+    return adversarial_losses(networks, source, target, weights, lambda logits: logits.softmax(1))

@@ -1,6 +1,6 @@
 """AdvEnt: adversarial alignment of weighted self-information maps (CVPR 2019, section 3.2).
 
-IntraDA plays it twice: source against target, then easy against hard (CVPR 2020, equations 1-3, 5-7).
+IntraDA uses it twice: source against target, then easy against hard (CVPR 2020, equations 1-3, 5-7).
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from collections.abc import Iterator
 
 from intrada.core.config.schema import LossWeights
 from intrada.data.loader import Batch
-from intrada.methods.base import Group, Nets, play_game
+from intrada.methods.base import AdversarialNetworks, Group, adversarial_losses
 from intrada.methods.entropy import information_map
 
 NEEDS_TARGET = True
 ADVERSARIAL = True
 
 
-def losses(nets: Nets, source: Batch, target: Batch, weights: LossWeights) -> Iterator[Group]:
-    """The game on self-information maps."""
-    return play_game(nets, source, target, weights, information_map)
+def losses(
+    networks: AdversarialNetworks, source: Batch, target: Batch, weights: LossWeights
+) -> Iterator[Group]:
+    """Yield the adversarial losses on self-information maps."""
+    return adversarial_losses(networks, source, target, weights, information_map)

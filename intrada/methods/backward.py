@@ -1,4 +1,4 @@
-"""The objective of an iteration, back-propagated: group by group, and part by part of its batch."""
+"""Back-propagation of the losses of one iteration, one group of losses after another."""
 
 from __future__ import annotations
 
@@ -9,34 +9,40 @@ import torch
 from torch import Tensor
 
 from intrada.core.config.schema import Heads, LossWeights
-from intrada.data.loader import Batch, Share
-from intrada.methods.base import Group, Loss, Nets, supervised
+from intrada.data.loader import Batch, MicroBatchWeight
+from intrada.methods.base import AdversarialNetworks, Group, Loss, segmentation_losses
 
 
-def play(
-    way: ModuleType, nets: Nets, source: Batch, target: Batch | None, weights: LossWeights
+def training_step(
+    method: ModuleType,
+    networks: AdversarialNetworks,
+    source: Batch,
+    target: Batch | None,
+    weights: LossWeights,
 ) -> dict[str, Tensor]:
-    """One iteration of a method, or a part of one: `back_propagate` its losses, by the share of `source`."""
-    return back_propagate(way.losses(nets, source, target, weights), source.share)
+    """Back-propagate the losses of a method on a batch or micro-batch; see `back_propagate`."""
+    return back_propagate(method.losses(networks, source, target, weights), source.weight)
 
 
-def back_propagate(groups: Iterable[Group], share: Share | None = None) -> dict[str, Tensor]:
+def back_propagate(groups: Iterable[Group], weight: MicroBatchWeight | None = None) -> dict[str, Tensor]:
     """Back-propagate losses group by group; returns them unweighted, by name, detached.
 
-    share: of a part of a batch: its losses are made summands of the whole batch's. A group without any
-    weight is recorded only.
+    weight: of a micro-batch; its losses are scaled so that they add up to the losses of the whole batch. A
+    group in which all losses have weight 0 is recorded only.
     """
     record: dict[str, Tensor] = {}
     for group in groups:
-        if share:
-            group = group._replace(losses={name: _part(loss, share) for name, loss in group.losses.items()})
+        if weight:
+            group = group._replace(
+                losses={name: _weighted(loss, weight) for name, loss in group.losses.items()}
+            )
         record |= _back_propagate(group)
         del group  # so that the next group begins with this one's graph gone
     return record
 
 
-def _part(loss: Loss, share: Share) -> Loss:
-    return loss._replace(value=loss.value * (share.pixels if loss.labelled else share.images))
+def _weighted(loss: Loss, weight: MicroBatchWeight) -> Loss:
+    return loss._replace(value=loss.value * (weight.pixels if loss.labelled else weight.images))
 
 
 def _back_propagate(group: Group) -> dict[str, Tensor]:
@@ -48,7 +54,9 @@ def _back_propagate(group: Group) -> dict[str, Tensor]:
     return {name: loss.value.detach() for name, loss in losses.items()}
 
 
-def extra_losses(nets: Nets, batch: Batch, weights: Heads) -> Iterator[Group]:
-    """Cross entropy of labelled images that no discriminator sees: extra_main, extra_aux."""
-    group = supervised(nets, nets.predict(batch), batch.label, weights)
-    yield group._replace(losses={name.replace("seg_", "extra_"): each for name, each in group.losses.items()})
+def supervised_losses(networks: AdversarialNetworks, batch: Batch, weights: Heads) -> Iterator[Group]:
+    """Cross entropy of labelled images that no discriminator sees: supervised_main, supervised_aux."""
+    group = segmentation_losses(networks, networks.predict(batch), batch.label, weights)
+    yield group._replace(
+        losses={name.replace("seg_", "supervised_"): loss for name, loss in group.losses.items()}
+    )

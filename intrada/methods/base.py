@@ -1,4 +1,4 @@
-"""What the methods share: the networks, the supervised part of every objective, the adversarial game."""
+"""Shared by the methods: the networks, the supervised losses and the adversarial losses."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from intrada.core.config.schema import Heads, LossWeights
 from intrada.core.distributed.device import autocast
 from intrada.data.loader import Batch
-from intrada.methods.losses import SOURCE, TARGET, called, cross_entropy
-from intrada.models.base import Segmenter, upsample
-from intrada.models.frozen_bn_stats import Kept
+from intrada.methods.losses import SOURCE, TARGET, cross_entropy, domain_bce
+from intrada.models.base import SegmentationModel, upsample
+from intrada.models.frozen_bn_stats import FrozenBNStats
 
 
 class Loss(NamedTuple):
     """A scalar loss and its weight in the objective; logs show the loss without its weight.
 
-    labelled: whether it is a mean over the labelled pixels of a batch; if not, a mean over its images. A
-    batch that is computed in parts is put together again by it.
+    labelled: True for a mean over the labelled pixels of a batch, False for a mean over its images. It
+    selects the weight of a micro-batch when gradients are accumulated.
     """
 
     value: Tensor
@@ -34,9 +34,9 @@ Losses = dict[str, Loss]
 
 
 class Group(NamedTuple):
-    """Losses that are added and back-propagated at once, into the weights of one network alone.
+    """Losses that are added and back-propagated together, into the weights of one network only.
 
-    shared: part of their graph belongs to a later group too.
+    shared: a later group uses parts of the same graph, which must be retained.
     """
 
     losses: Losses
@@ -45,29 +45,33 @@ class Group(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Nets:
+class AdversarialNetworks:
     """The segmentation network G and one discriminator D for each of its heads (none: no adversary).
 
-    bf16: convolutions take and give bfloat16 (autocast); losses and maps are float32 all the same.
+    bf16: run the convolutions in bfloat16 (autocast); losses and maps stay float32.
     """
 
-    segmenter: Segmenter
+    segmenter: SegmentationModel
     discriminators: nn.ModuleDict
     bf16: bool = False
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
-        """Logits of each head at the size of the images: {"main", "aux"}, (N, C, H, W)."""
+        """Return the logits of each head at the size of the images: {"main", "aux"}, (N, C, H, W)."""
         height, width = batch.image.shape[2:]
         images = self.segmenter.normalise(batch.image)
-        follow = nullcontext() if batch.followed else Kept(self.segmenter)
-        with autocast(images.device, self.bf16), follow:
+        bn_stats = nullcontext() if batch.update_bn_stats else FrozenBNStats(self.segmenter)
+        with autocast(images.device, self.bf16), bn_stats:
             logits = self.segmenter(images)
         return {
             head: upsample(_wide(values).contiguous(), (height, width)) for head, values in logits.items()
         }
 
-    def judge(self, head: str, maps: Tensor) -> Tensor:
-        """Raw verdicts of the head's discriminator on its maps (N, C, H, W)."""
+    def by_name(self) -> dict[str, nn.Module]:
+        """Return the networks by the name that error messages use."""
+        return {"segmenter": self.segmenter, "discriminators": self.discriminators}
+
+    def discriminate(self, head: str, maps: Tensor) -> Tensor:
+        """Return the raw logits (N, 1, H/32, W/32) of the head's discriminator for maps (N, C, H, W)."""
         with autocast(maps.device, self.bf16):
             return _wide(self.discriminators[head](maps))
 
@@ -76,44 +80,50 @@ def _wide(values: Tensor) -> Tensor:
     return values.float() if values.dtype == torch.bfloat16 else values
 
 
-def supervised(nets: Nets, logits: Mapping[str, Tensor], label: Tensor, weights: Heads) -> Group:
+def segmentation_losses(
+    networks: AdversarialNetworks, logits: Mapping[str, Tensor], label: Tensor, weights: Heads
+) -> Group:
     """Cross entropy of each head: CE(main) + 0.1 CE(aux) in the paper (AdvEnt, section 3)."""
     losses = {
         f"seg_{head}": Loss(cross_entropy(values, label), getattr(weights, head), labelled=True)
         for head, values in logits.items()
     }
-    return Group(losses, nets.segmenter)
+    return Group(losses, networks.segmenter)
 
 
-def play_game(
-    nets: Nets, source: Batch, target: Batch, weights: LossWeights, view: Callable[[Tensor], Tensor]
+def adversarial_losses(
+    networks: AdversarialNetworks,
+    source: Batch,
+    target: Batch,
+    weights: LossWeights,
+    view: Callable[[Tensor], Tensor],
 ) -> Iterator[Group]:
-    """The game of AdaptSegNet and AdvEnt, in groups of losses.
+    """Yield the losses of AdaptSegNet and AdvEnt, in the groups that are back-propagated together.
 
-    Supervised on `source`; G makes D call `target` source; D learns to tell the two apart.
+    G learns the labels of `source` and to make D classify `target` as source; D learns to separate the two.
 
-    view: logits (N, C, H, W) -> the map of the same shape that D sees. What D says of `target` is asked
-    once, for G's second group and for D's own.
+    view: logits (N, C, H, W) -> the map of the same shape that D receives. D's logits for `target` are
+    computed once, for G's adversarial losses and for D's own.
     """
-    judges = nets.discriminators
-    logits = nets.predict(source)
+    discriminators = networks.discriminators
+    logits = networks.predict(source)
     source_maps = {head: view(values.detach()) for head, values in logits.items()}
-    yield supervised(nets, logits, source.label, weights.seg)
+    yield segmentation_losses(networks, logits, source.label, weights.seg)
     del logits
 
-    predicted = nets.predict(target)
-    verdicts = {head: nets.judge(head, view(values)) for head, values in predicted.items()}
-    fool = {
-        f"fool_{head}": Loss(called(verdict, SOURCE), getattr(weights.target, head))
-        for head, verdict in verdicts.items()
+    predicted = networks.predict(target)
+    d_logits = {head: networks.discriminate(head, view(values)) for head, values in predicted.items()}
+    adversarial = {
+        f"adv_{head}": Loss(domain_bce(values, SOURCE), getattr(weights.target, head))
+        for head, values in d_logits.items()
     }
-    yield Group(fool, nets.segmenter, shared=True)
-    yield Group(_judged("target", verdicts, TARGET), judges)
-    del predicted, verdicts, fool
+    yield Group(adversarial, networks.segmenter, shared=True)
+    yield Group(_discriminator_losses("target", d_logits, TARGET), discriminators)
+    del predicted, d_logits, adversarial
 
-    verdicts = {head: nets.judge(head, maps) for head, maps in source_maps.items()}
-    yield Group(_judged("source", verdicts, SOURCE), judges)
+    d_logits = {head: networks.discriminate(head, maps) for head, maps in source_maps.items()}
+    yield Group(_discriminator_losses("source", d_logits, SOURCE), discriminators)
 
 
-def _judged(name: str, verdicts: Mapping[str, Tensor], domain: float) -> Losses:
-    return {f"judge_{name}_{head}": Loss(called(verdict, domain), 0.5) for head, verdict in verdicts.items()}
+def _discriminator_losses(name: str, d_logits: Mapping[str, Tensor], domain: float) -> Losses:
+    return {f"d_{name}_{head}": Loss(domain_bce(values, domain), 0.5) for head, values in d_logits.items()}

@@ -12,14 +12,16 @@ import torch
 
 from intrada.core.config.schema import LossWeights
 from intrada.data.loader import Batch
-from intrada.methods.base import Group, Nets, supervised
+from intrada.methods.base import AdversarialNetworks, Group, segmentation_losses
 
 NEEDS_TARGET = True
 ADVERSARIAL = False
 
 
-def losses(nets: Nets, source: Batch, target: Batch, weights: LossWeights) -> Iterator[Group]:
+def losses(
+    networks: AdversarialNetworks, source: Batch, target: Batch, weights: LossWeights
+) -> Iterator[Group]:
     """Cross entropy on `source`, then one forward pass of `target` without gradient."""
-    yield supervised(nets, nets.predict(source), source.label, weights.seg)
+    yield segmentation_losses(networks, networks.predict(source), source.label, weights.seg)
     with torch.no_grad():
-        nets.predict(target)
+        networks.predict(target)

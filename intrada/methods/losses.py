@@ -1,6 +1,6 @@
 """The terms of the objective; weights and sums are the methods' business.
 
-Source: AdvEnt (CVPR 2019), equations 1 (segmentation), 4 (MinEnt), 6 and 7 (adversarial game).
+Source: AdvEnt (CVPR 2019), equations 1 (segmentation), 4 (MinEnt), 6 and 7 (adversarial losses).
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return each.sum() / valid.sum().clamp(min=1)
 
 
-def called(verdict: Tensor, domain: float) -> Tensor:
-    """Binary cross entropy of a discriminator's verdict against one domain for all of it; a scalar.
+def domain_bce(logits: Tensor, domain: float) -> Tensor:
+    """Binary cross entropy of a discriminator's logits, with one domain as the label of all; a scalar.
 
-    verdict: raw outputs of any shape, positive for target; domain: SOURCE or TARGET.
+    logits: raw outputs of any shape, positive for target; domain: SOURCE or TARGET.
     """
-    return functional.binary_cross_entropy_with_logits(verdict, torch.full_like(verdict, domain))
+    return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, domain))
 
 
 def minent(information: Tensor) -> Tensor:

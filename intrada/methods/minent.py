@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from intrada.core.config.schema import LossWeights
 from intrada.data.loader import Batch
-from intrada.methods.base import Group, Loss, Nets, supervised
+from intrada.methods.base import AdversarialNetworks, Group, Loss, segmentation_losses
 from intrada.methods.entropy import information_map
 from intrada.methods.losses import minent
 
@@ -14,11 +14,13 @@ NEEDS_TARGET = True
 ADVERSARIAL = False
 
 
-def losses(nets: Nets, source: Batch, target: Batch, weights: LossWeights) -> Iterator[Group]:
+def losses(
+    networks: AdversarialNetworks, source: Batch, target: Batch, weights: LossWeights
+) -> Iterator[Group]:
     """Cross entropy on `source`, then the mean pixel entropy of `target`."""
-    yield supervised(nets, nets.predict(source), source.label, weights.seg)
+    yield segmentation_losses(networks, networks.predict(source), source.label, weights.seg)
     entropies = {
         f"entropy_{head}": Loss(minent(information_map(values)), getattr(weights.target, head))
-        for head, values in nets.predict(target).items()
+        for head, values in networks.predict(target).items()
     }
-    yield Group(entropies, nets.segmenter)
+    yield Group(entropies, networks.segmenter)

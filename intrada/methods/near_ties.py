@@ -34,7 +34,7 @@ def near_ties(split: pd.DataFrame, rule: str, num_classes: int) -> NDArray[np.bo
     one if it lies within 2 t of the surest hard one, and a hard image if it is as near to the least sure
     easy one. None where all are easy or all hard. Rare classes that rounding finds or loses are not foreseen.
     """
-    scores, easy = split["score"].to_numpy(np.float64), (split["part"] == EASY).to_numpy()
+    scores, easy = split["score"].to_numpy(np.float64), (split["subset"] == EASY).to_numpy()
     if easy.all() or not easy.any():
         return np.zeros(len(split), np.bool_)
     reach = 2 * LARGEST_FACTOR[rule] * bf16_tolerance(num_classes)

@@ -92,7 +92,7 @@ def rank(
     """Order the images by score and call the first `int(easy_fraction * N)` easy, the rest hard.
 
     table: as for `score`, with the image's id in `image`. easy_fraction: lambda in the paper, 0..1.
-    Returns image, score, rank (1 = most certain), part ("easy" or "hard"), sorted by rank; equal scores
+    Returns image, score, rank (1 = most certain), subset ("easy" or "hard"), sorted by rank; equal scores
     keep the table's order. UserError: those of `score`, a fraction outside 0..1 or nan, an image twice.
     """
     if math.isnan(easy_fraction) or not 0 <= easy_fraction <= 1:
@@ -118,6 +118,6 @@ def rank(
             "image": table["image"].to_numpy()[order],
             "score": scores[order],
             "rank": ranks,
-            "part": np.where(easy, EASY, HARD),
+            "subset": np.where(easy, EASY, HARD),
         }
     )

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 from intrada.core.config.schema import LossWeights
 from intrada.data.loader import Batch
-from intrada.methods.base import Group, Nets, supervised
+from intrada.methods.base import AdversarialNetworks, Group, segmentation_losses
 
 NEEDS_TARGET = False
 ADVERSARIAL = False
 
 
-def losses(nets: Nets, source: Batch, target: Batch | None, weights: LossWeights) -> Iterator[Group]:
+def losses(
+    networks: AdversarialNetworks, source: Batch, target: Batch | None, weights: LossWeights
+) -> Iterator[Group]:
     """Cross entropy on `source`; `target` is not looked at."""
-    yield supervised(nets, nets.predict(source), source.label, weights.seg)
+    yield segmentation_losses(networks, networks.predict(source), source.label, weights.seg)

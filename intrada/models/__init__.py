@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from intrada.core.errors import UserError
 
 if TYPE_CHECKING:  # the registry itself must stay importable without torch
-    from intrada.models.base import Segmenter
+    from intrada.models.base import SegmentationModel
 
 MODELS = {
     "small": "intrada.models.small",
@@ -20,7 +20,7 @@ MODELS = {
 }
 
 
-def build_model(name: str, num_classes: int, options: Mapping[str, Any]) -> Segmenter:
+def build_model(name: str, num_classes: int, options: Mapping[str, Any]) -> SegmentationModel:
     """A freshly initialised network (it draws from torch's global random generator).
 
     name: a key of MODELS; num_classes: C >= 2; options: keyword arguments of that module's `build`.
@@ -31,7 +31,7 @@ def build_model(name: str, num_classes: int, options: Mapping[str, Any]) -> Segm
     allowed = [key for key in inspect.signature(build).parameters if key != "num_classes"]
     for key in options:
         _known(f"options of model {name}", key, allowed)
-    return cast("Segmenter", build(num_classes, **options))
+    return cast("SegmentationModel", build(num_classes, **options))
 
 
 def _known(where: str, key: str, allowed: list[str]) -> None:

@@ -1,6 +1,6 @@
 """Activation checkpointing: blocks of the network keep their input alone, and compute the rest again.
 
-Source: Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016.
+Source: Chen et al., Training Deep AdversarialNetworks with Sublinear Memory Cost, 2016.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from intrada.core.errors import UserError
-from intrada.models.base import Segmenter
-from intrada.models.frozen_bn_stats import Kept
+from intrada.models.base import SegmentationModel
+from intrada.models.frozen_bn_stats import FrozenBNStats
 
 Forward = Callable[[Tensor], Tensor]
 
 
-def install(segmenter: Segmenter) -> None:
+def install(segmenter: SegmentationModel) -> None:
     """Let each block of `segmenter.recomputable()` compute its activations again in the backward pass.
 
     In train mode with gradients only; names, weights, gradients and statistics stay what they are.
@@ -47,4 +47,4 @@ def _forward(block: nn.Module, forward: Forward, features: Tensor) -> Tensor:
 
 def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     """Of the first pass and of the one that computes again, whose batch the statistics know already."""
-    return nullcontext(), Kept(block)
+    return nullcontext(), FrozenBNStats(block)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 PRODUCT_CHANNELS = 256
 
 
-class Segmenter(nn.Module, ABC):
+class SegmentationModel(nn.Module, ABC):
     """A network with two classifier heads: `aux` on an inner feature map, `main` on the last one.
 
     A subclass names the child modules that are its heads in `head_names`; all other parameters are

@@ -11,7 +11,7 @@ import torch._functorch.config
 
 from intrada.core.config.schema import Compute
 from intrada.core.errors import UserError
-from intrada.models.base import Segmenter
+from intrada.models.base import SegmentationModel
 
 BACKEND = "inductor"
 
@@ -23,7 +23,7 @@ def is_wanted(compute: Compute, device: torch.device) -> bool:
     return compute.compile and device.type != "meta"
 
 
-def install(segmenter: Segmenter, device: torch.device) -> None:
+def install(segmenter: SegmentationModel, device: torch.device) -> None:
     """Let calls of `segmenter` run compiled, once for each size of images; names and weights stay.
 
     Losses and discriminators are not compiled. UserError on a CPU without a C++ compiler.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet
 
 from intrada.core.errors import UserError
-from intrada.models.base import Segmenter, SummedConvolutions
+from intrada.models.base import SegmentationModel, SummedConvolutions
 
 BACKBONES = {"resnet18": resnet.resnet18, "resnet50": resnet.resnet50, "resnet101": resnet.resnet101}
 # Blue, green, red, of 255; what the released ImageNet weights were trained with (Caffe's means).
@@ -47,7 +47,7 @@ class AllFour(SummedConvolutions):
 HEADS = {"four": AllFour, "two": FirstTwo}
 
 
-class DeepLabV2(Segmenter):
+class DeepLabV2(SegmentationModel):
     """Output stride 8; the affine parameters of batch normalisation are frozen, its statistics are not."""
 
     head_names = ("layer6", "layer5")
@@ -74,7 +74,7 @@ class DeepLabV2(Segmenter):
         return {"main": self.layer6(self.layer4(inner)), "aux": self.layer5(inner)}
 
     def main_logits(self, images: Tensor) -> Tensor:
-        """As in Segmenter, without layer5."""
+        """As in SegmentationModel, without layer5."""
         logits: Tensor = self.layer6(self.layer4(self._inner(images)))
         return logits
 

@@ -17,7 +17,7 @@ def build(num_classes: int, width: int = 64) -> nn.Sequential:
     """Five 4x4 convolutions of stride 2 and padding 1, LeakyReLU between them.
 
     num_classes: channels C of the map; width: channels after the first convolution, doubled by each of
-    the next three (64 is the paper's). (N, C, H, W) -> raw verdicts (N, 1, H/32, W/32), rounded down;
+    the next three (64 is the paper's). (N, C, H, W) -> logits (N, 1, H/32, W/32), rounded down;
     H and W must be at least SMALLEST. Weights are drawn by torch's default initialisation.
     """
     channels = [num_classes, width, 2 * width, 4 * width, 8 * width, 1]

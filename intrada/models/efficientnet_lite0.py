@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from intrada.core.errors import UserError
 from intrada.models import weights
-from intrada.models.base import Segmenter, SummedConvolutions
+from intrada.models.base import SegmentationModel, SummedConvolutions
 
 OUTPUT_STRIDE = 8
 AUX_STAGE, MAIN_STAGE = 3, 4  # in timm's `blocks`; the three stages behind them are cut off
@@ -45,7 +45,7 @@ OTHER_BLOCKS = {
 }
 
 
-class EfficientNetLite0(Segmenter):
+class EfficientNetLite0(SegmentationModel):
     """The stem and five of seven stages, two classifiers; 0.78 million parameters for 11 classes.
 
     Output stride 8; "aux" looks at the stage of 80 channels, "main" at that of 112. Strided
@@ -69,7 +69,7 @@ class EfficientNetLite0(Segmenter):
         return {"main": self.main(self.blocks[MAIN_STAGE](inner)), "aux": self.aux(inner)}
 
     def main_logits(self, images: Tensor) -> Tensor:
-        """As in Segmenter, without the head `aux`."""
+        """As in SegmentationModel, without the head `aux`."""
         logits: Tensor = self.main(self.blocks[MAIN_STAGE](self._inner(images)))
         return logits
 
@@ -95,7 +95,7 @@ def build(num_classes: int) -> EfficientNetLite0:
     return EfficientNetLite0(num_classes)
 
 
-def pretrained(model: Segmenter) -> None:
+def pretrained(model: SegmentationModel) -> None:
     """Loads the ImageNet weights into every layer but the two classifiers, which keep their values.
 
     model: one that `build` made. Raises UserError where the package with the weights is missing.

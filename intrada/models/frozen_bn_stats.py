@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-class Kept:
+class FrozenBNStats:
     """Within the block the running statistics of `network` stay as they are, whatever passes through it.
 
     A momentum of 0 changes no running mean; without the statistics at all a layer would save other tensors

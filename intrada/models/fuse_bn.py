@@ -8,10 +8,10 @@ from collections import Counter
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from intrada.models.base import Segmenter, SummedConvolutions
+from intrada.models.base import SegmentationModel, SummedConvolutions
 
 
-def folded(segmenter: Segmenter) -> Segmenter:
+def fuse_conv_bn(segmenter: SegmentationModel) -> SegmentationModel:
     """A copy of a network in evaluation mode without the normalisations that a convolution can take over.
 
     The logits differ by rounding. A network that torch cannot trace (its forward asks what its tensors

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from intrada.core.errors import UserError
 from intrada.models import MODELS
-from intrada.models.base import Segmenter
+from intrada.models.base import SegmentationModel
 from intrada.models.weights import load_weights
 
 # Two marker files stand for weights that are not files, so that `init:` is always a path DVC can follow.
@@ -15,7 +15,7 @@ MARKERS = Path("weights")
 RANDOM, PRETRAINED = "random", "pretrained"
 
 
-def initialise(segmenter: Segmenter, name: str, init: Path) -> None:
+def initialise(segmenter: SegmentationModel, name: str, init: Path) -> None:
     """Give `segmenter`, of the model called `name`, the weights that `init` names.
 
     weights/random keeps the weights it was built with; weights/pretrained asks the model's module for

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from intrada.models.base import Segmenter, SummedConvolutions
+from intrada.models.base import SegmentationModel, SummedConvolutions
 
 STEM = 16
 # (channels, stride, dilation) of the four residual blocks; the stem halves too: output stride 4
@@ -31,7 +31,7 @@ class Block(nn.Module):
         return F.relu(inner + self.shortcut_norm(self.shortcut(features)))
 
 
-class Small(Segmenter):
+class Small(SegmentationModel):
     """Stem, four residual blocks, two classifiers; 0.23 million parameters for 11 classes.
 
     Output stride 4. Unlike in DeepLab-v2 the affine parameters of batch normalisation are trained,
@@ -55,7 +55,7 @@ class Small(Segmenter):
         return {"main": self.main(self.blocks[-1](inner)), "aux": self.aux(inner)}
 
     def main_logits(self, images: Tensor) -> Tensor:
-        """As in Segmenter, without the head `aux`."""
+        """As in SegmentationModel, without the head `aux`."""
         logits: Tensor = self.main(self.blocks[-1](self._inner(images)))
         return logits
 

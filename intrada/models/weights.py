@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from intrada.core import files
 from intrada.core.errors import UserError
 from intrada.core.files import unreadable
-from intrada.models.base import Segmenter
+from intrada.models.base import SegmentationModel
 
 SUFFIX = ".safetensors"
 # safetensors writes its metadata in random order; one entry of sorted JSON makes equal files equal.
@@ -48,7 +48,7 @@ def save_model(path: Path, model: nn.Module, metadata: Mapping[str, str]) -> Non
     files.write_bytes(path, save(tensors, header))
 
 
-def load_model(path: Path, model: Segmenter) -> dict[str, str]:
+def load_model(path: Path, model: SegmentationModel) -> dict[str, str]:
     """Read a file of `save_model` into `model`; returns its metadata. UserError if it does not fit."""
     metadata = read_metadata(path)
     try:
@@ -75,7 +75,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     return metadata
 
 
-def load_published(path: Path, model: Segmenter) -> None:
+def load_published(path: Path, model: SegmentationModel) -> None:
     """Read a published checkpoint into `model`, as the published code does. UserError if it does not fit.
 
     A plain checkpoint (AdaptSegNet, AdvEnt, IntraDA) must hold the whole model. ImageNet weights fill
@@ -96,7 +96,7 @@ def load_published(path: Path, model: Segmenter) -> None:
     fill(path, model, tensors, may_lack)
 
 
-def export_published(path: Path, model: Segmenter) -> None:
+def export_published(path: Path, model: SegmentationModel) -> None:
     """Write the state dict of `model` as a plain PyTorch checkpoint, atomically.
 
     A DeepLab-v2 can be read by the published code, and by `load_published` with equal bits.
@@ -108,7 +108,7 @@ def export_published(path: Path, model: Segmenter) -> None:
     files.write_bytes(path, data.getvalue())
 
 
-def load_weights(path: Path, model: Segmenter) -> None:
+def load_weights(path: Path, model: SegmentationModel) -> None:
     """Read either kind of file into `model`, told apart by the suffix `.safetensors`."""
     if path.suffix == SUFFIX:
         load_model(path, model)
@@ -146,7 +146,9 @@ def read_torch(path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def fill(path: Path, model: Segmenter, tensors: dict[str, Tensor], may_lack: Callable[[str], bool]) -> None:
+def fill(
+    path: Path, model: SegmentationModel, tensors: dict[str, Tensor], may_lack: Callable[[str], bool]
+) -> None:
     """Copy `tensors`, by the names of the model's state dict, into `model`; UserError if they do not fit.
 
     path: the file that they were read from, for the error. may_lack: whether the tensor of that name may be

@@ -170,10 +170,10 @@ def _compute(params: Mapping[str, Any]) -> dict[str, Any]:
         return {"device": None, "threads": None}
     import torch
 
-    from intrada.core.distributed.device import prepare
+    from intrada.core.distributed.device import acquire_device
 
     threads = torch.get_num_threads()  # as the stage has set it
-    device = prepare(Compute.model_validate(params["compute"]), threads)
+    device = acquire_device(Compute.model_validate(params["compute"]), threads)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     return {"device": name, "threads": threads}
 

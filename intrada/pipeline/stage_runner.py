@@ -17,14 +17,14 @@ from intrada.core import atomic, hashing
 from intrada.core.config.load import load
 from intrada.core.config.select import digest, select
 from intrada.core.errors import UserError
-from intrada.core.stage import Choice, Context, In, Out, Round
+from intrada.core.stage import Choice, Context, In, Out, RoundOption
 from intrada.data import tables
 from intrada.pipeline import code_hash, provenance
 
 ARITHMETIC = ("torch", "torchvision", "numpy", "opencv-python", "pillow")
 LOG = Path("logs/execution.jsonl")
 RUNS = Path("runs")
-WAY_BACK = (
+RECOVERY_HINT = (
     "then start again; if a driver has removed earlier outputs, `dvc checkout dvc.yaml` brings them back"
 )
 
@@ -64,7 +64,7 @@ def job_name(stage: str, marks: Mapping[str, object], options: Mapping[str, Any]
     """The name that dvc.yaml gives to this job: `rank`, `preprocess@source`, `rank_round@r2`."""
     words = [str(options[key]) for key, mark in marks.items() if isinstance(mark, Choice)]
     for key, mark in marks.items():
-        if isinstance(mark, Round) and options.get(key):
+        if isinstance(mark, RoundOption) and options.get(key):
             stage, words = f"{stage}_round", [*words, str(options[key])]
     return "@".join([stage, *words])
 
@@ -96,7 +96,7 @@ def _inputs(marks: Mapping[str, object], options: Mapping[str, Any]) -> dict[str
             for path in options[key] if mark.many else [options[key]]:
                 if not path.exists():
                     allowed = "an output of an earlier stage or raw data"
-                    raise UserError(path, "no such file or folder", allowed, WAY_BACK)
+                    raise UserError(path, "no such file or folder", allowed, RECOVERY_HINT)
                 inputs[key] += [path, *(tables.files_of(path) if mark.index else [])]
     return inputs
 

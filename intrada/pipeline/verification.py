@@ -39,12 +39,12 @@ class Verdict:
 class Findings:
     """verdicts: of all jobs in question, each after those that it was made from.
 
-    absent: names of known jobs without any output here; strangers: files that no known job writes.
+    absent: names of known jobs without any output here; unknown_paths: files that no known job writes.
     """
 
     verdicts: list[Verdict]
     absent: list[str]
-    strangers: list[Path]
+    unknown_paths: list[Path]
 
 
 class Standing:
@@ -79,19 +79,19 @@ def verify(folder: Path, records: Sequence[Record]) -> Findings:
     verdicts: list[Verdict] = []
     seen = set[Job]()
 
-    def judge(job: Job) -> None:
+    def check(job: Job) -> None:
         if job not in seen:
             seen.add(job)
             before = jobs.before(job)
             for other in before:
-                judge(other)
-            verdicts.append(jobs.judge(job, [name for name, _ in before]))
+                check(other)
+            verdicts.append(jobs.check(job, [name for name, _ in before]))
 
     for job in filter(_stands, asked):
-        judge(job)
+        check(job)
     known = {Path(out) for _, outs in jobs.runs for out in outs}
-    strangers = [path for path in files.list_files(folder) if known.isdisjoint([path, *path.parents])]
-    return Findings(verdicts, [job[0] for job in asked if not _stands(job)], strangers)
+    unknown_paths = [path for path in files.list_files(folder) if known.isdisjoint([path, *path.parents])]
+    return Findings(verdicts, [job[0] for job in asked if not _stands(job)], unknown_paths)
 
 
 class _Jobs:
@@ -108,7 +108,7 @@ class _Jobs:
                 if self.wrote.setdefault(found, (record, path))[0].job == record.job:
                     self.wrote[found] = record, path
 
-    def judge(self, job: Job, sources: list[str]) -> Verdict:
+    def check(self, job: Job, sources: list[str]) -> Verdict:
         """Several runs may have written the same bytes: it is enough that one of them fits."""
         candidates = self._candidates(job)
         if not candidates:
@@ -142,18 +142,20 @@ class _Jobs:
         def alike(record: Record) -> int:
             return sum(record.outputs[path] == found for path, found in now)
 
-        due = max(reversed(self.runs[job]), key=alike).outputs
-        return [self._difference(path, due[path], found) for path, found in now if found != due[path]]
+        expected = max(reversed(self.runs[job]), key=alike).outputs
+        return [
+            self._difference(path, expected[path], found) for path, found in now if found != expected[path]
+        ]
 
-    def _difference(self, path: str, due: str, now: str | None) -> str:
+    def _difference(self, path: str, expected: str, now: str | None) -> str:
         if now is None:
             return f"{path} is missing"
-        which = f"({_short(now)}, not {_short(due)})"
+        which = f"({_short(now)}, not {_short(expected)})"
         if now in self.wrote:
             record, place = self.wrote[now]
             whose = "of another run" if place == path else f"{place} of {record.job}"
             return f"{path} was exchanged: what stands there is {whose} {which}"
-        if Path(path).is_dir() and (written := provenance.files_of(due)):
+        if Path(path).is_dir() and (written := provenance.files_of(expected)):
             return f"{path} is not as it was written: {_names(written, self.standing.files_of(Path(path)))}"
         return f"{path} is not as it was written {which}"
 

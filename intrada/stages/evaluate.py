@@ -15,10 +15,10 @@ from intrada.core import cli_types, files
 from intrada.core.cli_types import ImageSize
 from intrada.core.config.classes import ClassSet
 from intrada.core.config.schema import Params
-from intrada.core.distributed.device import prepare
-from intrada.core.distributed.launcher import Part
+from intrada.core.distributed.device import acquire_device
+from intrada.core.distributed.launcher import Rank
 from intrada.core.distributed.map_devices import on_every_device
-from intrada.core.stage import Choice, Context, In, Numbers, Out, Value
+from intrada.core.stage import Choice, Context, FloatList, In, Option, Out
 from intrada.data import tables
 from intrada.evaluation import evaluator
 from intrada.evaluation.metrics import Confusion, iou
@@ -41,20 +41,20 @@ def run(
     metrics: Annotated[Path, Out("mIoU, mIoU_easy, mIoU_hard, pixel_accuracy in percent (JSON)")],
     class_iou: Annotated[Path, Out("IoU per class in percent (CSV)")],
     confusion: Annotated[Path, Out("confusion matrix in pixels, rows are the truth (CSV)")],
-    table: Annotated[Path, Out("images.csv: the index with entropy and part (easy or hard)")],
+    table: Annotated[Path, Out("images.csv: the index with entropy and subset (easy or hard)")],
     samples: Annotated[
         Path, Out("folder with predictions and entropy maps of images from easiest to hardest")
     ],
     context: Context,
     weights: Annotated[
-        Sequence[float], Numbers("of an ensemble's models, in their order; left out: all alike")
+        Sequence[float], FloatList("of an ensemble's models, in their order; left out: all alike")
     ] = (),
     label_ids: Annotated[
         Path | None, Out("folder of all predictions as PNGs with Cityscapes' label ids", optional=True)
     ] = None,
     size: Annotated[
         ImageSize | None,
-        Value("of label_ids where an image has no label, such as 2048x1024", "WIDTHxHEIGHT", cli_types.size),
+        Option("of label_ids where an image has no label, such as 2048x1024", "WIDTHxHEIGHT", cli_types.size),
     ] = None,
 ) -> None:
     """Hard is the third of the images with the highest entropy, easy the rest, whatever lambda is.
@@ -66,16 +66,16 @@ def run(
     classes = params.class_set
     index = tables.read_images(images)
     ensemble = (params, model, weights)
-    ranked = "part" in index  # easy and hard are another model's
-    parts = on_every_device(params.compute, context, _measured, *ensemble, index, ranked)
-    results = reduce(operator.add, parts)
+    ranked = "subset" in index  # easy and hard are another model's
+    ranks = on_every_device(params.compute, context, _measured, *ensemble, index, ranked)
+    results = reduce(operator.add, ranks)
     if results.entropy is not None:
         index = evaluator.with_difficulty(index, results.entropy)
-    files.write_json(metrics, evaluator.summary(results.confusions, index["part"], classes))
+    files.write_json(metrics, evaluator.summary(results.confusions, index["subset"], classes))
     write_tables(results.confusions.sum(0), classes, class_iou, confusion)
     tables.write(table, index, tables.IMAGES)
-    chosen = evaluator.to_look_at(index, params.evaluate.samples, params.evaluate.gallery)
-    device = prepare(params.compute, params.compute.inference_threads)
+    chosen = evaluator.choose_samples(index, params.evaluate.samples, params.evaluate.gallery)
+    device = acquire_device(params.compute, params.compute.inference_threads)
     with files.atomic_folder(samples) as folder:
         evaluator.write_samples(_loaded(*ensemble, device), chosen, folder, classes.palette(), device)
     if label_ids:
@@ -89,7 +89,7 @@ def _loaded(params: Params, model: list[Path], weights: Sequence[float], device:
 
 
 def _measured(
-    part: Part,
+    rank: Rank,
     device: torch.device,
     params: Params,
     model: list[Path],
@@ -100,12 +100,12 @@ def _measured(
 ) -> evaluator.Results:
     """What one process finds on its images."""
     predictor, size = _loaded(params, model, weights, device), params.evaluate.batch_size
-    (results,) = evaluator.measure([predictor], index, size, device, context, not ranked, part)
+    (results,) = evaluator.measure([predictor], index, size, device, context, not ranked, rank)
     return results
 
 
 def _write_label_ids(
-    part: Part,
+    rank: Rank,
     device: torch.device,
     params: Params,
     model: list[Path],
@@ -118,7 +118,7 @@ def _write_label_ids(
     """The label ids of one process's images."""
     classes = params.class_set
     predictor = _loaded(params, model, weights, device)
-    cityscapes_server.write(predictor, index, folder, classes, size, device, context, part)
+    cityscapes_server.write(predictor, index, folder, classes, size, device, context, rank)
 
 
 def write_tables(total: Confusion, classes: ClassSet, class_iou: Path, confusion: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from intrada.core import files
 from intrada.core.config.schema import Params
-from intrada.core.distributed.launcher import Part, in_turn
+from intrada.core.distributed.launcher import Rank, in_turn
 from intrada.core.distributed.map_devices import on_every_device
 from intrada.core.stage import Choice, Context, In, Out
 from intrada.data import tables
@@ -28,7 +28,7 @@ TOGETHER = 8  # models on the device at a time; each image is read once for so m
 class Judged(NamedTuple):
     """One model on the images of one process: the sample's, batch by batch, and the confusion (C, C)."""
 
-    sure: list[list[evaluator.Surveyed]]
+    confidence: list[list[evaluator.ImageStats]]
     right: Confusion
 
 
@@ -48,11 +48,11 @@ def run(
     paths = [*sorted(snapshots.glob("*.safetensors")), model]
     index, evaluated = tables.read(target, tables.INDEX), tables.read_images(images)
     sample = index.iloc[validators.even_sample(len(index), params.evaluate_snapshots.images)]
-    parts = on_every_device(params.compute, context, _judged, params, paths, sample, evaluated)
+    ranks = on_every_device(params.compute, context, _judged, params, paths, sample, evaluated)
     rows: list[tuple[int, float, float]] = []
-    for path, judged in zip(paths, zip(*parts, strict=True), strict=True):
+    for path, judged in zip(paths, zip(*ranks, strict=True), strict=True):
         iteration = int(weights.read_metadata(path)["iteration"])
-        information = evaluator.information(in_turn([each.sure for each in judged]))
+        information = evaluator.information(in_turn([each.confidence for each in judged]))
         rows.append((iteration, information, 100 * miou(sum(each.right for each in judged))))
     found = pd.DataFrame(rows, columns=["iteration", "information", "mIoU"])
     chosen = validators.choose(found)
@@ -64,7 +64,7 @@ def run(
 
 
 def _judged(
-    part: Part,
+    rank: Rank,
     device: torch.device,
     params: Params,
     paths: list[Path],
@@ -76,7 +76,7 @@ def _judged(
     found: list[Judged] = []
     for some in (paths[i : i + TOGETHER] for i in range(0, len(paths), TOGETHER)):
         predictors = [load_for_inference(params, classes, [path], device) for path in some]
-        sure = evaluator.surveyed(predictors, sample, size, device, context, part)
-        right = evaluator.measure(predictors, evaluated, size, device, context, False, part)
-        found += map(Judged, sure, [results.confusions.sum(0) for results in right])
+        confidence = evaluator.image_stats(predictors, sample, size, device, context, rank)
+        right = evaluator.measure(predictors, evaluated, size, device, context, False, rank)
+        found += map(Judged, confidence, [results.confusions.sum(0) for results in right])
     return found

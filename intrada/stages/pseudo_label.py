@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from intrada.core import files
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
-from intrada.core.stage import Context, In, Out, Round
+from intrada.core.stage import Context, In, Out, RoundOption
 from intrada.data import tables
 from intrada.methods import pseudo_labels
 
@@ -31,7 +31,7 @@ def run(
         Path, Out("folder of pseudo-label PNGs: class indices in the classes' colours, 255 ignored")
     ],
     context: Context,
-    round: Annotated[str, Round()] = "",
+    round: Annotated[str, RoundOption()] = "",
 ) -> None:
     """Keep the argmax where the model is at least `pseudo_label.min_confidence` sure (0: everywhere).
 
@@ -39,7 +39,7 @@ def run(
     """
     ranked = tables.read(split, tables.SPLIT)
     index = _in_rank_order(tables.read(target, tables.INDEX), ranked, split)
-    is_easy = (ranked["part"] == tables.EASY).to_numpy()
+    is_easy = (ranked["subset"] == tables.EASY).to_numpy()
     chosen = index[is_easy].copy()
     classes, chosen_by = params.class_set, params.pseudo_label
     of_class = None
@@ -49,8 +49,8 @@ def run(
     with files.atomic_folder(out) as folder:
         for name in context.progress(chosen["id"], len(chosen), "image"):
             prediction = files.read_label(predictions / f"{name}.png")
-            sure = files.read_label(confidence / f"{name}.png")
-            kept = pseudo_labels.select(prediction, sure, chosen_by.min_confidence, of_class)
+            values = files.read_label(confidence / f"{name}.png")
+            kept = pseudo_labels.select(prediction, values, chosen_by.min_confidence, of_class)
             files.write_label(folder / f"{name}.png", kept, palette)
     chosen["label"] = [(out / f"{name}.png").as_posix() for name in chosen["id"]]
     tables.write(easy, chosen, tables.INDEX)
@@ -64,18 +64,18 @@ def _class_thresholds(
     counts = np.zeros(classes * 256, np.int64)
     for name in names:
         prediction = files.read_label(predictions / f"{name}.png").astype(np.int64)
-        sure = files.read_label(confidence / f"{name}.png")
-        counts += np.bincount((prediction * 256 + sure).ravel(), minlength=classes * 256)
+        values = files.read_label(confidence / f"{name}.png")
+        counts += np.bincount((prediction * 256 + values).ravel(), minlength=classes * 256)
     return pseudo_labels.class_thresholds(counts.reshape(classes, 256), share)
 
 
 def _in_rank_order(index: pd.DataFrame, ranked: pd.DataFrame, split: Path) -> pd.DataFrame:
     """The index's rows in the order of the ranking; both must name the same images."""
-    strangers = sorted(set(index["id"]) ^ set(ranked["image"]))
-    if strangers:
+    unknown_ids = sorted(set(index["id"]) ^ set(ranked["image"]))
+    if unknown_ids:
         raise UserError(
             split,
-            f"{len(strangers)} images are in the split or in the target index only, {strangers[0]} first",
+            f"{len(unknown_ids)} images are in the split or in the target index only, {unknown_ids[0]} first",
             "the same images in both",
             "run score and rank again: this split belongs to other target images",
         )

@@ -114,16 +114,16 @@ def _provenance(params: Params, used: tuple[Path, ...]) -> html.Provenance:
 
 
 def _labelled(truth: Path, ranked: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """image, part, entropy and label of the target images that have one, in the order of the ranking."""
+    """image, subset, entropy and label of the target images that have one, in the order of the ranking."""
     path = truth / "index.csv"
     if not path.exists():
         return ranked.head(0)
     index = tables.read(path, tables.INDEX)
     labelled = index[index["label"] != ""][["id", "label"]].rename(columns={"id": "image"})
-    known = ranked[["image", "part"]].merge(scores[["image", "entropy"]], on="image")
-    if strangers := sorted(set(labelled["image"]) - set(known["image"])):
+    known = ranked[["image", "subset"]].merge(scores[["image", "entropy"]], on="image")
+    if unknown_ids := sorted(set(labelled["image"]) - set(known["image"])):
         raise UserError(
-            path, f"{len(strangers)} images that were not scored and ranked, {strangers[0]} first",
+            path, f"{len(unknown_ids)} images that were not scored and ranked, {unknown_ids[0]} first",
             "labels of the target images alone",
             "run score and rank again: they belong to other target images",
         )  # fmt: skip
@@ -142,8 +142,8 @@ def _look(
             path = folder / f"{row['image']}.png"
             return diagnoses.compare(path, label, files.read_label(path), num_classes)
 
-        pseudo = compared(pseudo_labels) if row["part"] == EASY else None
-        return diagnoses.Seen(row["part"], row["entropy"], compared(predictions), pseudo)
+        pseudo = compared(pseudo_labels) if row["subset"] == EASY else None
+        return diagnoses.Seen(row["subset"], row["entropy"], compared(predictions), pseudo)
 
     rows = target.to_dict("records")
     with ThreadPoolExecutor(context.workers) as pool:

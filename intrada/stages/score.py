@@ -10,9 +10,9 @@ import torch
 
 from intrada.core import files
 from intrada.core.config.schema import Params
-from intrada.core.distributed.launcher import Part
+from intrada.core.distributed.launcher import Rank
 from intrada.core.distributed.map_devices import on_every_device
-from intrada.core.stage import Context, In, Out, Round
+from intrada.core.stage import Context, In, Out, RoundOption
 from intrada.data import tables
 from intrada.inference.predictor import load_for_inference
 from intrada.inference.scoring import joined, score
@@ -28,18 +28,18 @@ def run(
     predictions: Annotated[Path, Out("folder of predicted label maps (PNG, class indices)")],
     confidence: Annotated[Path, Out("folder of confidence maps (PNG, 255 = the softmax maximum is 1)")],
     context: Context,
-    round: Annotated[str, Round()] = "",
+    round: Annotated[str, RoundOption()] = "",
 ) -> None:
     """Mean pixel entropy of G's prediction, the score of IntraDA's section 3.2, in evaluation mode."""
     index = tables.read(target, tables.INDEX)
-    with files.atomic_folder(predictions) as predicted, files.atomic_folder(confidence) as sure:
-        folders = (predicted, sure)
+    with files.atomic_folder(predictions) as predicted, files.atomic_folder(confidence) as confidence:
+        folders = (predicted, confidence)
         found = on_every_device(params.compute, context, _score, params, model, index, folders)
     tables.write(out, joined(found, index), tables.SCORES)
 
 
 def _score(
-    part: Part,
+    rank: Rank,
     device: torch.device,
     params: Params,
     model: Path,
@@ -50,4 +50,4 @@ def _score(
     """The table of one process's images."""
     classes = params.class_set
     predictor = load_for_inference(params, classes, [model], device)
-    return score(predictor, index, params.score.batch_size, folders, classes, device, context, part)
+    return score(predictor, index, params.score.batch_size, folders, classes, device, context, rank)

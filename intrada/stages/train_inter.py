@@ -8,7 +8,7 @@ from typing import Annotated
 from intrada.core.config.schema import Params
 from intrada.core.stage import Context, In, Out
 from intrada.data import tables
-from intrada.data.train_batches import Domains
+from intrada.data.train_batches import TrainData
 from intrada.training.run_training import Adaptation, adapt
 
 READS = ("seed", "compute", "classes", "model", "train_inter")
@@ -25,5 +25,5 @@ def run(
     context: Context,
 ) -> None:
     """Inter-domain adaptation (IntraDA, section 3.1)."""
-    domains = Domains(tables.read(source, tables.INDEX), tables.read(target, tables.INDEX))
-    adapt(Adaptation(params, params.train_inter, domains, init, model, snapshots, losses, context))
+    data = TrainData(tables.read(source, tables.INDEX), tables.read(target, tables.INDEX))
+    adapt(Adaptation(params, params.train_inter, data, init, model, snapshots, losses, context))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import intrada.methods.source_only  # noqa: F401  chosen below by its name: so it is part of this stage's code
 from intrada.core import files
 from intrada.core.config.schema import Params
-from intrada.core.stage import Context, In, Out, Round
+from intrada.core.stage import Context, In, Out, RoundOption
 from intrada.data import tables
-from intrada.data.train_batches import Domains
-from intrada.training.run_training import NOBODY, Adaptation, adapt
+from intrada.data.train_batches import TrainData
+from intrada.training.run_training import NO_IMAGES, Adaptation, adapt
 
 READS = ("seed", "compute", "classes", "model", "train_intra")
 
@@ -33,13 +33,13 @@ def run(
     snapshots: Annotated[Path, Out("folder of the models kept on the way (safetensors)")],
     losses: Annotated[Path, Out("losses by iteration (CSV); without rows where lambda = 0")],
     context: Context,
-    round: Annotated[str, Round()] = "",
+    round: Annotated[str, RoundOption()] = "",
 ) -> None:
     """Intra-domain adaptation (IntraDA, section 3.3) and its two ends.
 
     No easy image: the model is that of the step before. No hard image: self-training without an adversary.
     `train_intra.supervision` says whose labels the cross entropy looks at: the pseudo-labels of the easy
-    images, the source labels (then the adversary alone plays easy against hard), or both.
+    images, the source labels (then only the adversarial losses use easy against hard), or both.
     """
     labelled, target = tables.read(easy, tables.INDEX), tables.read(hard, tables.INDEX)
     if labelled.empty:
@@ -47,14 +47,15 @@ def run(
             shutil.copyfile(before, temporary)
         with files.atomic_folder(snapshots):
             pass
-        files.write_csv(losses, NOBODY[[]].assign(iteration=[]))
+        files.write_csv(losses, NO_IMAGES[[]].assign(iteration=[]))
         return
     block = params.train_intra
     if target.empty:
         block = block.model_copy(update={"method": "source_only"})
     if block.supervision == "source":
         labelled = labelled.assign(label="")
-    extra = None if block.supervision == "pseudo" else tables.read(source, tables.INDEX)
+    supervised = None if block.supervision == "pseudo" else tables.read(source, tables.INDEX)
     # the control of the ablation, step 1 for the length of step 3, names the source as its easy images
-    domains = Domains(labelled, target, extra, source="labelled" if easy == source else "extra")
-    adapt(Adaptation(params, block, domains, init, model, snapshots, losses, context))
+    domain: Literal["source", "supervised"] = "source" if easy == source else "supervised"
+    data = TrainData(labelled, target, supervised, domain)
+    adapt(Adaptation(params, block, data, init, model, snapshots, losses, context))

@@ -8,8 +8,8 @@ from typing import Annotated
 from intrada.core.config.schema import Params
 from intrada.core.stage import Context, In, Out
 from intrada.data import tables
-from intrada.data.train_batches import Domains
-from intrada.training.run_training import NOBODY, Adaptation, adapt
+from intrada.data.train_batches import TrainData
+from intrada.training.run_training import NO_IMAGES, Adaptation, adapt
 
 READS = ("seed", "compute", "classes", "model", "train_source")
 
@@ -24,5 +24,5 @@ def run(
     context: Context,
 ) -> None:
     """Source-only baseline."""
-    domains = Domains(tables.read(source, tables.INDEX), NOBODY)
-    adapt(Adaptation(params, params.train_source, domains, init, model, snapshots, losses, context))
+    data = TrainData(tables.read(source, tables.INDEX), NO_IMAGES)
+    adapt(Adaptation(params, params.train_source, data, init, model, snapshots, losses, context))

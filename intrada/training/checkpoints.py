@@ -27,15 +27,15 @@ class Checkpoints:
         self.folder, self.iterations, self.seconds, self.kept = folder, iterations, minutes * 60, kept
         self._last = time.monotonic()
 
-    def due(self, done: int) -> bool:
+    def should_save(self, iteration: int) -> bool:
         """Whether to write one now that `done` iterations are complete."""
-        return done % self.iterations == 0 or time.monotonic() - self._last > self.seconds
+        return iteration % self.iterations == 0 or time.monotonic() - self._last > self.seconds
 
-    def save(self, done: int, state: State) -> None:
+    def save(self, iteration: int, state: State) -> None:
         """Write the state after `done` iterations and drop what is older than the newest `kept`."""
-        newest = self.folder / f"checkpoint_{done:08d}.pt"
+        newest = self.folder / f"checkpoint_{iteration:08d}.pt"
         data = io.BytesIO()  # to a file, torch would hide what a full disk says
-        torch.save({"done": done, **state}, data)
+        torch.save({"iteration": iteration, **state}, data)
         files.write_bytes(newest, data.getvalue())
         # A newer file is a torn one that `load` passed over: it must not push out a sound one.
         for old in [path for path in self._found() if path <= newest][: -self.kept]:

@@ -1,6 +1,6 @@
 """What a training costs, before it starts: bytes, FLOPs, and hours at the speed of this machine.
 
-The stage's own first iteration is played on tensors without data (torch's meta device), so a method is
+The stage's own first iteration runs on tensors without data (torch's meta device), so a method is
 counted by its own code, and no file is opened. It is an estimate. Counted are the convolutions and
 matrix products, forward and backward, and the tensors that outlive an operation: weights, gradients,
 optimiser state, and what the largest graph keeps for its backward pass, all as float32; of blocks that are
@@ -27,11 +27,11 @@ from torch.utils.flop_counter import flop_registry
 
 from intrada.core.config.schema import Intra, Params, Training
 from intrada.data.loader import Batch
-from intrada.data.train_batches import Step
+from intrada.data.train_batches import TrainBatch
 from intrada.methods import method
-from intrada.methods.backward import play
+from intrada.methods.backward import training_step
 from intrada.models.initialise import MARKERS, RANDOM
-from intrada.training.trainer import Game
+from intrada.training.trainer import Trainer
 
 META = torch.device("meta")
 # The speed is taken at the first of these widths whose pass lasts long enough to be timed.
@@ -75,19 +75,19 @@ def trainings(params: Params) -> list[Cost]:
 def training(params: Params, stage: str) -> Cost:
     """The cost of one of them; train_intra is taken to have both easy and hard images."""
     block: Training = getattr(params, stage)
-    game = build_game(params, block, META)
+    trainer = build_trainer(params, block, META)
     domains = params.preprocess
     labelled = domains.target if stage == "train_intra" else domains.source
     sizes = tuple((domain.size[0], domain.size[1]) for domain in (labelled, domains.target))
-    if not game.method.NEEDS_TARGET:
+    if not trainer.method.NEEDS_TARGET:
         sizes = sizes[:1]
     supervision = block.supervision if isinstance(block, Intra) else "pseudo"
     extra = [] if supervision == "pseudo" else [(domains.source.size[0], domains.source.size[1])]
     images = block.batch_size // params.compute.devices
     first, *target = (any_batch(images, size, META) for size in sizes)
     more = [any_batch(images, size, META) for size in extra]
-    step = Step(first, target[0] if target else None, more[0] if more else None)
-    counted = count(game, step, supervised=supervision != "source")
+    step = TrainBatch(first, target[0] if target else None, more[0] if more else None)
+    counted = count(trainer, step, supervised=supervision != "source")
     return Cost(stage, block.method, block.batch_size, (*sizes, *extra), block.iterations, *counted)
 
 
@@ -96,37 +96,37 @@ def measured_throughput(params: Params, device: torch.device) -> float:
 
     One image, small at first: a second or two. A large batch may run faster on a GPU.
     """
-    game, counted = (build_game(params, params.train_source, where) for where in (device, META))
+    trainer, counted = (build_trainer(params, params.train_source, where) for where in (device, META))
     throughput = 0.0
     for width in WIDTHS:
         size = (width, width // 2)
         with Operations() as operations:
             _play(counted, any_batch(1, size, META))
         batch = any_batch(1, size, device)
-        _duration(game, batch)  # a compiled network is made by its first call
-        seconds = _duration(game, batch)
+        _duration(trainer, batch)  # a compiled network is made by its first call
+        seconds = _duration(trainer, batch)
         throughput = operations.flop / seconds
         if seconds > LONG_ENOUGH:
             break
     return throughput
 
 
-def _duration(game: Game, batch: Batch) -> float:
+def _duration(trainer: Trainer, batch: Batch) -> float:
     start = time.perf_counter()
-    torch.stack(list(_play(game, batch).values())).tolist()  # waits until a GPU is done
+    torch.stack(list(_play(trainer, batch).values())).tolist()  # waits until a GPU is done
     return time.perf_counter() - start
 
 
-def _play(game: Game, batch: Batch) -> dict[str, Tensor]:
-    return play(method("source_only"), game.nets, batch, None, game.block.weights)
+def _play(trainer: Trainer, batch: Batch) -> dict[str, Tensor]:
+    return training_step(method("source_only"), trainer.networks, batch, None, trainer.block.weights)
 
 
-def build_game(params: Params, block: Training, device: torch.device) -> Game:
-    """The game of one training stage on `device`, ready to play, with random weights in place of `init`."""
+def build_trainer(params: Params, block: Training, device: torch.device) -> Trainer:
+    """Return the trainer of one stage on `device`, started, with random weights in place of `init`."""
     with device:
-        game = Game(params, block, params.class_set, MARKERS / RANDOM, seed=0)
-    game.start(device)
-    return game
+        trainer = Trainer(params, block, params.class_set, MARKERS / RANDOM, seed=0)
+    trainer.start(device)
+    return trainer
 
 
 def any_batch(images: int, size: tuple[int, int], device: torch.device) -> Batch:
@@ -136,22 +136,24 @@ def any_batch(images: int, size: tuple[int, int], device: torch.device) -> Batch
     return Batch(["noise"] * images, noise, torch.zeros(images, *shape, dtype=torch.int64, device=device))
 
 
-def count(game: Game, batches: Step, supervised: bool = True) -> tuple[int, int, int]:
-    """Play one iteration of a new game; (weights, kept, flop) as Cost has them. Any device gives the same."""
-    nets = (game.nets.segmenter, game.nets.discriminators)
-    parameters = [weight for net in nets for weight in net.parameters()]
-    resident = parameters + [buffer for net in nets for buffer in net.buffers()]
+def count(trainer: Trainer, batches: TrainBatch, supervised: bool = True) -> tuple[int, int, int]:
+    """Run one iteration of a new trainer; returns Cost's (weights, kept, flop), the same on any device."""
+    networks = (trainer.networks.segmenter, trainer.networks.discriminators)
+    parameters = [weight for net in networks for weight in net.parameters()]
+    resident = parameters + [buffer for net in networks for buffer in net.buffers()]
     graphs = Graphs(resident)
-    blocks = game.nets.segmenter.recomputable() if game.compute.activation_checkpointing else []
+    blocks = trainer.networks.segmenter.recomputable() if trainer.compute.activation_checkpointing else []
     with Operations() as operations, saved_tensors_hooks(graphs.pack, _unpack), _inputs(blocks) as inputs:
-        game.step(batches, supervised)
+        trainer.step(batches, supervised)
     again = max((_kept_by(block, features, resident) for block, features in inputs.items()), default=0)
     gradients = [weight.grad for weight in parameters if weight.grad is not None]
-    optimizers = [optimizer for optimizer in (game.optimizer, game.judge_optimizer) if optimizer]
+    optimizers = [
+        optimizer for optimizer in (trainer.optimizer, trainer.discriminator_optimizer) if optimizer
+    ]
     states = [
         value for optimizer in optimizers for state in optimizer.state.values() for value in state.values()
     ]
-    averaged = game.mean.state_dict().values() if game.mean else ()
+    averaged = trainer.mean.state_dict().values() if trainer.mean else ()
     tensors = [*resident, *averaged, *gradients, *(value for value in states if isinstance(value, Tensor))]
     return sum(tensor.nbytes for tensor in tensors), graphs.peak + again, operations.flop
 

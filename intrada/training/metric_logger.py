@@ -33,7 +33,7 @@ def errors_once() -> Iterator[None]:
         threading.excepthook = before
 
 
-class Curves:
+class MetricLogger:
     """Means of the losses over `every` iterations; `rows` is what losses.csv will hold."""
 
     def __init__(self, folder: Path, every: int, classes: ClassSet) -> None:
@@ -48,12 +48,12 @@ class Curves:
         """What `restore` needs, the means under way included."""
         return {"rows": list(self.rows), "sums": dict(self._sums), "count": self._count}
 
-    def restore(self, state: dict[str, Any], done: int) -> None:
+    def restore(self, state: dict[str, Any], iteration: int) -> None:
         """Go on behind `done` iterations; later points of an interrupted run are purged."""
         self.rows, self._sums, self._count = list(state["rows"]), dict(state["sums"]), state["count"]
-        self._start = done
+        self._start = iteration
 
-    def __enter__(self) -> Curves:
+    def __enter__(self) -> MetricLogger:
         purge = self._start + 1 if self._start else None
         self.writer = SummaryWriter(str(self.folder), purge_step=purge)
         return self

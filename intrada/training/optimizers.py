@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from intrada.core.errors import UserError
-from intrada.models.base import Segmenter
+from intrada.models.base import SegmentationModel
 
 ADAM_BETAS = (0.9, 0.99)
 # Key of a parameter group: its learning rate as a multiple of the schedule's.
@@ -85,7 +85,7 @@ def published_multiplicity(stages: Iterable[nn.Module]) -> dict[nn.Parameter, in
 
 
 def segmenter_optimizer(
-    model: Segmenter,
+    model: SegmentationModel,
     name: Literal["sgd", "adamw"],
     lr: float,
     *,

@@ -10,19 +10,26 @@ import torch
 
 from intrada.core import files, locks, seeding, signals
 from intrada.core.config.schema import Params, Training
-from intrada.core.distributed import launcher, process_group
-from intrada.core.distributed.device import prepare_all, settle
-from intrada.core.distributed.launcher import Part
-from intrada.core.distributed.process_group import ALONE, World
+from intrada.core.distributed import launcher
+from intrada.core.distributed.device import acquire_devices, configure_torch
+from intrada.core.distributed.launcher import Rank
+from intrada.core.distributed.process_group import (
+    SINGLE_PROCESS,
+    ProcessGroup,
+    join,
+    leave,
+    meeting_point,
+    require,
+)
 from intrada.core.errors import UserError
 from intrada.core.stage import Context
 from intrada.data import tables
-from intrada.data.train_batches import Domains
+from intrada.data.train_batches import TrainData
 from intrada.models.discriminator import SMALLEST
-from intrada.training import trainer
 from intrada.training.snapshots import Snapshots
+from intrada.training.trainer import Trainer, train
 
-NOBODY = pd.DataFrame(columns=tables.INDEX_COLUMNS)
+NO_IMAGES = pd.DataFrame(columns=tables.INDEX_COLUMNS)
 
 
 class Adaptation(NamedTuple):
@@ -33,7 +40,7 @@ class Adaptation(NamedTuple):
 
     params: Params
     block: Training
-    domains: Domains
+    data: TrainData
     init: Path
     model: Path
     snapshots: Path
@@ -48,57 +55,57 @@ def adapt(job: Adaptation) -> None:
     UserError while another process trains this very run, whose checkpoints lie in the same folder.
     """
     with locks.hold(job.context.checkpoints / "run.lock", "this run"):
-        devices = prepare_all(job.params.compute, job.params.compute.threads)
+        devices = acquire_devices(job.params.compute, job.params.compute.threads)
         if len(devices) == 1:
-            _adapt(ALONE, devices[0], job)
+            _adapt(SINGLE_PROCESS, devices[0], job)
         else:
             _adapt_together(devices, job)
 
 
 def _adapt_together(devices: list[torch.device], job: Adaptation) -> None:
-    process_group.require()
-    store = process_group.meeting_point()
-    parts = [Part(number, len(devices)) for number in range(len(devices))]
+    require()
+    store = meeting_point()
+    ranks = [Rank(number, len(devices)) for number in range(len(devices))]
     with (
         signals.postponed() as request,
-        launcher.started(parts, _adapt_as_one_of, store.port, devices, job) as crew,
+        launcher.started(ranks, _adapt_as_one_of, store.port, devices, job) as crew,
     ):
         crew.results(request)
 
 
-def _adapt_as_one_of(part: Part, stop: Any, port: int, devices: list[torch.device], job: Adaptation) -> None:
-    """The whole life of one of the processes. stop: see launcher.started."""
-    joined = process_group.join(part, stop, port, devices)
-    settle(job.params.compute, job.params.compute.threads, devices[part.number])
-    _adapt(joined, devices[part.number], job)
-    process_group.leave()
+def _adapt_as_one_of(rank: Rank, stop: Any, port: int, devices: list[torch.device], job: Adaptation) -> None:
+    """Run one of the processes from start to end. stop: see launcher.started."""
+    process_group = join(rank, stop, port, devices)
+    configure_torch(job.params.compute, job.params.compute.threads, devices[rank.rank])
+    _adapt(process_group, devices[rank.rank], job)
+    leave()
 
 
-def _adapt(joined: World, device: torch.device, job: Adaptation) -> None:
-    """What each process of `joined` does on its `device`; the first writes."""
+def _adapt(process_group: ProcessGroup, device: torch.device, job: Adaptation) -> None:
+    """Train on `device` as one process of the group; the main process writes the results."""
     params, block, context = job.params, job.block, job.context
     classes = params.class_set
     seed = seeding.derive(params.seed, context.name)
-    game = trainer.Game(params, block, classes, job.init, seed, joined)
-    if game.method.ADVERSARIAL:
-        _refuse_small(job.domains)
-    about = {"model": params.model.name, "classes": ",".join(classes.names), "method": block.method}
-    kept = Snapshots(context.checkpoints, block.snapshot_every, about)
-    curves = trainer.train(game, job.domains, seed, classes, device, kept, context)
-    if joined.first:
-        kept.gather(block.iterations, job.snapshots)
-        kept.save(job.model, game.done, game.model)
-        files.write_csv(job.losses, curves.frame())
+    trainer = Trainer(params, block, classes, job.init, seed, process_group)
+    if trainer.method.ADVERSARIAL:
+        _refuse_small(job.data)
+    metadata = {"model": params.model.name, "classes": ",".join(classes.names), "method": block.method}
+    snapshots = Snapshots(context.checkpoints, block.snapshot_every, metadata)
+    metric_logger = train(trainer, job.data, seed, classes, device, snapshots, context)
+    if process_group.is_main_process:
+        snapshots.export_snapshots(block.iterations, job.snapshots)
+        snapshots.save(job.model, trainer.iteration, trainer.model)
+        files.write_csv(job.losses, metric_logger.frame())
 
 
-def _refuse_small(domains: Domains) -> None:
-    for name, index in (("labelled", domains.labelled), ("target", domains.target)):
+def _refuse_small(data: TrainData) -> None:
+    for name, index in (("source", data.source), ("target", data.target)):
         small = index[(index["width"] < SMALLEST) | (index["height"] < SMALLEST)]
         if len(small):
             first = small.iloc[0]
             raise UserError(
                 f"index of the {name} images",
                 f"{first.id} has {first.width}x{first.height} pixels",
-                f"at least {SMALLEST}x{SMALLEST} pixels where a discriminator looks",
+                f"at least {SMALLEST}x{SMALLEST} pixels for the discriminator, which halves them five times",
                 "raise `size` in the preprocess block, or choose a method without adversary",
             )

@@ -23,25 +23,25 @@ class Snapshots:
 
     folder: Path
     every: int
-    about: Mapping[str, str]
+    metadata: Mapping[str, str]
 
-    def due(self, done: int, iterations: int) -> bool:
+    def should_keep(self, iteration: int, iterations: int) -> bool:
         """Whether to keep the model of `done` iterations; the last of all is the stage's model itself."""
-        return done % self.every == 0 and done < iterations
+        return iteration % self.every == 0 and iteration < iterations
 
-    def keep(self, done: int, model: nn.Module) -> None:
+    def keep(self, iteration: int, model: nn.Module) -> None:
         """Save the model of `done` iterations."""
-        self.save(self._path(done), done, model)
+        self.save(self._path(iteration), iteration, model)
 
-    def save(self, path: Path, done: int, model: nn.Module) -> None:
+    def save(self, path: Path, iteration: int, model: nn.Module) -> None:
         """Save a model of `done` iterations anywhere, with the run's metadata."""
-        weights.save_model(path, model, {**self.about, "iteration": str(done)})
+        weights.save_model(path, model, {**self.metadata, "iteration": str(iteration)})
 
-    def gather(self, iterations: int, folder: Path) -> None:
+    def export_snapshots(self, iterations: int, folder: Path) -> None:
         """Copy all snapshots of a finished run into `folder`, which is written whole or not at all."""
         with files.atomic_folder(folder) as inside:
-            for done in range(self.every, iterations, self.every):
-                shutil.copyfile(self._path(done), inside / self._path(done).name)
+            for iteration in range(self.every, iterations, self.every):
+                shutil.copyfile(self._path(iteration), inside / self._path(iteration).name)
 
-    def _path(self, done: int) -> Path:
-        return self.folder / f"snapshot_{done:08d}.safetensors"
+    def _path(self, iteration: int) -> Path:
+        return self.folder / f"snapshot_{iteration:08d}.safetensors"

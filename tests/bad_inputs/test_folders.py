@@ -184,7 +184,7 @@ def test_fewer_target_images_than_1_over_lambda_leave_no_easy_one_as_lambda_0_do
     for job in ("rank", "pseudo_label"):
         stage.run(job)
     stage.run("train_intra", before=MODEL, init="weights/random")
-    assert tables.read(SPLIT, tables.SPLIT)["part"].tolist() == ["easy"] * easy + ["hard"] * (images - easy)
+    assert tables.read(SPLIT, tables.SPLIT)["subset"].tolist() == ["easy"] * easy + ["hard"] * (images - easy)
     same = Path("results/train_intra/last.safetensors").read_bytes() == Path(MODEL).read_bytes()
     assert same == (easy == 0)  # without an easy image the result is step 1's model
     assert ("step 3 will be skipped" in capsys.readouterr().err) == (easy == 0)

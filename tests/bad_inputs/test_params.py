@@ -211,6 +211,6 @@ def test_lambda_0_and_1_are_legal(stage: Stage, fraction: object, easy: int) -> 
     for job in ("rank", "pseudo_label"):
         stage.run(job)
     stage.run("train_intra", before=MODEL, init=MODEL)
-    assert tables.read(SPLIT, tables.SPLIT)["part"].tolist() == ["easy"] * easy + ["hard"] * (4 - easy)
+    assert tables.read(SPLIT, tables.SPLIT)["subset"].tolist() == ["easy"] * easy + ["hard"] * (4 - easy)
     assert len(files.read_csv(LOSSES)) == (2 if easy else 0)
-    assert ("fool_main" in files.read_csv(LOSSES)) == (0 < easy < 4)
+    assert ("adv_main" in files.read_csv(LOSSES)) == (0 < easy < 4)

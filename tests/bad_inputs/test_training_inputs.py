@@ -82,24 +82,24 @@ def test_weights_that_are_nan_after_finite_losses_enter_no_checkpoint(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, bad: float, iteration: int
 ) -> None:
     """The loss of an iteration is that of the weights before its step: only the next one would show it."""
-    original = trainer.Game.step
+    original = trainer.Trainer.step
 
-    def step(game: trainer.Game, *batches: Any) -> Any:
-        record = original(game, *batches)
-        if game.done == iteration:
+    def step(trainer: trainer.Trainer, *batches: Any) -> Any:
+        record = original(trainer, *batches)
+        if trainer.iteration == iteration:
             with torch.no_grad():
-                next(game.nets.segmenter.parameters())[0, 0, 0, 0] = bad
+                next(trainer.networks.segmenter.parameters())[0, 0, 0, 0] = bad
         return record
 
     use(train_source__iterations=4, train_source__max_iters=4, train_source__checkpoint_every=1)
-    monkeypatch.setattr(trainer.Game, "step", step)
+    monkeypatch.setattr(trainer.Trainer, "step", step)
     stage.refuses(
         "train_source", f"iteration {iteration}: 1 tensors of nan or infinite weights, segmenter.stem.0.weight the first",
         "the last checkpoint is kept",
     )  # fmt: skip
     kept = [int(path.stem.removeprefix("checkpoint_")) for path in checkpoints()]
     assert kept == list(range(1, iteration))[-2:] and all(map(finite, checkpoints()))
-    monkeypatch.setattr(trainer.Game, "step", original)
+    monkeypatch.setattr(trainer.Trainer, "step", original)
     stage.run("train_source")  # goes on from there, to a sound model
 
 
@@ -139,7 +139,7 @@ def test_images_that_are_too_small_for_the_discriminator_are_refused(stage: Stag
     for job in ("check", "preprocess@source", "preprocess@target", "train_source"):
         stage.run(job)
     stage.refuses(
-        "train_inter", "index of the labelled images: a has 32x16 pixels", "at least 32x32", "raise `size`"
+        "train_inter", "index of the source images: a has 32x16 pixels", "at least 32x32", "raise `size`"
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from intrada.__main__ import main
 from intrada.cli import WORDS
-from intrada.core.stage import Word
+from intrada.core.stage import Argument
 from intrada.stages import STAGES, rank
 from tests.support.definition import ROOT
 from tests.support.tiny_project import PARAMS
@@ -38,7 +38,7 @@ def test_help_explains_every_option_of_every_word(
     hints = get_type_hints(module.run, include_extras=True)
     marks = [(name, mark) for name, hint in hints.items() for mark in getattr(hint, "__metadata__", ())]
     for name, mark in marks:
-        assert (name.upper() if isinstance(mark, Word) else f"--{name.replace('_', '-')}") in text
+        assert (name.upper() if isinstance(mark, Argument) else f"--{name.replace('_', '-')}") in text
         assert mark.help and " ".join(mark.help.split()) in text
     assert ("--params PATH" in text) == (word in STAGES or "params" in hints)
 
@@ -143,9 +143,9 @@ def test_the_compiler_of_torch_is_not_loaded_for_an_evaluation() -> None:
 import sys
 from pathlib import Path
 from intrada.core.config import load as params_file
-from intrada.core.distributed.device import prepare
+from intrada.core.distributed.device import acquire_device
 from intrada.stages import evaluate
-prepare(params_file.load(Path("params.yaml")).compute, 1)
+acquire_device(params_file.load(Path("params.yaml")).compute, 1)
 print([name for name in sys.modules if name.startswith(("torch._dynamo", "torch._inductor"))])
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)

@@ -28,8 +28,8 @@ def test_one_command_evaluates_a_published_checkpoint_as_the_pipeline_does(
     command = ["published", "--params", "params.yaml", "--model", "published.pth"]
     assert main([*command, "--root", "data/raw/toycity/cityscapes", "--out", "results/published/it"]) == 0
     found = json.loads(capsys.readouterr().out)
-    due = json.loads(Path("results/evaluate/intra/metrics.json").read_text())
-    assert found["mIoU"] == due["mIoU"] and found["pixel_accuracy"] == due["pixel_accuracy"]
+    expected = json.loads(Path("results/evaluate/intra/metrics.json").read_text())
+    assert found["mIoU"] == expected["mIoU"] and found["pixel_accuracy"] == expected["pixel_accuracy"]
     written = {path.name for path in Path("results/published/it").iterdir()}
     assert written == {"metrics.json", "classes.csv", "confusion.csv", "images.csv", "samples", "val"}
 

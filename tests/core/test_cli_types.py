@@ -11,7 +11,7 @@ import pytest
 from intrada.cli import WORDS
 from intrada.core import cli_types
 from intrada.core.errors import UserError
-from intrada.core.stage import Value
+from intrada.core.stage import Option
 from intrada.stages import STAGES
 
 
@@ -35,4 +35,4 @@ def test_sizes_and_the_params_file_are_given_alike_on_every_command(word: str) -
     hints = get_type_hints(module.run, include_extras=True)
     assert "params_file" not in inspect.signature(module.run).parameters
     for mark in getattr(hints.get("size"), "__metadata__", ()):
-        assert isinstance(mark, Value) and (mark.read, mark.shown) == (cli_types.size, "WIDTHxHEIGHT")
+        assert isinstance(mark, Option) and (mark.read, mark.shown) == (cli_types.size, "WIDTHxHEIGHT")

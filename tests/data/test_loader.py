@@ -13,7 +13,7 @@ from intrada.core import files
 from intrada.core.config.schema import Augment
 from intrada.core.errors import UserError
 from intrada.data import loader, tables
-from intrada.data.loader import Batch, Endless
+from intrada.data.loader import Batch, InfiniteShuffledDataset
 
 PLAIN = Augment(flip=False, jitter=0.0)
 FLIP = Augment(flip=True, jitter=0.0)
@@ -52,7 +52,7 @@ def same(left: tuple[object, ...], right: tuple[object, ...]) -> bool:
 
 
 def test_a_sample_is_an_image_with_its_label(index: pd.DataFrame) -> None:
-    sample = Endless(index, 1, "labelled", PLAIN, 1)[0]
+    sample = InfiniteShuffledDataset(index, 1, "labelled", PLAIN, 1)[0]
     number = int(sample.id)
     assert (sample.image.shape, sample.image.dtype) == ((3, HEIGHT, WIDTH), torch.uint8)
     assert (sample.label.shape, sample.label.dtype) == ((HEIGHT, WIDTH), torch.uint8)
@@ -62,21 +62,26 @@ def test_a_sample_is_an_image_with_its_label(index: pd.DataFrame) -> None:
 
 
 def test_a_sample_depends_on_its_position_alone_whatever_was_read_before(index: pd.DataFrame) -> None:
-    forwards = Endless(index, 1, "labelled", BOTH, 4 * COUNT)
-    backwards = Endless(index, 1, "labelled", BOTH, 10**9)
+    forwards = InfiniteShuffledDataset(index, 1, "labelled", BOTH, 4 * COUNT)
+    backwards = InfiniteShuffledDataset(index, 1, "labelled", BOTH, 10**9)
     expected = [forwards[p] for p in range(4 * COUNT)]
     assert all(same(backwards[p], expected[p]) for p in reversed(range(4 * COUNT)))
-    assert all(same(Endless(index, 1, "labelled", BOTH, p + 1)[p], expected[p]) for p in (0, 7, 19))
+    assert all(
+        same(InfiniteShuffledDataset(index, 1, "labelled", BOTH, p + 1)[p], expected[p]) for p in (0, 7, 19)
+    )
 
 
 @pytest.mark.parametrize("seed, name", [(2, "labelled"), (1, "target")])
 def test_another_seed_or_stream_gives_other_samples(index: pd.DataFrame, seed: int, name: str) -> None:
-    here, there = Endless(index, 1, "labelled", BOTH, 20), Endless(index, seed, name, BOTH, 20)
+    here, there = (
+        InfiniteShuffledDataset(index, 1, "labelled", BOTH, 20),
+        InfiniteShuffledDataset(index, seed, name, BOTH, 20),
+    )
     assert sum(same(here[p], there[p]) for p in range(20)) < 5
 
 
 def test_every_pass_sees_each_image_once_in_an_order_of_its_own(index: pd.DataFrame) -> None:
-    data = Endless(index, 1, "labelled", BOTH, 8 * COUNT)
+    data = InfiniteShuffledDataset(index, 1, "labelled", BOTH, 8 * COUNT)
     passes = [tuple(data[COUNT * e + place].id for place in range(COUNT)) for e in range(8)]
     assert all(sorted(order) == list("01234") for order in passes)
     assert len(set(passes)) > 5
@@ -108,7 +113,7 @@ def test_a_stream_leaves_torchs_generator_alone(index: pd.DataFrame) -> None:
 
 
 def test_a_flip_mirrors_image_and_label_and_happens_half_of_the_time(index: pd.DataFrame) -> None:
-    data = Endless(index, 1, "labelled", FLIP, 200)
+    data = InfiniteShuffledDataset(index, 1, "labelled", FLIP, 200)
     samples = [data[p] for p in range(200)]
     for sample in samples:
         columns = sample.image[0].long() - 100 - 10 * int(sample.id)
@@ -147,12 +152,12 @@ def test_jitter_of_contrast_spreads_pixels_around_their_mean() -> None:
 
 
 def test_no_augmentation_changes_nothing(index: pd.DataFrame) -> None:
-    data = Endless(index, 1, "labelled", PLAIN, COUNT)
+    data = InfiniteShuffledDataset(index, 1, "labelled", PLAIN, COUNT)
     assert all(torch.equal(data[p].label[0], torch.arange(WIDTH)) for p in range(COUNT))
 
 
 def test_an_image_without_a_label_is_ignored_everywhere() -> None:
-    sample = Endless(frame([write("3", labelled=False)]), 1, "target", BOTH, 1)[0]
+    sample = InfiniteShuffledDataset(frame([write("3", labelled=False)]), 1, "target", BOTH, 1)[0]
     assert sample.label.unique().tolist() == [255]
 
 
@@ -165,7 +170,7 @@ def test_a_label_of_another_size_is_refused() -> None:
     row = write("1")
     files.write_label(Path("1_label.png"), np.zeros((HEIGHT, WIDTH + 1), np.uint8), [])
     with pytest.raises(UserError, match="1_label.png: 4x2 pixels, its image has 3x2"):
-        Endless(frame([row]), 1, "labelled", PLAIN, 1)[0]
+        InfiniteShuffledDataset(frame([row]), 1, "labelled", PLAIN, 1)[0]
 
 
 def test_images_of_two_sizes_in_a_training_batch_are_refused_by_name() -> None:
@@ -190,8 +195,8 @@ def test_inference_batches_hold_one_size() -> None:
 
 
 def test_what_is_read_ahead_comes_in_its_order_and_ends() -> None:
-    assert list(loader.ahead(range(7))) == list(range(7))
-    assert list(loader.ahead([])) == []
+    assert list(loader.prefetch(range(7))) == list(range(7))
+    assert list(loader.prefetch([])) == []
 
 
 def test_no_more_is_read_ahead_than_said() -> None:
@@ -202,13 +207,13 @@ def test_no_more_is_read_ahead_than_said() -> None:
             asked.append(number)
             yield number
 
-    stream = loader.ahead(items())
+    stream = loader.prefetch(items())
     assert asked == []
     for number in range(10):
         assert next(stream) == number
-        assert len(asked) <= number + 1 + loader.AHEAD
+        assert len(asked) <= number + 1 + loader.PREFETCHED
     stream.close()
-    assert len(asked) <= 10 + loader.AHEAD
+    assert len(asked) <= 10 + loader.PREFETCHED
 
 
 def test_an_error_ahead_is_raised_in_its_turn() -> None:
@@ -217,7 +222,7 @@ def test_an_error_ahead_is_raised_in_its_turn() -> None:
         yield 1
         raise UserError("image", "broken", "sound ones", "mend it")
 
-    stream = loader.ahead(items())
+    stream = loader.prefetch(items())
     assert [next(stream), next(stream)] == [0, 1]
     with pytest.raises(UserError, match="broken"):
         next(stream)
@@ -231,7 +236,7 @@ def test_a_batch_is_read_while_the_one_before_is_used() -> None:
         read.set()
         yield 1
 
-    stream = loader.ahead(items())
+    stream = loader.prefetch(items())
     assert next(stream) == 0
     assert read.wait(timeout=60)  # before the next one is asked for
     assert list(stream) == [1]

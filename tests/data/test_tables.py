@@ -10,8 +10,8 @@ from intrada.data import tables
 
 INDEX = "id,image,label,width,height\n"
 SCORES = "image,entropy,pixels_sky,pixels_road\n"
-SPLIT = "image,score,rank,part\n"
-IMAGES = "id,image,label,width,height,entropy,part\n"
+SPLIT = "image,score,rank,subset\n"
+IMAGES = "id,image,label,width,height,entropy,subset\n"
 
 
 def refused(path: Path, text: str, schema: object) -> str:
@@ -57,7 +57,7 @@ def test_a_right_table_is_read_and_written_again_the_same(path: Path, schema: ob
         (tables.SCORES, SCORES + "a,0.5,0,8\nb,1.5,0,8\n", "line 3, column entropy: 1.5 is not"),
         (tables.SCORES, SCORES + "a,,0,8\n", "line 2, column entropy: nan is not"),
         (tables.SCORES, SCORES + "a,0.5,0,-8\n", "line 2, column pixels_road: -8 is not"),
-        (tables.SPLIT, SPLIT + "a,1,1,middling\n", "line 2, column part: 'middling' is not"),
+        (tables.SPLIT, SPLIT + "a,1,1,middling\n", "line 2, column subset: 'middling' is not"),
         (tables.SPLIT, SPLIT + "a,1,0,easy\n", "line 2, column rank: 0 is not"),
     ],
 )
@@ -138,9 +138,9 @@ def test_a_wrong_table_is_not_written(path: Path) -> None:
 
 def test_evaluation_images_may_come_with_their_part_or_without(path: Path) -> None:
     path.write_text(INDEX + "a,a.png,,4,2\n")
-    assert "part" not in tables.read_images(path)
+    assert "subset" not in tables.read_images(path)
     path.write_text(IMAGES + "a,a.png,,4,2,0.5,hard\n")
-    assert tables.read_images(path)["part"].tolist() == ["hard"]
+    assert tables.read_images(path)["subset"].tolist() == ["hard"]
     path.write_text(IMAGES + "a,a.png,,4,2,1.5,hard\n")
     with pytest.raises(UserError, match="column entropy"):
         tables.read_images(path)

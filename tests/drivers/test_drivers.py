@@ -49,8 +49,8 @@ def test_the_rules_have_the_edges_of_the_stages(first: Project) -> None:
     rules = dict(re.findall(r"^\s*(\d+)\[label = \"(\w+)", dot, re.M))
     seen = {(rules[a], rules[b]) for a, b in re.findall(r"^\s*(\d+) -> (\d+)", dot, re.M)}
     dag = first.dvc("dag", "--dot").stdout
-    due = {(a.replace("@", "_"), b.replace("@", "_")) for a, b in re.findall(r'"(\S+)" -> "(\S+)"', dag)}
-    assert {edge for edge in seen if "all" not in edge} == due
+    expected = {(a.replace("@", "_"), b.replace("@", "_")) for a, b in re.findall(r'"(\S+)" -> "(\S+)"', dag)}
+    assert {edge for edge in seen if "all" not in edge} == expected
 
 
 def test_the_commands_of_dvc_show_the_main_pipeline_alone(first: Project, tmp_path: Path) -> None:

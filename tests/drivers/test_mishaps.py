@@ -16,12 +16,12 @@ pytestmark = pytest.mark.drivers
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_lost_or_truncated_artifact_comes_back_without_computation(project: Project, driver: str) -> None:
     split, labels = project.folder / "results/rank/split.csv", "results/pseudo_label/labels"
-    due = project.contents("results/rank/split.csv", labels)
+    expected = project.contents("results/rank/split.csv", labels)
     split.write_bytes(split.read_bytes()[:40])
     for file in (project.folder / labels).iterdir():
         file.unlink()
     assert project.stages_run_by(by(project, driver)) == []
-    assert project.contents("results/rank/split.csv", labels) == due
+    assert project.contents("results/rank/split.csv", labels) == expected
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_another_round_runs_no_earlier_one_again(project: Project) -> None:
     second = {"after": "train_intra", "easy_fraction": 0.5, "init": "results/train_intra/last.safetensors"}
     project.set_params(rounds={"r2": second})
     stages = ("score", "rank", "pseudo_label", "train_intra")
-    due = [*(f"{stage}_round@r2" for stage in stages), "evaluate@r2", "evaluate_snapshots@r2", "report"]
-    assert project.stages_run_by(project.snakemake) == sorted(due)
+    expected = [*(f"{stage}_round@r2" for stage in stages), "evaluate@r2", "evaluate_snapshots@r2", "report"]
+    assert project.stages_run_by(project.snakemake) == sorted(expected)
     assert "| r2 |" in (project.folder / "results/report/table.md").read_text()
     for path in project.folder.glob("results/*/r2"):  # no driver removes what a stage that is gone has left
         shutil.rmtree(path)

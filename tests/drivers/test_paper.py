@@ -56,5 +56,5 @@ def test_the_published_setting_runs_from_raw_folders_to_the_tables(tmp_path: Pat
         metrics = json.loads((project.folder / f"results/evaluate/{model}/metrics.json").read_text())
         assert {"mIoU_19", "mIoU_16", "mIoU_13"} < metrics.keys()
     split = (project.folder / "results/rank/split.csv").read_text().splitlines()
-    assert [line.rsplit(",", 1)[1] for line in split] == ["part", "easy", "easy", "hard", "hard"]
+    assert [line.rsplit(",", 1)[1] for line in split] == ["subset", "easy", "easy", "hard", "hard"]
     assert project.stages_run_by(project.dvc) == []

@@ -14,11 +14,11 @@ from intrada.core.errors import UserError
 from intrada.core.stage import Context
 from intrada.data import tables
 from intrada.evaluation import evaluator, validators
-from intrada.evaluation.evaluator import Results, summary, to_look_at, with_difficulty
+from intrada.evaluation.evaluator import Results, choose_samples, summary, with_difficulty
 from intrada.evaluation.metrics import confusion_matrix
 from intrada.inference.predictor import Predictor
 from intrada.methods.entropy import information_map, pixel_entropy
-from intrada.models.base import Segmenter, upsample
+from intrada.models.base import SegmentationModel, upsample
 
 CPU = torch.device("cpu")
 CONTEXT = Context("evaluate@inter", "0" * 32, Path("runs"))
@@ -31,7 +31,7 @@ LOGITS = {
 }
 
 
-class Fixed(Segmenter):
+class Fixed(SegmentationModel):
     """Says of an image with pixels of value v what LOGITS[v] says; two classes, logits of 2x2."""
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -126,8 +126,8 @@ def test_results_stand_in_the_order_of_the_index_whatever_the_batches(batch_size
 def test_the_third_with_the_highest_entropy_is_hard(entropy: list[float], hard: str) -> None:
     names = list("abcdefgh"[: len(entropy)])
     found = with_difficulty(pd.DataFrame({"id": names}), np.array(entropy))
-    assert "".join(found["id"][found["part"] == "hard"]) == hard
-    assert set(found["part"]) <= {"easy", "hard"}
+    assert "".join(found["id"][found["subset"] == "hard"]) == hard
+    assert set(found["subset"]) <= {"easy", "hard"}
     assert found["id"].tolist() == names and found["entropy"].tolist() == entropy
 
 
@@ -166,7 +166,7 @@ def test_a_part_without_images_or_labels_has_no_iou() -> None:
 )  # fmt: skip
 def test_the_ends_and_an_even_sample_are_chosen_each_once(ends: int, between: int, names: str) -> None:
     images = pd.DataFrame({"id": list("abcdef"), "entropy": [0.2, 0.3, 0.1, 0.8, 0.9, 0.4]})
-    assert "".join(to_look_at(images, ends, between)["id"]) == names
+    assert "".join(choose_samples(images, ends, between)["id"]) == names
     assert list(images["id"]) == list("abcdef")
 
 
@@ -208,7 +208,7 @@ def test_confusions_are_those_of_the_argmax_and_the_label(height: int, width: in
 
 
 def test_entropies_that_nobody_reads_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(evaluator, "survey")
+    monkeypatch.delattr(evaluator, "predict_pixels")
     index = frame(row(1, 4, 6, np.zeros((4, 6))))
     (results,) = evaluator.measure([PREDICTOR, PREDICTOR], index, 1, CPU, CONTEXT, False)[1:]
     assert results.entropy is None and results.confusions.sum() == 24
@@ -230,7 +230,7 @@ def test_information_is_the_mean_over_images_of_both_of_its_terms() -> None:
     large = [says(1, 4, 6)[None], says(3, 5, 7)[None]]
     mean = sum(each.softmax(1).mean((0, 2, 3)).double().numpy() for each in large) / 2
     entropy = sum(pixel_entropy(information_map(each)).mean().item() for each in large) / 2
-    found = evaluator.information(evaluator.surveyed([PREDICTOR], index, 2, CPU, CONTEXT)[0])
+    found = evaluator.information(evaluator.image_stats([PREDICTOR], index, 2, CPU, CONTEXT)[0])
     assert found == pytest.approx(validators.information(mean, entropy), abs=1e-6) and found > 0.01
 
 

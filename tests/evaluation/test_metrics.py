@@ -5,7 +5,7 @@ import pytest
 
 from intrada.evaluation import metrics
 
-# truth 0 0 1 2 255, called 0 1 1 0 2: one hit each for 0 and 1, none for 2, the last pixel is not counted
+# truth 0 0 1 2 255, predicted 0 1 1 0 2: one hit each for 0 and 1, none for 2, the last pixel is not counted
 LABEL = np.array([[0, 0, 1, 2, 255]], np.uint8)
 CALLED = np.array([[0, 1, 1, 0, 2]], np.uint8)
 TABLE = np.array([[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]])
@@ -37,9 +37,9 @@ def test_nothing_counted_gives_nan_without_a_warning() -> None:
 
 def test_matrices_of_two_images_add_up() -> None:
     rng = np.random.default_rng(0)
-    label, called = rng.integers(0, 3, (2, 50)), rng.integers(0, 3, (2, 50))
-    halves = sum(metrics.confusion_matrix(label[i], called[i], 3) for i in range(2))
-    np.testing.assert_array_equal(metrics.confusion_matrix(label, called, 3), halves)
+    label, predicted = rng.integers(0, 3, (2, 50)), rng.integers(0, 3, (2, 50))
+    halves = sum(metrics.confusion_matrix(label[i], predicted[i], 3) for i in range(2))
+    np.testing.assert_array_equal(metrics.confusion_matrix(label, predicted, 3), halves)
 
 
 def test_many_classes_do_not_overflow_a_byte() -> None:
@@ -47,10 +47,10 @@ def test_many_classes_do_not_overflow_a_byte() -> None:
     assert metrics.confusion_matrix(label, label, 254)[200, 200] == 4
 
 
-@pytest.mark.parametrize("called, label", [(3, 0), (255, 0), (-1, 0), (0, 7), (0, -1), (3, 255)])
-def test_values_out_of_range_are_refused(called: int, label: int) -> None:
+@pytest.mark.parametrize("predicted, label", [(3, 0), (255, 0), (-1, 0), (0, 7), (0, -1), (3, 255)])
+def test_values_out_of_range_are_refused(predicted: int, label: int) -> None:
     with pytest.raises(ValueError, match=r"outside 0\.\.2"):
-        metrics.confusion_matrix(np.array([label]), np.array([called]), 3)
+        metrics.confusion_matrix(np.array([label]), np.array([predicted]), 3)
 
 
 def test_different_shapes_are_refused() -> None:

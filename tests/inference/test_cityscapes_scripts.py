@@ -75,11 +75,11 @@ def ours(folder: Path, predictions: list[str], classes: ClassSet) -> Confusion:
 def test_iou_equals_the_official_evaluation(tmp_path: Path, seed: int, label_ids: list[int]) -> None:
     classes = class_set(CITYSCAPES_19)
     predictions, labels = tree(tmp_path, seed, label_ids, classes)
-    due, found = official(predictions, labels), ours(tmp_path, predictions, classes)
+    expected, found = official(predictions, labels), ours(tmp_path, predictions, classes)
     for name, value in zip(classes.names, iou(found), strict=True):
-        score = due["classScores"][name]
+        score = expected["classScores"][name]
         assert math.isnan(value) if math.isnan(score) else value == pytest.approx(score, abs=1e-12), name
-    assert miou(found) == pytest.approx(due["averageScoreClasses"], abs=1e-12)
+    assert miou(found) == pytest.approx(expected["averageScoreClasses"], abs=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -88,7 +88,7 @@ def test_16_classes_are_those_of_the_official_evaluation_where_the_others_never_
     classes = class_set(CITYSCAPES_16)
     used = cityscapes_server.table(classes).tolist()
     predictions, labels = tree(tmp_path, 5, [*used, 0, 4], classes)
-    due, found = official(predictions, labels), ours(tmp_path, predictions, classes)
-    known = [value for value in due["classScores"].values() if not math.isnan(value)]
+    expected, found = official(predictions, labels), ours(tmp_path, predictions, classes)
+    known = [value for value in expected["classScores"].values() if not math.isnan(value)]
     assert len(known) == 16 and miou(found) == pytest.approx(sum(known) / 16, abs=1e-12)
     assert IGNORE not in used

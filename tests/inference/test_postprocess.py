@@ -33,39 +33,41 @@ def logits(classes: int = 5) -> Tensor:
 @pytest.mark.usefixtures("parts")
 @pytest.mark.parametrize("size", SIZES)
 def test_the_bands_are_the_upsampled_logits_each_pixel_once(size: tuple[int, int]) -> None:
-    due, found, times = upsample(logits(), size)[0], torch.zeros(5, *size), torch.zeros(size)
-    for place, values in postprocess.bands(logits(), size):
+    expected, found, times = upsample(logits(), size)[0], torch.zeros(5, *size), torch.zeros(size)
+    for place, values in postprocess.upsampled_tiles(logits(), size):
         found[(slice(None), *place)] = values
         times[place] += 1
-    torch.testing.assert_close(found, due, rtol=0, atol=1e-6)  # equal, where multiply and add are fused
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)  # equal, where multiply and add are fused
     assert times.unique().tolist() == [1]
 
 
 @pytest.mark.usefixtures("parts")
 @pytest.mark.parametrize("size", SIZES)
 def test_class_confidence_and_entropy_are_those_of_the_softmax(size: tuple[int, int]) -> None:
-    due = upsample(logits(), size)
-    found = postprocess.survey(postprocess.bands(logits(), size), size, CPU)
-    torch.testing.assert_close(found.confidence, due.softmax(1).amax(1)[0], rtol=0, atol=1e-6)
-    torch.testing.assert_close(found.entropy, pixel_entropy(information_map(due))[0], rtol=0, atol=1e-6)
-    assert torch.equal(found.label, postprocess.classes_of(postprocess.bands(logits(), size), size, CPU))
-    assert torch.equal(found.label.long(), due.max(1).indices[0])
+    expected = upsample(logits(), size)
+    found = postprocess.predict_pixels(postprocess.upsampled_tiles(logits(), size), size, CPU)
+    torch.testing.assert_close(found.confidence, expected.softmax(1).amax(1)[0], rtol=0, atol=1e-6)
+    torch.testing.assert_close(found.entropy, pixel_entropy(information_map(expected))[0], rtol=0, atol=1e-6)
+    assert torch.equal(
+        found.label, postprocess.classes_of(postprocess.upsampled_tiles(logits(), size), size, CPU)
+    )
+    assert torch.equal(found.label.long(), expected.max(1).indices[0])
 
 
 @pytest.mark.usefixtures("parts")
 @pytest.mark.parametrize("classes", [2, 19, 254])
 def test_of_equal_logits_the_first_class_is_chosen(classes: int) -> None:
     values = torch.from_numpy(np.random.default_rng(1).integers(0, 3, (1, classes, 12, 20))).float()
-    found = postprocess.classes_of(postprocess.bands(values, (12, 20)), (12, 20), CPU)
+    found = postprocess.classes_of(postprocess.upsampled_tiles(values, (12, 20)), (12, 20), CPU)
     assert np.array_equal(found.numpy(), values[0].numpy().argmax(0))
 
 
 @pytest.mark.usefixtures("parts")
 def test_the_total_adds_up_the_probabilities_of_all_pixels() -> None:
     total = torch.ones(5, dtype=torch.float64)
-    postprocess.survey(postprocess.bands(logits(), (40, 64)), (40, 64), CPU, total)
-    due = upsample(logits(), (40, 64)).softmax(1).sum((0, 2, 3), dtype=torch.float64)
-    torch.testing.assert_close(total - 1, due, rtol=1e-6, atol=1e-4)
+    postprocess.predict_pixels(postprocess.upsampled_tiles(logits(), (40, 64)), (40, 64), CPU, total)
+    expected = upsample(logits(), (40, 64)).softmax(1).sum((0, 2, 3), dtype=torch.float64)
+    torch.testing.assert_close(total - 1, expected, rtol=1e-6, atol=1e-4)
 
 
 @pytest.mark.usefixtures("parts")
@@ -73,6 +75,6 @@ def test_the_total_adds_up_the_probabilities_of_all_pixels() -> None:
 def test_entropy_is_finite_and_within_its_range_however_sure_the_network_is(far: float) -> None:
     values = torch.zeros(1, 3, 2, 2)
     values[:, 1] = far
-    entropy = postprocess.survey(postprocess.bands(values, (6, 8)), (6, 8), CPU).entropy
+    entropy = postprocess.predict_pixels(postprocess.upsampled_tiles(values, (6, 8)), (6, 8), CPU).entropy
     torch.testing.assert_close(entropy, torch.full((6, 8), 1.0 if far == 0 else 0.0))
     assert entropy.min() >= 0 and entropy.max() <= 1

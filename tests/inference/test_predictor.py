@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from intrada.data.loader import Batch
-from intrada.inference.postprocess import survey
-from intrada.inference.predictor import Predictor, prepared
+from intrada.inference.postprocess import predict_pixels
+from intrada.inference.predictor import Predictor, for_inference
 from intrada.models import MODELS, build_model
-from intrada.models.base import Segmenter
+from intrada.models.base import SegmentationModel
 from tests.support import trained_model
 from tests.support.optional import needs
 from tests.support.tiny_project import change, tree, write_params
@@ -18,7 +18,7 @@ from tests.support.tiny_project import change, tree, write_params
 IMAGE = Batch(["a"], torch.zeros((1, 3, 1, 1), dtype=torch.uint8), torch.zeros((1, 1, 1), dtype=torch.int64))
 
 
-class Says(Segmenter):
+class Says(SegmentationModel):
     """The same logits of three classes for the one pixel."""
 
     def __init__(self, *logits: float) -> None:
@@ -33,8 +33,8 @@ class Says(Segmenter):
 
 
 def at_the_pixel(predictor: Predictor) -> Tensor:
-    (band,) = predictor.bands(predictor.maps(IMAGE), 0, (1, 1))
-    return band.logits.flatten()
+    (tile,) = predictor.upsampled_tiles(predictor.low_res_logits(IMAGE), 0, (1, 1))
+    return tile.logits.flatten()
 
 
 def says(combine: str, *shares: float) -> Tensor:
@@ -92,24 +92,24 @@ def test_what_inference_runs_says_the_same_but_for_rounding_and_leaves_the_netwo
     for norm in (each for each in network.modules() if isinstance(each, nn.BatchNorm2d)):
         norm.momentum = None  # the statistics of one batch: normalisations that do something
     network(images)
-    due = {key: value.clone() for key, value in network.state_dict().items()}
-    ready = prepared(network, torch.device("cpu"))
+    expected = {key: value.clone() for key, value in network.state_dict().items()}
+    ready = for_inference(network, torch.device("cpu"))
     with torch.inference_mode():
         torch.testing.assert_close(
             ready.main_logits(images), network.eval().main_logits(images), rtol=1e-4, atol=1e-4
         )
-    assert all(torch.equal(due[key], value) for key, value in network.state_dict().items())
+    assert all(torch.equal(expected[key], value) for key, value in network.state_dict().items())
 
 
 @pytest.mark.parametrize("name", ["small", "deeplabv2"])
 def test_no_normalisation_is_left_where_each_follows_a_convolution(name: str) -> None:
     network = build_model(name, 3, {"backbone": "resnet18"} if name == "deeplabv2" else {})
     assert any(isinstance(each, nn.BatchNorm2d) for each in network.modules())
-    ready = prepared(network, torch.device("cpu"))
+    ready = for_inference(network, torch.device("cpu"))
     assert not any(isinstance(each, nn.BatchNorm2d) for each in ready.modules())
 
 
-class Shortcut(Segmenter):
+class Shortcut(SegmentationModel):
     """Its convolution is read a second time, behind the normalisation's back."""
 
     def __init__(self) -> None:
@@ -137,26 +137,28 @@ class Asks(Shortcut):
 def test_a_network_that_cannot_be_folded_is_left_as_it_is(kind: type[Shortcut]) -> None:
     network, images = kind().eval(), torch.rand(1, 3, 4, 5)
     with torch.inference_mode():
-        due = network.main_logits(images)
-        found = prepared(network, torch.device("cpu")).main_logits(images)
-    torch.testing.assert_close(found, due)
+        expected = network.main_logits(images)
+        found = for_inference(network, torch.device("cpu")).main_logits(images)
+    torch.testing.assert_close(found, expected)
 
 
 def test_bf16_rounds_the_networks_logits_and_nothing_after_them() -> None:
     torch.manual_seed(0)
-    network = prepared(build_model("small", 3, {}), torch.device("cpu"))
+    network = for_inference(build_model("small", 3, {}), torch.device("cpu"))
     batch = Batch(["a"], torch.randint(0, 256, (1, 3, 32, 64), dtype=torch.uint8), torch.empty(0))
     with torch.inference_mode():
         exact, rounded = Predictor([network]), Predictor([network], bf16=True)
-        maps = rounded.maps(batch)
-        assert maps[0].dtype == torch.bfloat16
-        found, due = (
-            survey(each.bands(each.maps(batch), 0, (32, 64)), (32, 64), torch.device("cpu"))
+        low_res_logits = rounded.low_res_logits(batch)
+        assert low_res_logits[0].dtype == torch.bfloat16
+        found, expected = (
+            predict_pixels(
+                each.upsampled_tiles(each.low_res_logits(batch), 0, (32, 64)), (32, 64), torch.device("cpu")
+            )
             for each in (rounded, exact)
         )
     assert found.entropy.dtype == torch.float32
-    assert not torch.equal(found.entropy, due.entropy)
-    torch.testing.assert_close(found.entropy, due.entropy, rtol=0, atol=0.05)
+    assert not torch.equal(found.entropy, expected.entropy)
+    torch.testing.assert_close(found.entropy, expected.entropy, rtol=0, atol=0.05)
 
 
 def test_the_params_say_in_which_precision_a_model_predicts(checkout: Path) -> None:

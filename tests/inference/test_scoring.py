@@ -80,7 +80,7 @@ def test_bfloat16_gives_the_same_split_but_for_near_ties(index: pd.DataFrame, tm
     changed = near = 0
     for easy in range(1, 40):
         exact, rounded = (ranking.rank(found[bf16], "mean_entropy", easy / 40) for bf16 in (False, True))
-        other = exact["part"] != exact["image"].map(rounded.set_index("image")["part"])
+        other = exact["subset"] != exact["image"].map(rounded.set_index("image")["subset"])
         ties = near_ties.near_ties(exact, "mean_entropy", len(CLASSES))
         assert ties[other].all()
         changed, near = changed + int(other.sum()), near + int(ties.sum())

@@ -45,7 +45,7 @@ def test_mean_is_over_the_pixels_of_the_batch_not_over_its_images() -> None:
 
 
 @pytest.mark.parametrize(
-    "verdict, domain, loss",
+    "d_logits, domain, loss",
     [
         (0.0, losses.SOURCE, LN2),
         (0.0, losses.TARGET, LN2),
@@ -53,15 +53,15 @@ def test_mean_is_over_the_pixels_of_the_batch_not_over_its_images() -> None:
         (LN3, losses.TARGET, 2 * LN2 - LN3),
     ],
 )
-def test_called_by_hand(verdict: float, domain: float, loss: float) -> None:
-    found = losses.called(torch.full((2, 1, 3, 4), verdict, dtype=torch.float64), domain)
+def test_domain_bce_by_hand(d_logits: float, domain: float, loss: float) -> None:
+    found = losses.domain_bce(torch.full((2, 1, 3, 4), d_logits, dtype=torch.float64), domain)
     assert found.item() == pytest.approx(loss, abs=1e-12)
 
 
-def test_fooling_moves_a_verdict_towards_the_domain() -> None:
-    verdict = torch.zeros(1, 1, 1, 1, requires_grad=True)
-    losses.called(verdict, losses.SOURCE).backward()
-    assert verdict.grad is not None and verdict.grad.item() > 0  # a step down makes it negative: source
+def test_the_adversarial_loss_moves_logits_towards_the_domain() -> None:
+    d_logits = torch.zeros(1, 1, 1, 1, requires_grad=True)
+    losses.domain_bce(d_logits, losses.SOURCE).backward()
+    assert d_logits.grad is not None and d_logits.grad.item() > 0  # a step down makes it negative: source
 
 
 def test_minent_is_the_mean_pixel_entropy() -> None:

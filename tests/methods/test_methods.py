@@ -12,10 +12,10 @@ from intrada.core.config.schema import Heads, LossWeights
 from intrada.core.errors import UserError
 from intrada.data.loader import Batch
 from intrada.methods import METHODS, adaptsegnet, advent, bn_only, method, minent, source_only
-from intrada.methods.backward import back_propagate, play
-from intrada.methods.base import Group, Loss, Nets
+from intrada.methods.backward import back_propagate, training_step
+from intrada.methods.base import AdversarialNetworks, Group, Loss
 from intrada.methods.entropy import information_map
-from intrada.methods.losses import SOURCE, TARGET, called, cross_entropy
+from intrada.methods.losses import SOURCE, TARGET, cross_entropy, domain_bce
 from intrada.models import discriminator
 from tests.support.tiny_segmenter import build
 
@@ -32,12 +32,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def nets() -> Nets:
+def networks() -> AdversarialNetworks:
     """The same networks each time."""
     torch.manual_seed(0)
     segmenter = build(C)
-    judges = nn.ModuleDict({head: discriminator.build(C, width=2) for head in HEADS})
-    return Nets(segmenter.train(), judges.train())
+    discriminators = nn.ModuleDict({head: discriminator.build(C, width=2) for head in HEADS})
+    return AdversarialNetworks(segmenter.train(), discriminators.train())
 
 
 def batch(seed: int, labelled: bool) -> Batch:
@@ -54,12 +54,12 @@ def gradients(module: nn.Module) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
 
 
-def statistics(found: Nets) -> Tensor:
+def statistics(found: AdversarialNetworks) -> Tensor:
     mean, variance = found.segmenter.norm.running_mean, found.segmenter.norm.running_var
     return torch.cat([mean, variance]).clone()
 
 
-def clear(found: Nets) -> None:
+def clear(found: AdversarialNetworks) -> None:
     found.segmenter.zero_grad(set_to_none=True)
     found.discriminators.zero_grad(set_to_none=True)
 
@@ -78,17 +78,17 @@ def test_an_unknown_method_is_refused_with_the_names() -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_gives_finite_named_losses_and_a_gradient_to_each_weight(name: str) -> None:
-    found, way = nets(), import_module(METHODS[name])
-    record = play(way, found, SOURCES, TARGETS, WEIGHTS)
+    found, way = networks(), import_module(METHODS[name])
+    record = training_step(way, found, SOURCES, TARGETS, WEIGHTS)
     assert record.keys() >= {"seg_main", "seg_aux"}
     assert all(value.isfinite() and value.ndim == 0 and not value.requires_grad for value in record.values())
     assert all(p.grad is not None for p in found.segmenter.parameters())
-    judged = [p.grad is not None for p in found.discriminators.parameters()]
-    assert judged == [way.ADVERSARIAL] * len(judged)
+    trained = [p.grad is not None for p in found.discriminators.parameters()]
+    assert trained == [way.ADVERSARIAL] * len(trained)
 
 
-def test_advent_trains_g_to_fool_and_d_to_judge_and_never_the_other_way_round() -> None:
-    found = nets()
+def test_advent_trains_g_to_mislead_d_and_d_to_discriminate_and_never_the_other_way_round() -> None:
+    found = networks()
     groups = advent.losses(found, SOURCES, TARGETS, WEIGHTS)
 
     supervised = next(groups)
@@ -97,17 +97,17 @@ def test_advent_trains_g_to_fool_and_d_to_judge_and_never_the_other_way_round() 
     assert gradients(found.segmenter) and not gradients(found.discriminators)
 
     clear(found)
-    fool = next(groups)
-    assert list(fool.losses) == ["fool_main", "fool_aux"]
-    back_propagate([fool])
+    adversarial = next(groups)
+    assert list(adversarial.losses) == ["adv_main", "adv_aux"]
+    back_propagate([adversarial])
     assert not gradients(found.discriminators)
     assert all(value.abs().sum() > 0 for value in (found.segmenter.main.weight.grad,))
 
     for domain in ("target", "source"):
         clear(found)
-        judge = next(groups)
-        assert list(judge.losses) == [f"judge_{domain}_main", f"judge_{domain}_aux"]
-        back_propagate([judge])
+        discriminator = next(groups)
+        assert list(discriminator.losses) == [f"d_{domain}_main", f"d_{domain}_aux"]
+        back_propagate([discriminator])
         assert not gradients(found.segmenter)
         assert len(gradients(found.discriminators)) == len(list(found.discriminators.parameters()))
     assert next(groups, None) is None
@@ -115,34 +115,37 @@ def test_advent_trains_g_to_fool_and_d_to_judge_and_never_the_other_way_round() 
 
 def test_advent_is_the_papers_objective_worked_in_one_piece() -> None:
     """Gradients of G and of D against the formulas of AdvEnt, written down without groups or freezing."""
-    found, whole = nets(), nets()
-    record = play(advent, found, SOURCES, TARGETS, WEIGHTS)
+    found, whole = networks(), networks()
+    record = training_step(advent, found, SOURCES, TARGETS, WEIGHTS)
 
     source, target = whole.predict(SOURCES), whole.predict(TARGETS)
     seg = {head: cross_entropy(source[head], SOURCES.label) for head in HEADS}
-    verdicts = {head: whole.discriminators[head](information_map(target[head])) for head in HEADS}
-    fool = {head: called(verdicts[head], SOURCE) for head in HEADS}
-    of_g = 1.0 * seg["main"] + 0.1 * seg["aux"] + 0.25 * fool["main"] + 0.5 * fool["aux"]
+    d_logits = {head: whole.discriminators[head](information_map(target[head])) for head in HEADS}
+    adversarial = {head: domain_bce(d_logits[head], SOURCE) for head in HEADS}
+    of_g = 1.0 * seg["main"] + 0.1 * seg["aux"] + 0.25 * adversarial["main"] + 0.5 * adversarial["aux"]
     weights = dict(whole.segmenter.named_parameters())
     expected = dict(zip(weights, torch.autograd.grad(of_g, list(weights.values())), strict=True))
     torch.testing.assert_close(gradients(found.segmenter), expected)
 
-    judge = {}
+    d_losses = {}
     for domain, logits, truth in (("source", source, SOURCE), ("target", target, TARGET)):
         for head in HEADS:
             seen = information_map(logits[head]).detach()
-            judge[f"judge_{domain}_{head}"] = called(whole.discriminators[head](seen), truth)
-    (sum(judge.values()) / 2).backward()
+            d_losses[f"d_{domain}_{head}"] = domain_bce(whole.discriminators[head](seen), truth)
+    (sum(d_losses.values()) / 2).backward()
     torch.testing.assert_close(gradients(found.discriminators), gradients(whole.discriminators))
 
-    logged = {f"seg_{h}": seg[h] for h in HEADS} | {f"fool_{h}": fool[h] for h in HEADS} | judge
+    logged = {f"seg_{h}": seg[h] for h in HEADS} | {f"adv_{h}": adversarial[h] for h in HEADS} | d_losses
     torch.testing.assert_close(record, {name: value.detach() for name, value in logged.items()})
 
 
 def test_weights_scale_the_gradient_and_not_what_is_logged() -> None:
-    one, two = nets(), nets()
+    one, two = networks(), networks()
     doubled = LossWeights(seg=Heads(main=2.0, aux=0.2), target=Heads(main=0.5, aux=1.0))
-    records = [play(advent, one, SOURCES, TARGETS, WEIGHTS), play(advent, two, SOURCES, TARGETS, doubled)]
+    records = [
+        training_step(advent, one, SOURCES, TARGETS, WEIGHTS),
+        training_step(advent, two, SOURCES, TARGETS, doubled),
+    ]
     torch.testing.assert_close(records[0], records[1], rtol=0, atol=0)
     twice = {name: 2 * value for name, value in gradients(one.segmenter).items()}
     torch.testing.assert_close(gradients(two.segmenter), twice)
@@ -150,27 +153,27 @@ def test_weights_scale_the_gradient_and_not_what_is_logged() -> None:
 
 
 def test_a_weight_of_zero_silences_its_loss() -> None:
-    found = nets()
+    found = networks()
     muted = LossWeights(seg=Heads(main=1.0, aux=0.0), target=Heads(main=0.0, aux=0.0))
-    play(advent, found, SOURCES, TARGETS, muted)
+    training_step(advent, found, SOURCES, TARGETS, muted)
     assert not found.segmenter.aux.weight.grad.any()
-    alone = nets()
-    play(source_only, alone, SOURCES, None, muted)
+    alone = networks()
+    training_step(source_only, alone, SOURCES, None, muted)
     torch.testing.assert_close(gradients(found.segmenter), gradients(alone.segmenter))
 
 
 def test_source_only_never_touches_the_target() -> None:
-    found, untouched = nets(), nets()
-    play(source_only, found, SOURCES, None, WEIGHTS)  # None has no image to look at
-    play(source_only, untouched, SOURCES, TARGETS, WEIGHTS)
+    found, untouched = networks(), networks()
+    training_step(source_only, found, SOURCES, None, WEIGHTS)  # None has no image to look at
+    training_step(source_only, untouched, SOURCES, TARGETS, WEIGHTS)
     assert torch.equal(statistics(found), statistics(untouched))
     torch.testing.assert_close(gradients(found.segmenter), gradients(untouched.segmenter), rtol=0, atol=0)
 
 
 def test_bn_only_changes_the_statistics_by_the_target_and_nothing_else() -> None:
-    found, alone = nets(), nets()
-    play(bn_only, found, SOURCES, TARGETS, WEIGHTS)
-    play(source_only, alone, SOURCES, None, WEIGHTS)
+    found, alone = networks(), networks()
+    training_step(bn_only, found, SOURCES, TARGETS, WEIGHTS)
+    training_step(source_only, alone, SOURCES, None, WEIGHTS)
     torch.testing.assert_close(gradients(found.segmenter), gradients(alone.segmenter), rtol=0, atol=0)
     assert not torch.equal(statistics(found), statistics(alone))
     with torch.no_grad():
@@ -181,9 +184,9 @@ def test_bn_only_changes_the_statistics_by_the_target_and_nothing_else() -> None
 def test_the_labels_of_the_target_are_not_looked_at() -> None:
     labelled = TARGETS._replace(label=torch.zeros_like(TARGETS.label))
     for name in METHODS:
-        one, two = nets(), nets()
-        play(import_module(METHODS[name]), one, SOURCES, TARGETS, WEIGHTS)
-        play(import_module(METHODS[name]), two, SOURCES, labelled, WEIGHTS)
+        one, two = networks(), networks()
+        training_step(import_module(METHODS[name]), one, SOURCES, TARGETS, WEIGHTS)
+        training_step(import_module(METHODS[name]), two, SOURCES, labelled, WEIGHTS)
         torch.testing.assert_close(gradients(one.segmenter), gradients(two.segmenter), rtol=0, atol=0)
 
 
@@ -208,13 +211,13 @@ def test_only_one_graph_is_alive() -> None:
 
 
 def test_predictions_have_the_size_of_the_images() -> None:
-    assert {head: tuple(v.shape) for head, v in nets().predict(SOURCES).items()} == dict.fromkeys(
+    assert {head: tuple(v.shape) for head, v in networks().predict(SOURCES).items()} == dict.fromkeys(
         HEADS, (2, C, SIZE, SIZE)
     )
 
 
 def test_minent_asks_for_the_mean_pixel_entropy_of_the_target() -> None:
-    first, second = nets(), nets()
+    first, second = networks(), networks()
     groups = minent.losses(first, SOURCES, TARGETS, WEIGHTS)
     next(groups)
     group = next(groups).losses
@@ -227,10 +230,10 @@ def test_minent_asks_for_the_mean_pixel_entropy_of_the_target() -> None:
 
 
 def test_adaptsegnet_shows_its_discriminators_softmax_maps() -> None:
-    found, seen = nets(), list[Tensor]()
+    found, seen = networks(), list[Tensor]()
     found.discriminators["main"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    play(adaptsegnet, found, SOURCES, TARGETS, WEIGHTS)
-    assert len(seen) == 2  # the target's verdict serves G and D
+    training_step(adaptsegnet, found, SOURCES, TARGETS, WEIGHTS)
+    assert len(seen) == 2  # the target's logits serve G and D
     for maps in seen:
         assert torch.allclose(maps.sum(1), torch.ones(2, SIZE, SIZE))
     assert not torch.equal(seen[0], seen[1])

@@ -39,13 +39,13 @@ def test_rules_by_hand_with_ties_in_table_order(rule: str, scores: tuple[float, 
 @pytest.mark.parametrize("fraction, easy", [(0, ""), (0.24, ""), (0.25, "b"), (0.67, "bd"), (1, "bdac")])
 def test_easy_part_is_the_low_entropy_prefix(fraction: float, easy: str) -> None:
     ranked = ranking.rank(TABLE, "mean_entropy", fraction)
-    assert "".join(ranked.image[ranked.part == "easy"]) == easy
-    assert set(ranked.part) <= {"easy", "hard"}
+    assert "".join(ranked.image[ranked.subset == "easy"]) == easy
+    assert set(ranked.subset) <= {"easy", "hard"}
 
 
 def test_easy_count_is_cut_off_as_the_published_int_does() -> None:
     table = pd.DataFrame({"image": [str(i) for i in range(100)], "entropy": [0.5] * 100})
-    assert (ranking.rank(table, "mean_entropy", 0.29).part == "easy").sum() == 28
+    assert (ranking.rank(table, "mean_entropy", 0.29).subset == "easy").sum() == 28
 
 
 def test_many_ties_keep_the_tables_order() -> None:
@@ -56,7 +56,7 @@ def test_many_ties_keep_the_tables_order() -> None:
 
 def test_output_is_sorted_by_rank_and_has_four_columns() -> None:
     ranked = ranking.rank(TABLE, "mean_entropy", 0.5)
-    assert list(ranked.columns) == ["image", "score", "rank", "part"]
+    assert list(ranked.columns) == ["image", "score", "rank", "subset"]
     assert list(ranked["rank"]) == [1, 2, 3, 4]
     assert list(ranked.score) == sorted(ranked.score)
 
@@ -106,13 +106,13 @@ def test_published_scores_and_splits_follow_from_the_published_entropies(precisi
         | {f"pixels_{name}": int(int(name) in normalized["rare_classes"][image]) for name in rare}
         for image, entropy in plain["entropy"].items()
     )
-    for rule, due in (("mean_entropy", plain), ("published_normalized", normalized)):
+    for rule, expected in (("mean_entropy", plain), ("published_normalized", normalized)):
         ranked = ranking.rank(table, rule, stored["lambda1"], rare)
         assert (ranked.score / 19).tolist() == pytest.approx(
-            [due["entropy"][i] for i in ranked.image], rel=1e-7
+            [expected["entropy"][i] for i in ranked.image], rel=1e-7
         )
         for part in ("easy", "hard"):
-            assert ranked.image[ranked.part == part].tolist() == due[part]
+            assert ranked.image[ranked.subset == part].tolist() == expected[part]
 
 
 @pytest.mark.parametrize("rule", ranking.RULES)
@@ -134,11 +134,11 @@ def test_the_spread_of_log_probabilities_is_below_the_bound_of_the_tolerance() -
 def test_near_ties_are_the_images_that_could_change_places_over_the_cut() -> None:
     tolerance = near_ties.bf16_tolerance(19)
     scores = [0.1, 0.5 - 1.9 * tolerance, 0.5, 0.5 + 0.05 * tolerance, 0.9]
-    split = pd.DataFrame({"score": scores, "part": ["easy", "easy", "hard", "hard", "hard"]})
+    split = pd.DataFrame({"score": scores, "subset": ["easy", "easy", "hard", "hard", "hard"]})
     # easy: as far as 2 t below the surest hard one, at 0.5; hard: 2 t above the least sure easy one
     near = [False, True, True, True, False]
     assert near_ties.near_ties(split, "mean_entropy", 19).tolist() == near
     further = split.assign(score=[0.1, 0.5 - 2.1 * tolerance, 0.5, 0.5 + 0.5 * tolerance, 0.9])
     assert not near_ties.near_ties(further, "mean_entropy", 19).any()
     assert near_ties.near_ties(further, "published_normalized", 19).tolist() == near
-    assert not near_ties.near_ties(split.assign(part="easy"), "mean_entropy", 19).any()
+    assert not near_ties.near_ties(split.assign(subset="easy"), "mean_entropy", 19).any()

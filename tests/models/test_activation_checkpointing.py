@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from intrada.core.config.load import validate
 from intrada.core.errors import UserError
-from intrada.data.train_batches import Step
+from intrada.data.train_batches import TrainBatch
 from intrada.methods import METHODS
 from intrada.methods.backward import back_propagate
 from intrada.methods.base import Group, Loss
 from intrada.models import MODELS, activation_checkpointing, build_model
-from intrada.models.fuse_bn import folded
-from intrada.training.cost_estimate import any_batch, build_game
-from intrada.training.trainer import Game
+from intrada.models.fuse_bn import fuse_conv_bn
+from intrada.training.cost_estimate import any_batch, build_trainer
+from intrada.training.trainer import Trainer
 from tests.support.tiny_project import PARAMS, change, tree
 
 CPU = torch.device("cpu")
@@ -31,25 +31,27 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def game(asked: bool, name: str = "small", method: str = "advent", **changes: Any) -> Game:
+def trainer(asked: bool, name: str = "small", method: str = "advent", **changes: Any) -> Trainer:
     block = {"train_inter__method": method, "compute__activation_checkpointing": asked}
     model = {"name": name, "options": NETWORKS[name]}
     params = validate(PARAMS, change(tree(), model=model, **block, **changes))
     torch.manual_seed(0)
-    return build_game(params, params.train_inter, CPU)
+    return build_trainer(params, params.train_inter, CPU)
 
 
-def steps(count: int) -> list[Step]:
+def steps(count: int) -> list[TrainBatch]:
     torch.manual_seed(1)
-    return [Step(any_batch(2, (64, 32), CPU), any_batch(2, (64, 32), CPU), None) for _ in range(count)]
+    return [TrainBatch(any_batch(2, (64, 32), CPU), any_batch(2, (64, 32), CPU), None) for _ in range(count)]
 
 
-def state(found: Game) -> dict[str, Tensor]:
-    nets = nn.ModuleDict({"segmenter": found.nets.segmenter, "judges": found.nets.discriminators})
-    return dict(nets.state_dict())
+def state(found: Trainer) -> dict[str, Tensor]:
+    networks = nn.ModuleDict(
+        {"segmenter": found.networks.segmenter, "discriminators": found.networks.discriminators}
+    )
+    return dict(networks.state_dict())
 
 
-def losses(found: Game, count: int = 2) -> list[dict[str, Tensor]]:
+def losses(found: Trainer, count: int = 2) -> list[dict[str, Tensor]]:
     return [found.step(step) for step in steps(count)]
 
 
@@ -57,7 +59,7 @@ def losses(found: Game, count: int = 2) -> list[dict[str, Tensor]]:
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_losses_weights_and_statistics_are_the_same_bits(name: str, precision: str) -> None:
     """Running means and batch counters, too: a batch is learnt from once. bf16 is slow where it is emulated."""
-    found, expected = (game(asked, name, compute__precision=precision) for asked in (True, False))
+    found, expected = (trainer(asked, name, compute__precision=precision) for asked in (True, False))
     count = 1 if precision == "bf16" else 2
     torch.testing.assert_close(losses(found, count), losses(expected, count), rtol=0, atol=0)
     torch.testing.assert_close(state(found), state(expected), rtol=0, atol=0)
@@ -65,39 +67,39 @@ def test_losses_weights_and_statistics_are_the_same_bits(name: str, precision: s
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_to_the_same_bits(method: str) -> None:
-    found, expected = game(True, method=method), game(False, method=method)
+    found, expected = trainer(True, method=method), trainer(False, method=method)
     torch.testing.assert_close(losses(found), losses(expected), rtol=0, atol=0)
     torch.testing.assert_close(state(found), state(expected), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_each_block_runs_again_in_the_backward_pass_and_in_training_only(name: str) -> None:
-    found = game(True, name, "source_only")
-    blocks = found.nets.segmenter.recomputable()
+    found = trainer(True, name, "source_only")
+    blocks = found.networks.segmenter.recomputable()
     runs = dict.fromkeys(range(len(blocks)), 0)
     for number, block in enumerate(blocks):
         first = next(module for module in block.modules() if isinstance(module, nn.Conv2d))
         first.register_forward_pre_hook(lambda *_, number=number: runs.__setitem__(number, runs[number] + 1))
     with torch.no_grad():
-        found.nets.predict(any_batch(1, (64, 32), CPU))
+        found.networks.predict(any_batch(1, (64, 32), CPU))
     assert set(runs.values()) == {1}
     found.step(steps(1)[0])
     assert set(runs.values()) == {3}
-    found.nets.segmenter.eval()
+    found.networks.segmenter.eval()
     group = Group(
-        {"mean": Loss(found.nets.predict(any_batch(1, (64, 32), CPU))["main"].mean(), 1.0)},
-        found.nets.segmenter,
+        {"mean": Loss(found.networks.predict(any_batch(1, (64, 32), CPU))["main"].mean(), 1.0)},
+        found.networks.segmenter,
     )
     back_propagate([group])
     assert set(runs.values()) == {4}
 
 
 def test_two_backward_passes_go_through_one_graph() -> None:
-    """As the adversarial game asks of it, but both of them into the network itself."""
+    """As the adversarial losses need it, but both of them into the network itself."""
 
     def gradients(asked: bool) -> list[Tensor]:
-        network = game(asked).nets
-        mean = network.predict(steps(1)[0].labelled)["main"].square().mean()
+        network = trainer(asked).networks
+        mean = network.predict(steps(1)[0].source)["main"].square().mean()
         back_propagate([
             Group({"once": Loss(mean, 1.0)}, network.segmenter, shared=True),
             Group({"twice": Loss(3 * mean, 1.0)}, network.segmenter),
@@ -132,18 +134,18 @@ def test_names_and_inference_know_nothing_of_it(name: str) -> None:
     assert list(network.state_dict()) == list(plain.state_dict())
     images = torch.rand(1, 3, 32, 64)
     with torch.no_grad():
-        found, expected = (folded(each.eval()).main_logits(images) for each in (network, plain))
+        found, expected = (fuse_conv_bn(each.eval()).main_logits(images) for each in (network, plain))
     assert torch.equal(found, expected)
 
 
 def test_the_mean_of_weights_is_a_network_of_its_own() -> None:
-    found, expected = (game(asked, train_inter__ema=0.9) for asked in (True, False))
+    found, expected = (trainer(asked, train_inter__ema=0.9) for asked in (True, False))
     torch.testing.assert_close(losses(found), losses(expected), rtol=0, atol=0)
     torch.testing.assert_close(found.model.state_dict(), expected.model.state_dict(), rtol=0, atol=0)
 
 
 def test_it_goes_with_a_batch_in_parts() -> None:
-    found, expected = (game(asked, train_inter__accumulate=2) for asked in (True, False))
+    found, expected = (trainer(asked, train_inter__gradient_accumulation_steps=2) for asked in (True, False))
     torch.testing.assert_close(losses(found), losses(expected), rtol=0, atol=0)
     torch.testing.assert_close(state(found), state(expected), rtol=0, atol=0)
 
@@ -152,4 +154,4 @@ def test_a_network_without_blocks_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(MODELS, "tiny", "tests.support.tiny_segmenter")
     monkeypatch.setitem(NETWORKS, "tiny", {})
     with pytest.raises(UserError, match="TinySegmenter names no block to compute again"):
-        game(True, "tiny")
+        trainer(True, "tiny")

@@ -19,9 +19,9 @@ def test_parameters_are_those_of_the_published_discriminator() -> None:
     assert sum(p.numel() for p in discriminator.build(19).parameters()) == 2_781_121
 
 
-@pytest.mark.parametrize("height, width, verdict", [(128, 256, (4, 8)), (64, 32, (2, 1)), (100, 130, (3, 4))])
-def test_verdicts_are_one_per_32_pixels(height: int, width: int, verdict: tuple[int, int]) -> None:
-    assert discriminator.build(3, width=4)(torch.rand(2, 3, height, width)).shape == (2, 1, *verdict)
+@pytest.mark.parametrize("height, width, size", [(128, 256, (4, 8)), (64, 32, (2, 1)), (100, 130, (3, 4))])
+def test_logits_are_one_per_32_pixels(height: int, width: int, size: tuple[int, int]) -> None:
+    assert discriminator.build(3, width=4)(torch.rand(2, 3, height, width)).shape == (2, 1, *size)
 
 
 def test_leaky_relu_stands_between_convolutions_and_not_after_the_last() -> None:

@@ -11,31 +11,31 @@ from torch import Tensor
 
 from intrada.core import files
 from intrada.core.config.load import validate
-from intrada.core.distributed.process_group import ALONE
+from intrada.core.distributed.process_group import SINGLE_PROCESS
 from intrada.core.errors import UserError
 from intrada.data import tables
-from intrada.data.train_batches import Domains
+from intrada.data.train_batches import TrainData
 from intrada.methods import advent, backward
-from intrada.models.frozen_bn_stats import Kept
-from intrada.training import trainer
-from tests.methods.test_methods import SOURCES, TARGETS, gradients, nets, statistics
+from intrada.models.frozen_bn_stats import FrozenBNStats
+from intrada.training.trainer import _batches
+from tests.methods.test_methods import SOURCES, TARGETS, gradients, networks, statistics
 from tests.support.tiny_project import change, tree
 
 WEIGHTS = validate(Path("params.yaml"), tree()).train_inter.weights
 
 
-def played(followed: bool) -> tuple[Tensor, dict[str, Tensor]]:
+def trained(update_bn_stats: bool) -> tuple[Tensor, dict[str, Tensor]]:
     """Running statistics and gradients of the segmenter after one iteration of AdvEnt."""
-    found = nets()
-    backward.play(advent, found, SOURCES._replace(followed=followed), TARGETS, WEIGHTS)
+    found = networks()
+    backward.training_step(advent, found, SOURCES._replace(update_bn_stats=update_bn_stats), TARGETS, WEIGHTS)
     return statistics(found), gradients(found.segmenter)
 
 
 def test_statistics_follow_the_target_alone_and_gradients_are_those_of_before() -> None:
-    alone = nets()
+    alone = networks()
     with torch.no_grad():
         alone.predict(TARGETS)
-    (all_of_them, before), (target, after) = played(True), played(False)
+    (all_of_them, before), (target, after) = trained(True), trained(False)
     assert torch.equal(target, statistics(alone))
     assert not torch.allclose(target, all_of_them)
     assert all(torch.equal(after[name], before[name]) for name in before)
@@ -43,7 +43,7 @@ def test_statistics_follow_the_target_alone_and_gradients_are_those_of_before() 
 
 def test_an_error_within_the_block_gives_the_momentum_back() -> None:
     norm = torch.nn.BatchNorm2d(1, momentum=0.3)
-    with pytest.raises(ZeroDivisionError), Kept(torch.nn.Sequential(norm)):
+    with pytest.raises(ZeroDivisionError), FrozenBNStats(torch.nn.Sequential(norm)):
         norm(torch.ones(2, 1, 2, 2))
         raise ZeroDivisionError
     assert norm.momentum == 0.3
@@ -51,24 +51,26 @@ def test_an_error_within_the_block_gives_the_momentum_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "source", "due"),
+    ("way", "source", "expected"),
     [
-        ("all", "labelled", [True, True, True]),
-        ("target", "labelled", [False, True, True]),
-        ("target", "extra", [True, True, False]),
+        ("all", "source", [True, True, True]),
+        ("target", "source", [False, True, True]),
+        ("target", "supervised", [True, True, False]),
     ],
 )
-def test_images_of_the_source_are_told_by_their_part_in_the_game(
-    tmp_path: Path, way: str, source: Any, due: list[bool]
+def test_images_of_the_source_domain_are_known_by_their_index(
+    tmp_path: Path, way: str, source: Any, expected: list[bool]
 ) -> None:
     files.write_image(tmp_path / "a.png", torch.zeros(8, 8, 3, dtype=torch.uint8).numpy())
     row = [("a", str(tmp_path / "a.png"), "", 8, 8)]
     index = pd.DataFrame(row, columns=tables.INDEX_COLUMNS)
     params = validate(Path("params.yaml"), change(tree(), train_inter__bn_statistics=way))
-    game: Any = SimpleNamespace(block=params.train_inter, method=advent, done=0, world=ALONE)
-    step = next(trainer._steps(game, Domains(index, index, index, source), seed=1))
-    assert [batch.followed for batch in step if batch] == due
-    assert [batch.followed for batch in step.to(torch.device("cpu")) if batch] == due
+    trainer: Any = SimpleNamespace(
+        block=params.train_inter, method=advent, iteration=0, process_group=SINGLE_PROCESS
+    )
+    step = next(_batches(trainer, TrainData(index, index, index, source), seed=1))
+    assert [batch.update_bn_stats for batch in step if batch] == expected
+    assert [batch.update_bn_stats for batch in step.to(torch.device("cpu")) if batch] == expected
 
 
 @pytest.mark.parametrize("stage", ["train_source", "train_inter"])

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from intrada.core.errors import UserError
 from intrada.models import MODELS, build_model
-from intrada.models.base import PRODUCT_CHANNELS, Segmenter, SummedConvolutions, upsample
+from intrada.models.base import PRODUCT_CHANNELS, SegmentationModel, SummedConvolutions, upsample
 
 
-class OneByOne(Segmenter):
+class OneByOne(SegmentationModel):
     """The least that a network can be: its stem is frozen."""
 
     def __init__(self) -> None:
@@ -34,18 +34,18 @@ class OneByOne(Segmenter):
 
 
 @pytest.fixture(scope="module")
-def small() -> Segmenter:
+def small() -> SegmentationModel:
     torch.manual_seed(0)
     return build_model("small", 11, {})
 
 
-def test_the_small_network_has_0_223_million_parameters(small: Segmenter) -> None:
+def test_the_small_network_has_0_223_million_parameters(small: SegmentationModel) -> None:
     assert sum(parameter.numel() for parameter in small.parameters()) == 223_016
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 128), (61, 90)])
 def test_logits_come_at_a_quarter_of_the_image_main_before_aux(
-    small: Segmenter, height: int, width: int
+    small: SegmentationModel, height: int, width: int
 ) -> None:
     logits = small(small.normalise(torch.zeros(2, 3, height, width, dtype=torch.uint8)))
     shape = (2, 11, math.ceil(height / 4), math.ceil(width / 4))
@@ -55,14 +55,14 @@ def test_logits_come_at_a_quarter_of_the_image_main_before_aux(
     ]
 
 
-def test_normalise_takes_bytes_to_minus_one_to_one(small: Segmenter) -> None:
+def test_normalise_takes_bytes_to_minus_one_to_one(small: SegmentationModel) -> None:
     images = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(1, 3, 1, 1)
     normal = small.normalise(images)
     assert normal.dtype == torch.float32
     torch.testing.assert_close(normal.flatten(), torch.tensor([-1.0, -0.6, 1.0]))
 
 
-def test_main_sees_the_fourth_block_and_aux_does_not(small: Segmenter) -> None:
+def test_main_sees_the_fourth_block_and_aux_does_not(small: SegmentationModel) -> None:
     small.zero_grad(set_to_none=True)
     small(torch.randn(1, 3, 32, 32))["aux"].sum().backward()
     reached = [name for name, weight in small.named_parameters() if weight.grad is not None]
@@ -71,7 +71,7 @@ def test_main_sees_the_fourth_block_and_aux_does_not(small: Segmenter) -> None:
     assert all(name.startswith(("blocks.3.", "main.")) for name in unreached)
 
 
-def test_batch_normalisation_of_the_small_network_is_trained(small: Segmenter) -> None:
+def test_batch_normalisation_of_the_small_network_is_trained(small: SegmentationModel) -> None:
     affine = [module.weight for module in small.modules() if isinstance(module, nn.BatchNorm2d)]
     listed = {id(parameter) for group in small.parameter_groups().values() for parameter in group}
     assert affine
@@ -95,7 +95,7 @@ def test_parameter_groups_hold_each_trainable_parameter_once() -> None:
     }
 
 
-def test_groups_of_the_small_network_are_complete_and_disjoint(small: Segmenter) -> None:
+def test_groups_of_the_small_network_are_complete_and_disjoint(small: SegmentationModel) -> None:
     groups = small.parameter_groups()
     ids = [id(parameter) for group in groups.values() for parameter in group]
     assert len(ids) == len(set(ids)) == len(list(small.parameters()))

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from intrada.core.errors import UserError
 from intrada.models import deeplabv2, weights
-from intrada.models.base import Segmenter
+from intrada.models.base import SegmentationModel
 
 State = dict[str, Tensor]
 
 
-class Tiny(Segmenter):
+class Tiny(SegmentationModel):
     """The names of a DeepLab-v2's tensors, of each kind a few."""
 
     head_names = deeplabv2.DeepLabV2.head_names
@@ -35,7 +35,7 @@ class Tiny(Segmenter):
         return images.float()
 
 
-def fresh(seed: int, classes: int = 3, heads: str = "four") -> Segmenter:
+def fresh(seed: int, classes: int = 3, heads: str = "four") -> SegmentationModel:
     torch.manual_seed(seed)
     return Tiny(classes, heads)
 
@@ -47,16 +47,16 @@ def assert_equal(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
 
 
 @pytest.fixture(scope="module")
-def model() -> Segmenter:
+def model() -> SegmentationModel:
     return fresh(1)
 
 
 @pytest.fixture
-def state(model: Segmenter) -> State:
+def state(model: SegmentationModel) -> State:
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
-def test_own_file_comes_back_bit_equal_with_its_metadata(tmp_path: Path, model: Segmenter) -> None:
+def test_own_file_comes_back_bit_equal_with_its_metadata(tmp_path: Path, model: SegmentationModel) -> None:
     path, about = tmp_path / "new" / "model.safetensors", {"model": "deeplabv2", "classes": "road,sky"}
     weights.save_model(path, model, about)
     other = fresh(2)
@@ -82,7 +82,7 @@ def test_plain_checkpoint_fills_the_whole_model(tmp_path: Path, state: State, le
 
 
 def test_exported_checkpoint_is_a_plain_state_dict_and_comes_back_bit_equal(
-    tmp_path: Path, model: Segmenter
+    tmp_path: Path, model: SegmentationModel
 ) -> None:
     path = tmp_path / "out.pth"
     weights.export_published(path, model)
@@ -274,7 +274,7 @@ def test_files_that_are_no_plain_state_dict_are_refused(
 @pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
 @pytest.mark.parametrize("content", [None, b"", b"no weights at all", "cut"])
 def test_missing_empty_and_truncated_files_are_named(
-    tmp_path: Path, model: Segmenter, name: str, content: bytes | str | None
+    tmp_path: Path, model: SegmentationModel, name: str, content: bytes | str | None
 ) -> None:
     path = tmp_path / name
     if content == "cut":

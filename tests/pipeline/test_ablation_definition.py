@@ -80,12 +80,16 @@ def preset(benchmark: str) -> dict[str, Any]:
 
 
 def test_every_benchmark_seed_and_recipe_is_a_stage() -> None:
-    due = {"collect", *(f"code_{job}" for job in RUNS)}
+    expected = {"collect", *(f"code_{job}" for job in RUNS)}
     for name, benchmark in ABLATION.benchmarks.items():
-        due |= {f"summary@{name}"}
-        due |= {f"{job}_{name}@{seed}" for job in ("data", "source", "inter") for seed in benchmark.seeds}
-        due |= {f"recipe_{name}@{seed}-{recipe}" for seed in benchmark.seeds for recipe in ABLATION.recipes}
-    assert set(stages()) == due
+        expected |= {f"summary@{name}"}
+        expected |= {
+            f"{job}_{name}@{seed}" for job in ("data", "source", "inter") for seed in benchmark.seeds
+        }
+        expected |= {
+            f"recipe_{name}@{seed}-{recipe}" for seed in benchmark.seeds for recipe in ABLATION.recipes
+        }
+    assert set(stages()) == expected
 
 
 def test_a_recipe_more_is_one_entry_more(tmp_path: Path) -> None:

@@ -74,11 +74,11 @@ def test_the_lock_file_has_the_bytes_that_dvc_itself_would_write(
     """Written, then read and written once more: strings that look like numbers stay strings, words wrap alike."""
     lock = tmp_path / "dvc.lock"
     written = {}
-    for name, prepare in {"dvc": lambda: None, "ours": dvc_command.install}.items():
+    for name, acquire_device in {"dvc": lambda: None, "ours": dvc_command.install}.items():
         monkeypatch.setattr(_common, "_dump_data", _common._dump_data)
         monkeypatch.setattr(_yaml, "parse_yaml_for_update", _yaml.parse_yaml_for_update)
         monkeypatch.setattr(rwlock, "psutil", rwlock.psutil)
-        prepare()
+        acquire_device()
         lock.unlink(missing_ok=True)
         for stage in ("zeta", "alpha"):
             with modify_yaml(lock) as data:

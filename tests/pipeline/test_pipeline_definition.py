@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from intrada.commands import COMMANDS
-from intrada.core.stage import Choice, In, Numbers, Out, Round, Value
+from intrada.core.stage import Choice, FloatList, In, Option, Out, RoundOption
 from intrada.data import tables
 from intrada.data.datasets import DATASETS
 from intrada.methods import METHODS
@@ -59,7 +59,7 @@ def marks(job: Job) -> dict[str, Any]:
 
 def left_out(mark: Any) -> bool:
     """Whether the option may be missing on the command line."""
-    return isinstance(mark, (Round, Numbers, Value)) or getattr(mark, "optional", False)
+    return isinstance(mark, (RoundOption, FloatList, Option)) or getattr(mark, "optional", False)
 
 
 def named(job: Job) -> set[str]:
@@ -122,7 +122,7 @@ def test_paths_of_the_command_are_its_deps_and_outs(preset: str, job: Job) -> No
         elif isinstance(mark, Out):
             assert job.options[option] in job.outs, option
         else:
-            assert isinstance(mark, (Choice, Round, Numbers))
+            assert isinstance(mark, (Choice, RoundOption, FloatList))
     written = {job.options[option] for option, mark in given.items() if isinstance(mark, Out)}
     assert set(job.outs) == written
 

@@ -104,8 +104,8 @@ def test_seed_and_device_are_those_of_the_run(project: Path) -> None:
 
 def test_trainings_have_threads_of_their_own(project: Path, all_threads: None) -> None:
     write_params(change(tree(), compute__threads=2, compute__inference_threads=3))
-    due = {"train_inter": 2, "score": 3, "evaluate@inter": 3, "evaluate_snapshots@inter": 3}
-    for name, threads in due.items():
+    expected = {"train_inter": 2, "score": 3, "evaluate@inter": 3, "evaluate_snapshots@inter": 3}
+    for name, threads in expected.items():
         assert run(name) == 0
         found = {each["threads"] for each in records(name)}
         assert found == {1, threads}  # of the run before, and of this one

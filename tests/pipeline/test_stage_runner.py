@@ -282,7 +282,7 @@ def test_the_fingerprint_changes_with_the_version_of_torch(monkeypatch: pytest.M
 def test_the_params_file_may_have_another_name() -> None:
     Path("other.yaml").write_text(yaml.safe_dump(change(tree(), rank__easy_fraction=0)))
     stage_runner.execute("rank", Path("other.yaml"), RANK)
-    assert set(tables.read(Path("split.csv"), tables.SPLIT)["part"]) == {"hard"}
+    assert set(tables.read(Path("split.csv"), tables.SPLIT)["subset"]) == {"hard"}
 
 
 def test_a_stage_first_removes_what_a_killed_one_left_beside_its_outputs(

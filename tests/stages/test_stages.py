@@ -252,8 +252,8 @@ def test_scores_are_those_of_the_written_predictions(project: Path) -> None:
         assert prediction.shape == (32, 64)
         counts = np.bincount(prediction.ravel(), minlength=len(CLASSES))
         assert [row[column] for column in columns] == counts.tolist()
-        sure = files.read_label(Path(f"results/score/confidence/{row['image']}.png"))
-        assert sure.shape == prediction.shape and sure.min() >= 255 // len(CLASSES)
+        confidence = files.read_label(Path(f"results/score/confidence/{row['image']}.png"))
+        assert confidence.shape == prediction.shape and confidence.min() >= 255 // len(CLASSES)
 
 
 def test_scores_do_not_depend_on_the_size_of_a_batch(project: Path) -> None:
@@ -271,7 +271,7 @@ def test_rank_calls_the_surest_share_easy(project: Path, fraction: float, easy: 
     split = tables.read(Path("results/rank/split.csv"), tables.SPLIT)
     scores = tables.read(Path("results/score/scores.csv"), tables.SCORES).set_index("image")["entropy"]
     assert split["image"].tolist() == scores.sort_values(kind="stable").index.tolist()
-    assert split["part"].tolist() == ["easy"] * easy + ["hard"] * (TARGET_IMAGES - easy)
+    assert split["subset"].tolist() == ["easy"] * easy + ["hard"] * (TARGET_IMAGES - easy)
     assert split["rank"].tolist() == list(range(1, TARGET_IMAGES + 1))
 
 
@@ -295,9 +295,9 @@ def test_easy_images_get_the_predictions_that_are_sure_enough(project: Path, thr
     assert written == set(easy["id"])
     for row in easy.itertuples():
         prediction = files.read_label(Path(f"results/score/predictions/{row.id}.png"))
-        sure = files.read_label(Path(f"results/score/confidence/{row.id}.png"))
+        confidence = files.read_label(Path(f"results/score/confidence/{row.id}.png"))
         assert Path(row.image) == TARGET / "images" / f"{row.id}.png"
-        expected = pseudo_labels.select(prediction, sure, threshold)
+        expected = pseudo_labels.select(prediction, confidence, threshold)
         assert np.array_equal(files.read_label(Path(row.label)), expected)
         assert threshold or np.array_equal(expected, prediction)
 
@@ -328,7 +328,7 @@ def test_an_evaluation_is_consistent_with_its_tables(project: Path) -> None:
     assert classes["pixels"].tolist() == counts.sum(1).tolist()
     assert classes["iou"].mean() == pytest.approx(metrics["mIoU"])
     images = tables.read(folder / "images.csv", tables.IMAGES)
-    assert images["part"].tolist().count("hard") == 2
+    assert images["subset"].tolist().count("hard") == 2
     samples = sorted(path.relative_to(folder).as_posix() for path in (folder / "samples").rglob("*.png"))
     order = images.sort_values("entropy", kind="stable")["id"].tolist()
     chosen = sorted([order[0], order[2], order[-1]])  # the ends, and an even sample of three

@@ -1,4 +1,4 @@
-"""The trainings of the tiny project, by the commands of dvc.yaml: who plays, whose labels count, rounds."""
+"""The trainings of the tiny project, by the commands of dvc.yaml: which images, whose labels count, rounds."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_training_leaves_a_model_and_its_losses(project: Path, stage: str) -> 
     assert about == {"model": "small", "classes": ",".join(CLASSES), "method": method, "iteration": "4"}
     table = files.read_csv(Path(f"results/{stage}/losses.csv"))
     assert table["iteration"].tolist() == [2, 4] and table.notna().all(axis=None)
-    assert ("judge_target_main" in table) == (method == "advent")
+    assert ("d_target_main" in table) == (method == "advent")
 
 
 def test_the_intra_training_plays_easy_against_hard(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +57,7 @@ def test_the_intra_training_plays_easy_against_hard(project: Path, monkeypatch: 
 
 def split() -> dict[str, set[str]]:
     ranked = tables.read(Path("results/rank/split.csv"), tables.SPLIT)
-    return {part: set(ranked["image"][ranked["part"] == part]) for part in ("easy", "hard")}
+    return {part: set(ranked["image"][ranked["subset"] == part]) for part in ("easy", "hard")}
 
 
 def test_alignment_alone_never_opens_a_pseudo_label_and_learns_from_the_source(project: Path) -> None:
@@ -66,8 +66,8 @@ def test_alignment_alone_never_opens_a_pseudo_label_and_learns_from_the_source(p
     assert run("train_intra") == 0
     model = Path("results/train_intra/last.safetensors").read_bytes()
     table = files.read_csv(Path("results/train_intra/losses.csv"))
-    assert (table["seg_main"] == 0).all() and (table["extra_main"] > 0).all()
-    assert (table["judge_target_main"] > 0).all()
+    assert (table["seg_main"] == 0).all() and (table["supervised_main"] > 0).all()
+    assert (table["d_target_main"] > 0).all()
     for path in Path("results/pseudo_label/labels").iterdir():  # other labels of the same images
         files.write_label(path, files.read_label(path) * 0, [])
     assert run("train_intra") == 0
@@ -91,7 +91,7 @@ def test_a_later_round_starts_from_the_model_of_the_one_before(project: Path) ->
     )
     assert first["entropy"].tolist() != second["entropy"].tolist()
     ranked = tables.read(Path("results/rank_round/r2/split.csv"), tables.SPLIT)
-    assert ranked["part"].tolist() == ["easy"] * 5 + ["hard"] * 5
+    assert ranked["subset"].tolist() == ["easy"] * 5 + ["hard"] * 5
     easy = tables.read(Path("results/pseudo_label_round/r2/easy.csv"), tables.INDEX)
     assert set(easy["id"]) == set(ranked["image"].head(5))
     model = Path("results/train_intra_round/r2/last.safetensors").read_bytes()

@@ -115,16 +115,16 @@ def _frozen(
     pause: how long to wait behind the end of a job. False if the run has ended before.
     """
 
-    def wait(due: Callable[[], bool]) -> None:
-        while process.poll() is None and not due():
+    def wait(expected: Callable[[], bool]) -> None:
+        while process.poll() is None and not expected():
             time.sleep(0.002)
 
     wait(_after(delay))
-    due = _due(aim, project, since, process.pid)
-    wait(due)
+    expected = _due(aim, project, since, process.pid)
+    wait(expected)
     if aim == JOB_END:
         wait(_after(pause))
-    wait(lambda: chaos_phases.freezes(process.pid, due))
+    wait(lambda: chaos_phases.freezes(process.pid, expected))
     return process.poll() is None
 
 

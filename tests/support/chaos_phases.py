@@ -62,11 +62,11 @@ def temporaries(project: Project, kind: str) -> set[Path]:
     return {path for place in PLACES[kind] for path in project.folder.glob(place)}
 
 
-def freezes(group: int, due: Callable[[], bool]) -> bool:
+def freezes(group: int, expected: Callable[[], bool]) -> bool:
     """Stop a process group where it stands, unless what is due is over by then: a write takes no time."""
     os.killpg(group, signal.SIGSTOP)
     time.sleep(0.001)
-    if due():
+    if expected():
         return True
     os.killpg(group, signal.SIGCONT)
     return False

@@ -52,7 +52,7 @@ def target(split: float, labelled: bool) -> None:
     for name, (_, prediction, pseudo) in TARGET.items():
         label(Path("predictions") / f"{name}.png", prediction)
         label(Path("truth") / f"{name}.png", TRUTH)
-        if name in set(ranked["image"][ranked["part"] == "easy"]):
+        if name in set(ranked["image"][ranked["subset"] == "easy"]):
             label(Path("pseudo") / f"{name}.png", pseudo)
     index = pd.DataFrame({"id": list(TARGET), "image": "i.png", "width": 2, "height": 2})
     index.insert(2, "label", [f"truth/{name}.png" if name != "e" else "" for name in TARGET])
@@ -74,7 +74,7 @@ def evaluation(name: str, labelled: bool = True) -> None:
     files.write_csv(folder / "classes.csv", pd.DataFrame({"class": CLASSES, "iou": iou, "pixels": 1}))
     images = pd.DataFrame({"id": ["v", "w", "x"], "image": ["v.png", "w.png", "x.png"]})
     images["label"] = ["v_label.png", "", ""] if labelled else ""
-    images = images.assign(width=8, height=4, entropy=[0.5, 0.25, 0.3], part=["hard", "easy", "easy"])
+    images = images.assign(width=8, height=4, entropy=[0.5, 0.25, 0.3], subset=["hard", "easy", "easy"])
     tables.write(folder / "images.csv", images, tables.IMAGES)
     found = pd.DataFrame({"iteration": [200, 400], "information": [0.6, 0.5]})
     found["mIoU"] = [61.25, METRICS[name]["mIoU"]] if labelled else math.nan
@@ -89,7 +89,7 @@ def tree(split: float = 0.5, labelled: bool = True) -> None:
         Path(f"{name}.safetensors").write_text(f"the weights of {name}")
         rows = pd.DataFrame({"iteration": [10, 20], "seg_main": [2.0, 1.0], "seg_aux": [3.0, 2.0]})
         if name != "source":
-            rows["fool_main"] = [0.7, 0.8]
+            rows["adv_main"] = [0.7, 0.8]
         files.write_csv(Path(f"{name}.csv"), (rows.head(0) if name == "intra" else rows).assign(lr=0.1))
 
 

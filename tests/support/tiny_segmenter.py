@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from intrada.models.base import Segmenter
+from intrada.models.base import SegmentationModel
 
 
-class TinySegmenter(Segmenter):
+class TinySegmenter(SegmentationModel):
     """Convolution, batch normalisation, dropout, two 1x1 heads; output stride 4."""
 
     def __init__(self, num_classes: int, dropout: float) -> None:

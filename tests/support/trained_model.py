@@ -10,7 +10,7 @@ from intrada.core.config.classes import class_set
 from intrada.core.config.load import load
 from intrada.inference.predictor import Predictor, load_for_inference
 from intrada.models import build_model
-from intrada.models.base import Segmenter
+from intrada.models.base import SegmentationModel
 from intrada.models.weights import save_model
 from tests.support.tiny_project import PARAMS, change, tree, write_params
 
@@ -19,7 +19,7 @@ CLASSES = class_set(NAMES)
 MODEL = Path("model.safetensors")
 
 
-def write(name: str = "small", largest: float = 20.0, **options: str) -> Segmenter:
+def write(name: str = "small", largest: float = 20.0, **options: str) -> SegmentationModel:
     """Write params.yaml and MODEL, whose logits go up to `largest` and so differ from pixel to pixel."""
     write_params(change(tree(), model={"name": name, "options": options}))
     torch.manual_seed(1)

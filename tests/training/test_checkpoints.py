@@ -30,12 +30,12 @@ def test_the_newest_checkpoint_comes_back_as_it_was_saved(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoints = make(folder)
-    for done in (100, 200):
-        state = {"weights": {"a": torch.arange(done)}, "rows": [{"iteration": done, "loss": 0.1}]}
-        checkpoints.save(done, state)
+    for iteration in (100, 200):
+        state = {"weights": {"a": torch.arange(iteration)}, "rows": [{"iteration": iteration, "loss": 0.1}]}
+        checkpoints.save(iteration, state)
     loaded = make(folder).load()
     assert loaded is not None
-    assert (loaded["done"], loaded["rows"]) == (200, [{"iteration": 200, "loss": 0.1}])
+    assert (loaded["iteration"], loaded["rows"]) == (200, [{"iteration": 200, "loss": 0.1}])
     assert torch.equal(loaded["weights"]["a"], torch.arange(200))
     assert f"going on from {folder}/checkpoint_00000200.pt" in capsys.readouterr().err
 
@@ -51,18 +51,18 @@ def test_without_a_checkpoint_there_is_no_state_and_no_word(
 @pytest.mark.parametrize("kept, left", [(1, [500]), (2, [400, 500]), (9, [100, 200, 300, 400, 500])])
 def test_the_newest_are_kept(folder: Path, kept: int, left: list[int]) -> None:
     checkpoints = make(folder, kept)
-    for done in (100, 200, 300, 400, 500):
-        checkpoints.save(done, {})
-    assert names(folder) == [f"checkpoint_{done:08d}.pt" for done in left]
+    for iteration in (100, 200, 300, 400, 500):
+        checkpoints.save(iteration, {})
+    assert names(folder) == [f"checkpoint_{iteration:08d}.pt" for iteration in left]
 
 
 def test_a_torn_newest_is_named_and_passed_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for done in (100, 200):
-        make(folder).save(done, {"weights": torch.zeros(1000)})
+    for iteration in (100, 200):
+        make(folder).save(iteration, {"weights": torch.zeros(1000)})
     newest = folder / "checkpoint_00000200.pt"
     tear(newest)
     state = make(folder).load()
-    assert state is not None and state["done"] == 100
+    assert state is not None and state["iteration"] == 100
     err = capsys.readouterr().err
     assert f"warning: {newest} cannot be read" in err and "going on from" in err
 
@@ -95,12 +95,12 @@ def test_a_file_with_a_lost_block_is_passed_over(folder: Path) -> None:
 
 
 def test_a_torn_file_never_pushes_out_a_sound_one(folder: Path) -> None:
-    for done in (100, 200):
-        make(folder).save(done, {"weights": torch.zeros(1000)})
+    for iteration in (100, 200):
+        make(folder).save(iteration, {"weights": torch.zeros(1000)})
     tear(folder / "checkpoint_00000200.pt")
     make(folder, kept=1).save(150, {})  # by the clock, before 200 comes again
     state = make(folder).load()
-    assert state is not None and state["done"] == 150
+    assert state is not None and state["iteration"] == 150
 
 
 def test_checkpoints_of_other_fingerprints_are_named_and_left_alone(
@@ -122,13 +122,13 @@ def test_a_checkpoint_is_due_by_iterations_or_by_the_clock(
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     checkpoints = make(folder)
-    assert [done for done in range(1, 301) if checkpoints.due(done)] == [100, 200, 300]
+    assert [iteration for iteration in range(1, 301) if checkpoints.should_save(iteration)] == [100, 200, 300]
     now += 599
-    assert not checkpoints.due(7)
+    assert not checkpoints.should_save(7)
     now += 2
-    assert checkpoints.due(7)
+    assert checkpoints.should_save(7)
     checkpoints.save(7, {})
-    assert not checkpoints.due(8)
+    assert not checkpoints.should_save(8)
 
 
 def test_a_write_that_fails_leaves_the_older_checkpoint(folder: Path) -> None:

@@ -18,9 +18,9 @@ from intrada.__main__ import main
 from intrada.core.config.load import validate
 from intrada.core.config.schema import LossWeights, Params
 from intrada.data.loader import Batch
-from intrada.data.train_batches import Step
+from intrada.data.train_batches import TrainBatch
 from intrada.methods import METHODS
-from intrada.methods.base import Group, Nets, supervised
+from intrada.methods.base import AdversarialNetworks, Group, segmentation_losses
 from intrada.models import MODELS
 from intrada.training import cost_estimate
 from tests.support.tiny_project import PARAMS, change, tree
@@ -40,10 +40,12 @@ def inter(**changes: Any) -> cost_estimate.Cost:
 
 def counted_on(device: torch.device, p: Params) -> tuple[int, int, int]:
     """One iteration of train_inter: (weights, kept, flop)."""
-    game = cost_estimate.build_game(p, p.train_inter, device)
+    trainer = cost_estimate.build_trainer(p, p.train_inter, device)
     size, images = (64, 32), p.train_inter.batch_size
     source, target = (cost_estimate.any_batch(images, size, device) for _ in range(2))
-    return cost_estimate.count(game, Step(source, target if game.method.NEEDS_TARGET else None, None))
+    return cost_estimate.count(
+        trainer, TrainBatch(source, target if trainer.method.NEEDS_TARGET else None, None)
+    )
 
 
 def numbers(net: nn.Module) -> int:
@@ -54,8 +56,13 @@ def numbers(net: nn.Module) -> int:
 def toy_method(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A method of one's own: it looks at the source twice, both graphs alive at a time."""
 
-    def losses(nets: Nets, source: Batch, target: Batch, weights: LossWeights) -> Iterator[Group]:
-        groups = [supervised(nets, nets.predict(source), source.label, weights.seg) for _ in range(2)]
+    def losses(
+        networks: AdversarialNetworks, source: Batch, target: Batch, weights: LossWeights
+    ) -> Iterator[Group]:
+        groups = [
+            segmentation_losses(networks, networks.predict(source), source.label, weights.seg)
+            for _ in range(2)
+        ]
         yield from groups
 
     module = ModuleType("toy_method")
@@ -73,13 +80,13 @@ def test_weights_are_those_of_the_real_networks_with_gradients_and_optimiser_sta
     optimizer: dict[str, Any], copies: int
 ) -> None:
     p = chosen(train_inter__optimizer=tree()["train_inter"]["optimizer"] | optimizer)
-    nets = cost_estimate.build_game(p, p.train_inter, CPU).nets
-    segmenter, judges = numbers(nets.segmenter), numbers(nets.discriminators)
-    assert segmenter > 100_000 and judges > 0
-    buffers = sum(buffer.nbytes for buffer in nets.segmenter.buffers())
-    steps = sum(1 for _ in nets.discriminators.parameters()) * FLOAT  # Adam counts its steps in a float
-    steps += sum(1 for _ in nets.segmenter.parameters()) * FLOAT if optimizer["name"] == "adamw" else 0
-    expected = FLOAT * (segmenter * (2 + copies) + judges * 4) + buffers + steps
+    networks = cost_estimate.build_trainer(p, p.train_inter, CPU).networks
+    segmenter, discriminators = numbers(networks.segmenter), numbers(networks.discriminators)
+    assert segmenter > 100_000 and discriminators > 0
+    buffers = sum(buffer.nbytes for buffer in networks.segmenter.buffers())
+    steps = sum(1 for _ in networks.discriminators.parameters()) * FLOAT  # Adam counts its steps in a float
+    steps += sum(1 for _ in networks.segmenter.parameters()) * FLOAT if optimizer["name"] == "adamw" else 0
+    expected = FLOAT * (segmenter * (2 + copies) + discriminators * 4) + buffers + steps
     assert cost_estimate.training(p, "train_inter").weights == expected
 
 
@@ -93,10 +100,10 @@ def test_without_data_the_count_is_that_of_a_real_iteration(name: str, method: s
 
 def test_the_flops_are_those_of_torchs_counter_where_no_convolution_is_grouped() -> None:
     p = chosen()
-    game = cost_estimate.build_game(p, p.train_inter, CPU)
+    trainer = cost_estimate.build_trainer(p, p.train_inter, CPU)
     source, target = (cost_estimate.any_batch(p.train_inter.batch_size, (64, 32), CPU) for _ in range(2))
     with FlopCounterMode(display=False) as counter:
-        game.step(Step(source, target, None))
+        trainer.step(TrainBatch(source, target, None))
     assert inter().flop == counter.get_total_flops()
 
 
@@ -128,10 +135,10 @@ def test_twice_the_images_are_twice_the_flops_and_the_activations(method: str) -
 
 
 def test_advent_costs_more_than_supervision_and_less_than_four_times_as_much() -> None:
-    alone, game = inter(train_inter__method="source_only"), inter()
-    assert alone.flop < game.flop < 4 * alone.flop
-    assert alone.weights < game.weights
-    assert alone.kept <= game.kept
+    alone, trainer = inter(train_inter__method="source_only"), inter()
+    assert alone.flop < trainer.flop < 4 * alone.flop
+    assert alone.weights < trainer.weights
+    assert alone.kept <= trainer.kept
 
 
 def test_a_method_of_ones_own_is_counted_by_its_own_code(toy_method: str) -> None:
@@ -201,7 +208,7 @@ def test_a_training_in_bf16_is_counted_as_float32_since_the_meta_device_has_no_s
 
 def test_a_batch_in_parts_keeps_what_a_batch_of_their_size_keeps_and_costs_as_much_as_the_whole() -> None:
     whole, parts, small = (
-        inter(train_inter__batch_size=images, train_inter__accumulate=count)
+        inter(train_inter__batch_size=images, train_inter__gradient_accumulation_steps=count)
         for images, count in ((4, 1), (4, 2), (2, 1))
     )
     assert parts.kept == pytest.approx(small.kept, rel=0.02)

@@ -10,19 +10,19 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from intrada.core.config.classes import class_set
-from intrada.training.metric_logger import Curves
+from intrada.training.metric_logger import MetricLogger
 
 CLASSES = class_set(["sky", "road", "car"])
 
 
-def make(folder: Path, every: int = 2) -> Curves:
-    return Curves(folder, every, CLASSES)
+def make(folder: Path, every: int = 2) -> MetricLogger:
+    return MetricLogger(folder, every, CLASSES)
 
 
-def add(curves: Curves, first: int, last: int) -> None:
+def add(curves: MetricLogger, first: int, last: int) -> None:
     """Iteration i has a loss of i and a learning rate of i / 10."""
-    for done in range(first, last + 1):
-        curves.add(done, {"loss": torch.tensor(float(done))}, {"lr": done / 10})
+    for iteration in range(first, last + 1):
+        curves.add(iteration, {"loss": torch.tensor(float(iteration))}, {"lr": iteration / 10})
 
 
 def test_a_row_is_the_mean_since_the_last_with_the_rate_of_its_own_iteration(tmp_path: Path) -> None:
@@ -53,8 +53,8 @@ def test_a_restored_state_goes_on_in_the_middle_of_a_row(tmp_path: Path, stop: i
 
 def test_small_differences_do_not_drown_in_a_long_sum(tmp_path: Path) -> None:
     with make(tmp_path, every=20_000) as curves:
-        for done in range(1, 20_001):
-            curves.add(done, {"loss": torch.tensor(1000.1)}, {})
+        for iteration in range(1, 20_001):
+            curves.add(iteration, {"loss": torch.tensor(1000.1)}, {})
     assert curves.rows[0]["loss"] == pytest.approx(torch.tensor(1000.1).item(), rel=1e-12)
 
 

@@ -10,11 +10,11 @@ from torch.optim import Optimizer
 
 from intrada.core.errors import UserError
 from intrada.models import deeplabv2
-from intrada.models.base import Segmenter
+from intrada.models.base import SegmentationModel
 from intrada.training import optimizers
 
 
-class Toy(Segmenter):
+class Toy(SegmentationModel):
     """backbone.inner (weight 2 and bias), alone (weight 3) and a head: 1x1 convolutions of one channel."""
 
     head_names = ("main",)

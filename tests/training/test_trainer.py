@@ -19,7 +19,7 @@ from intrada.core import files
 from intrada.core.errors import UserError
 from intrada.data import tables
 from intrada.data.loader import Batch
-from intrada.methods.base import Nets
+from intrada.methods.base import AdversarialNetworks
 from intrada.models import MODELS
 from intrada.models.weights import read_metadata
 from intrada.pipeline import stage_runner
@@ -93,15 +93,15 @@ def checkpoints() -> list[int]:
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, iteration: int, error: BaseException) -> None:
     """Run the stage until the losses of `iteration` are asked for."""
-    original, calls = trainer.play, iter(range(1, 1000))
+    original, calls = trainer.training_step, iter(range(1, 1000))
 
-    def play(*arguments: Any) -> Any:
+    def training_step(*arguments: Any) -> Any:
         if next(calls) == iteration:
             raise error
         return original(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "play", play)
+        patch.setattr(trainer, "training_step", training_step)
         with pytest.raises(type(error)):
             train()
 
@@ -129,13 +129,13 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     assert checkpoints() == left
     torch.manual_seed(99)  # a new process starts with another state
     steps: list[int] = []
-    original = trainer.Game.step
+    original = trainer.Trainer.step
 
-    def step(self: trainer.Game, *batches: Any) -> Any:
-        steps.append(self.done)
+    def step(self: trainer.Trainer, *batches: Any) -> Any:
+        steps.append(self.iteration)
         return original(self, *batches)
 
-    monkeypatch.setattr(trainer.Game, "step", step)
+    monkeypatch.setattr(trainer.Trainer, "step", step)
     assert train() == expected
     assert kept() == snapshots
     assert steps == list(range(max([0, *left]), ITERATIONS))  # nothing was done twice
@@ -177,17 +177,17 @@ def test_a_run_of_other_params_starts_anew_and_leaves_the_old_checkpoints(
 
 def test_losses_are_rows_of_means_with_poly_learning_rates() -> None:
     setup(max_iters=10, power=0.9, log_every=2)
-    base, judge = tree()["train_inter"]["optimizer"]["lr"], 5.0e-4
+    base, d_lr = tree()["train_inter"]["optimizer"]["lr"], 5.0e-4
     train()
     table = files.read_csv(LOSSES)
-    kinds = ["seg", "fool", "judge_target", "judge_source"]
+    kinds = ["seg", "adv", "d_target", "d_source"]
     names = [f"{kind}_{head}" for kind in kinds for head in ("main", "aux")]
-    assert list(table.columns) == ["iteration", *names, "lr", "lr_judge"]
+    assert list(table.columns) == ["iteration", *names, "lr", "lr_discriminator"]
     assert table["iteration"].tolist() == [2, 4, 6, 8]
     # a row holds the rate of its last iteration, which is number iteration - 1 counted from 0
-    factor = [(1 - (done - 1) / 10) ** 0.9 for done in (2, 4, 6, 8)]
+    factor = [(1 - (iteration - 1) / 10) ** 0.9 for iteration in (2, 4, 6, 8)]
     assert table["lr"].tolist() == pytest.approx([base * f for f in factor])
-    assert table["lr_judge"].tolist() == pytest.approx([judge * f for f in factor])
+    assert table["lr_discriminator"].tolist() == pytest.approx([d_lr * f for f in factor])
     setup(max_iters=10, power=0.9, log_every=1)
     train()
     single = files.read_csv(LOSSES)[names]
@@ -199,25 +199,25 @@ def test_the_optimisers_move_with_the_schedules_rate(monkeypatch: pytest.MonkeyP
     setup(optimizer={**tree()["train_inter"]["optimizer"], "lr": 1, "heads_lr_multiplier": 10})
     seen: list[dict[str, float]] = []
 
-    def play(way: Any, nets: Any, source: Any, target: Any, weights: Any) -> dict[str, Any]:
+    def training_step(way: Any, networks: Any, source: Any, target: Any, weights: Any) -> dict[str, Any]:
         return {"seg_main": torch.zeros(())}
 
-    original = trainer.Game.step
+    original = trainer.Trainer.step
 
-    def step(game: trainer.Game, *batches: Any) -> Any:
-        record = original(game, *batches)
-        rates = {f"group{number}": g["lr"] for number, g in enumerate(game.optimizer.param_groups)}
-        assert game.judge_optimizer is not None
-        seen.append({**rates, "judge": game.judge_optimizer.param_groups[0]["lr"]})
+    def step(trainer: trainer.Trainer, *batches: Any) -> Any:
+        record = original(trainer, *batches)
+        rates = {f"group{number}": g["lr"] for number, g in enumerate(trainer.optimizer.param_groups)}
+        assert trainer.discriminator_optimizer is not None
+        seen.append({**rates, "lr_discriminator": trainer.discriminator_optimizer.param_groups[0]["lr"]})
         return record
 
-    monkeypatch.setattr(trainer, "play", play)
-    monkeypatch.setattr(trainer.Game, "step", step)
+    monkeypatch.setattr(trainer, "training_step", training_step)
+    monkeypatch.setattr(trainer.Trainer, "step", step)
     train()
-    poly = [(1 - done / ITERATIONS) ** 0.9 for done in range(ITERATIONS)]
+    poly = [(1 - iteration / ITERATIONS) ** 0.9 for iteration in range(ITERATIONS)]
     assert [rates["group0"] for rates in seen] == pytest.approx(poly)
     assert [rates["group1"] for rates in seen] == pytest.approx([10 * value for value in poly])
-    assert [rates["judge"] for rates in seen] == pytest.approx([5e-4 * value for value in poly])
+    assert [rates["lr_discriminator"] for rates in seen] == pytest.approx([5e-4 * value for value in poly])
 
 
 def test_fewer_iterations_than_a_row_needs_give_a_table_without_rows() -> None:
@@ -231,23 +231,23 @@ def test_a_loss_that_is_no_number_stops_with_the_images_named_and_the_checkpoint
     monkeypatch: pytest.MonkeyPatch, bad: float
 ) -> None:
     setup(checkpoint_every=2)
-    original = trainer.play
+    original = trainer.training_step
     batches: list[tuple[Any, Any]] = []
 
-    def play(way: Any, nets: Any, source: Any, target: Any, weights: Any) -> Any:
+    def training_step(way: Any, networks: Any, source: Any, target: Any, weights: Any) -> Any:
         batches.append((source, target))
-        record = original(way, nets, source, target, weights)
-        return record | ({"fool_aux": torch.tensor(bad)} if len(batches) == 5 else {})
+        record = original(way, networks, source, target, weights)
+        return record | ({"adv_aux": torch.tensor(bad)} if len(batches) == 5 else {})
 
-    monkeypatch.setattr(trainer, "play", play)
+    monkeypatch.setattr(trainer, "training_step", training_step)
     with pytest.raises(UserError) as caught:
         train()
     assert caught.value.where == "iteration 5"
-    assert f"'fool_aux': {bad}" in caught.value.found
+    assert f"'adv_aux': {bad}" in caught.value.found
     assert caught.value.found.endswith(f"images {', '.join(batches[4][0].ids + batches[4][1].ids)}")
     assert checkpoints() == [2, 4] and not MODEL.exists() and not LOSSES.exists()
     [state] = [Checkpoints(path, 2, 10, 2).load() for path in RUNS.iterdir()]
-    assert state is not None and state["done"] == 4
+    assert state is not None and state["iteration"] == 4
     assert json.loads(stage_runner.LOG.read_text())["outcome"] == "failed"
 
 
@@ -276,14 +276,14 @@ def test_the_saved_model_is_the_mean_of_weights_where_ema_asks_for_it(
 ) -> None:
     """Of four iterations with a decay near 1: their plain mean, in the snapshot that of the first two."""
     seen: list[dict[str, Tensor]] = []
-    step = trainer.Game.step
+    step = trainer.Trainer.step
 
-    def watched(game: trainer.Game, *batches: Any) -> dict[str, Tensor]:
-        losses = step(game, *batches)
-        seen.append({name: value.clone() for name, value in game.nets.segmenter.state_dict().items()})
+    def watched(trainer: trainer.Trainer, *batches: Any) -> dict[str, Tensor]:
+        losses = step(trainer, *batches)
+        seen.append({name: value.clone() for name, value in trainer.networks.segmenter.state_dict().items()})
         return losses
 
-    monkeypatch.setattr(trainer.Game, "step", watched)
+    monkeypatch.setattr(trainer.Trainer, "step", watched)
     setup(iterations=4, max_iters=4, snapshot_every=2, ema=0.99)
     train()
     for path, states in ((MODEL, seen), (Path("snapshots/snapshot_00000002.safetensors"), seen[:2])):
@@ -351,7 +351,7 @@ def test_the_prediction_that_is_shown_leaves_the_network_as_it_was() -> None:
     images = torch.randint(256, (2, 3, 32, 64), dtype=torch.uint8)
     batch = Batch(["a", "b"], images, torch.zeros(2, 32, 64, dtype=torch.int64))
     random = torch.get_rng_state()
-    image, label, entropy = trainer.predict_first(Nets(segmenter, nn.ModuleDict()), batch)
+    image, label, entropy = trainer.predict_first(AdversarialNetworks(segmenter, nn.ModuleDict()), batch)
     torch.testing.assert_close(dict(segmenter.state_dict()), before, rtol=0, atol=0)
     assert segmenter.training and torch.equal(torch.get_rng_state(), random)
     assert torch.equal(image, images[0])

@@ -140,7 +140,9 @@ class Training(Block):
     max_iters: Count  # where the poly schedule reaches 0
     power: NotNegative
     batch_size: Count
-    accumulate: Count  # parts that a batch is computed in, one after another; gradients add up
+    gradient_accumulation_steps: (
+        Count  # parts that a batch is computed in, one after another; gradients add up
+    )
     optimizer: Optimizer
     discriminator: Discriminator
     weights: LossWeights
@@ -161,8 +163,9 @@ class Training(Block):
 
     @model_validator(mode="after")
     def _batch_is_cut_evenly(self) -> Training:
-        if self.batch_size % self.accumulate:
-            raise ValueError(f"accumulate {self.accumulate} does not divide batch_size {self.batch_size}")
+        if self.batch_size % self.gradient_accumulation_steps:
+            steps = f"gradient_accumulation_steps {self.gradient_accumulation_steps}"
+            raise ValueError(f"{steps} does not divide batch_size {self.batch_size}")
         return self
 
 
@@ -262,9 +265,10 @@ class Params(Block):
             block: Training = getattr(self, name)
             if (size := block.batch_size) % devices:
                 raise ValueError(f"compute.devices {devices} does not divide {name}.batch_size {size}")
-            if size // devices % block.accumulate:
-                part = f"the {size // devices} images of a batch that each of {devices} devices has"
-                raise ValueError(f"{name}.accumulate {block.accumulate} does not divide {part}")
+            steps = block.gradient_accumulation_steps
+            if size // devices % steps:
+                images = f"the {size // devices} images of a batch on each of {devices} devices"
+                raise ValueError(f"{name}.gradient_accumulation_steps {steps} does not divide {images}")
         return self
 
     @model_validator(mode="after")

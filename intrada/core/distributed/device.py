@@ -12,24 +12,24 @@ from intrada.core.distributed import device_lock
 from intrada.core.errors import UserError
 
 
-def prepare(compute: Compute, threads: int) -> torch.device:
+def acquire_device(compute: Compute, threads: int) -> torch.device:
     """A device as params ask for. On a CPU, bits depend on the number of `threads`, so it is set.
 
     A CUDA device is this process's own until it ends: the first call waits until one is free, and every
     later call returns the same. UserError where `device: cuda` finds no CUDA device.
     """
-    return _prepared(compute, threads, 1)[0]
+    return _acquired(compute, threads, 1)[0]
 
 
-def prepare_all(compute: Compute, threads: int) -> list[torch.device]:
+def acquire_devices(compute: Compute, threads: int) -> list[torch.device]:
     """`compute.devices` devices, the first of which is this process's own: see `prepare`.
 
     Several CUDA devices are all locked at once, or none. UserError where there are not so many.
     """
-    return _prepared(compute, threads, compute.devices)
+    return _acquired(compute, threads, compute.devices)
 
 
-def settle(compute: Compute, threads: int, device: torch.device) -> None:
+def configure_torch(compute: Compute, threads: int, device: torch.device) -> None:
     """Make `device`, which the process that started this one has locked, this one's own."""
     torch.set_num_threads(threads)
     _set_arithmetic(compute)
@@ -37,7 +37,7 @@ def settle(compute: Compute, threads: int, device: torch.device) -> None:
         torch.cuda.set_device(device)
 
 
-def _prepared(compute: Compute, threads: int, count: int) -> list[torch.device]:
+def _acquired(compute: Compute, threads: int, count: int) -> list[torch.device]:
     torch.set_num_threads(threads)
     _set_arithmetic(compute)
     available = torch.cuda.is_available()

@@ -34,14 +34,14 @@ GRACE = 5.0  # seconds that the others have to end by themselves after one has f
 FAILED = 1
 
 
-class Part(NamedTuple):
-    """Which of `total` processes one is: number 0..total-1."""
+class Rank(NamedTuple):
+    """A process's rank, 0..world_size-1, and the number of processes."""
 
-    number: int = 0
-    total: int = 1
+    rank: int = 0
+    world_size: int = 1
 
 
-WHOLE = Part()
+SINGLE_RANK = Rank()
 
 
 class _Outcome(NamedTuple):
@@ -55,7 +55,7 @@ class _Outcome(NamedTuple):
 class _Member(NamedTuple):
     """A process and the end of the pipe that its outcome comes from."""
 
-    part: Part
+    rank: Rank
     process: SpawnProcess
     reader: Connection
 
@@ -66,7 +66,7 @@ class Crew:
     def __init__(self, stop: Any) -> None:
         self.stop = stop
         self.members: list[_Member] = []
-        self._outcomes: dict[Part, _Outcome] = {}
+        self._outcomes: dict[Rank, _Outcome] = {}
 
     def check(self) -> None:
         """Raise what ended one of them, if one has failed."""
@@ -86,7 +86,7 @@ class Crew:
                 self.stop.value = request.number
             self.check()
         self._read()
-        outcomes = [self._outcomes[member.part] for member in self.members]
+        outcomes = [self._outcomes[member.rank] for member in self.members]
         for outcome in outcomes:
             if outcome.error:  # Stopped
                 raise outcome.error
@@ -100,7 +100,7 @@ class Crew:
         for member in self.members:
             if not member.reader.closed and member.reader.poll():
                 with member.reader, suppress(EOFError):  # killed
-                    self._outcomes[member.part] = member.reader.recv()
+                    self._outcomes[member.rank] = member.reader.recv()
 
     def _raise(self) -> None:
         """The first error in time; what a killed process makes the others say is not the reason."""
@@ -108,15 +108,15 @@ class Crew:
         for member in self.members:
             member.process.join(max(0.0, end - time.monotonic()))
         self._read()
-        for part, process, _ in self.members:
-            if process.exitcode and part not in self._outcomes:
-                raise _killed(part, process.exitcode)
+        for rank, process, _ in self.members:
+            if process.exitcode and rank not in self._outcomes:
+                raise _killed(rank, process.exitcode)
         in_time = sorted(self._outcomes.values(), key=lambda each: each.at)
         raise next(outcome.error for outcome in in_time if outcome.error)
 
 
 @contextmanager
-def started(parts: Sequence[Part], work: Callable[..., object], *arguments: object) -> Iterator[Crew]:
+def started(ranks: Sequence[Rank], work: Callable[..., object], *arguments: object) -> Iterator[Crew]:
     """Processes that each do `work(part, stop, *arguments)`; those that still run at the end are killed.
 
     work: a function of a module; it, the arguments and the results are pickled. stop.value: the number of
@@ -125,12 +125,12 @@ def started(parts: Sequence[Part], work: Callable[..., object], *arguments: obje
     context = multiprocessing.get_context("spawn")  # CUDA and threads do not survive a fork
     crew = Crew(context.RawValue("i", 0))
     try:
-        for part in parts:
+        for rank in ranks:
             reader, writer = context.Pipe(duplex=False)
-            process = context.Process(target=_run, args=(writer, part, crew.stop, work, arguments))
+            process = context.Process(target=_run, args=(writer, rank, crew.stop, work, arguments))
             process.start()
             writer.close()
-            crew.members.append(_Member(part, process, reader))
+            crew.members.append(_Member(rank, process, reader))
         yield crew
     finally:
         for member in crew.members:
@@ -142,7 +142,7 @@ def started(parts: Sequence[Part], work: Callable[..., object], *arguments: obje
 
 def spread(
     count: int,
-    own: Callable[[Part, Callable[[], None]], Found],
+    own: Callable[[Rank, Callable[[], None]], Found],
     work: Callable[..., Found],
     *arguments: object,
 ) -> list[Found]:
@@ -152,19 +152,19 @@ def spread(
     another one has failed of. The others do `work(part, *arguments)` on the same terms as in `started`.
     """
     if count == 1:
-        return [own(WHOLE, _nothing)]
-    parts = [Part(number, count) for number in range(count)]
-    with started(parts[1:], _unstopped, work, arguments) as crew:
-        return [own(parts[0], crew.check), *crew.results()]
+        return [own(SINGLE_RANK, _nothing)]
+    ranks = [Rank(number, count) for number in range(count)]
+    with started(ranks[1:], _unstopped, work, arguments) as crew:
+        return [own(ranks[0], crew.check), *crew.results()]
 
 
 def _nothing() -> None:
     """There is no other process to look after."""
 
 
-def _unstopped(part: Part, stop: Any, work: Callable[..., Found], arguments: Sequence[Any]) -> Found:
+def _unstopped(rank: Rank, stop: Any, work: Callable[..., Found], arguments: Sequence[Any]) -> Found:
     """Who waits for such a process is stopped at once, and it is killed."""
-    return work(part, *arguments)
+    return work(rank, *arguments)
 
 
 def in_turn(shares: Sequence[Sequence[Item]]) -> list[Item]:
@@ -173,11 +173,11 @@ def in_turn(shares: Sequence[Sequence[Item]]) -> list[Item]:
     return [shares[place % len(shares)][place // len(shares)] for place in range(total)]
 
 
-def _killed(part: Part, code: int) -> UserError:
+def _killed(rank: Rank, code: int) -> UserError:
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
     return UserError(
         "compute.devices",
-        f"process {part.number} of {part.total} {how} and left no message",
+        f"process {rank.rank} of {rank.world_size} {how} and left no message",
         "processes that run to their end",
         "if memory was short, lower compute.devices or batch_size; the same command goes on "
         "from the last checkpoint if it is a training's",
@@ -185,16 +185,16 @@ def _killed(part: Part, code: int) -> UserError:
 
 
 def _run(
-    writer: Connection, part: Part, stop: Any, work: Callable[..., object], arguments: Sequence[Any]
+    writer: Connection, rank: Rank, stop: Any, work: Callable[..., object], arguments: Sequence[Any]
 ) -> None:
     """The life of one process."""
     signals.ignored()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if part.number:
+    if rank.rank:
         sys.stdout = sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # to the end
     status = 0
     try:
-        outcome = _Outcome(0, work(part, stop, *arguments))
+        outcome = _Outcome(0, work(rank, stop, *arguments))
     except Stopped as stopped:  # as it was asked to
         outcome = _Outcome(0, error=stopped)
     except BaseException as error:

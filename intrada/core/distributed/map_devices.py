@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import torch
 
 from intrada.core.config.schema import Compute
-from intrada.core.distributed.device import prepare_all, settle
-from intrada.core.distributed.launcher import Part, spread
+from intrada.core.distributed.device import acquire_devices, configure_torch
+from intrada.core.distributed.launcher import Rank, spread
 from intrada.core.stage import Context
 
 Found = TypeVar("Found")
@@ -24,22 +24,22 @@ def on_every_device(
     work: a function of a module; it, the arguments and the results are pickled for other processes. The
     first device's is done by this process, and its context's progress raises what another one fails of.
     """
-    devices = prepare_all(compute, compute.inference_threads)
+    devices = acquire_devices(compute, compute.inference_threads)
 
-    def own(part: Part, check: Callable[[], None]) -> Found:
-        return work(part, devices[0], *arguments, replace(context, check=check))
+    def own(rank: Rank, check: Callable[[], None]) -> Found:
+        return work(rank, devices[0], *arguments, replace(context, check=check))
 
     return spread(len(devices), own, _there, work, compute, devices, arguments, context)
 
 
 def _there(
-    part: Part,
+    rank: Rank,
     work: Callable[..., Found],
     compute: Compute,
     devices: Sequence[torch.device],
     arguments: Sequence[Any],
     context: Context,
 ) -> Found:
-    device = devices[part.number]
-    settle(compute, compute.inference_threads, device)
-    return work(part, device, *arguments, context)
+    device = devices[rank.rank]
+    configure_torch(compute, compute.inference_threads, device)
+    return work(rank, device, *arguments, context)

@@ -17,59 +17,63 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from intrada.core.distributed.launcher import WHOLE, Part
+from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.core.errors import UserError
 
 
 @dataclass(frozen=True)
-class World:
-    """All processes of a training. part: which of them this one is; stop: see processes.started.
+class ProcessGroup:
+    """Data-parallel process group of a training. stop: see launcher.started.
 
-    Its methods are collective: all processes call them, in the same order.
+    Gradients and losses are summed, so that N processes match one process with the same global batch. Its
+    methods are collective: all processes call them, in the same order.
     """
 
-    part: Part = WHOLE
+    rank: Rank = SINGLE_RANK
     stop: Any = field(default=None, compare=False)
 
     @property
-    def alone(self) -> bool:
-        """Whether there is no other."""
-        return self.part.total == 1
+    def is_distributed(self) -> bool:
+        """Whether there is more than one process."""
+        return self.rank.world_size > 1
 
     @property
-    def first(self) -> bool:
-        """Whether this process is the one that writes."""
-        return self.part.number == 0
+    def is_main_process(self) -> bool:
+        """Whether this process has rank 0, the one that writes files."""
+        return self.rank.rank == 0
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum of all processes' `values`, in their place."""
-        if not self.alone:
+        """Replace `values` by their sum over all processes, in place, and return them."""
+        if self.is_distributed:
             torch.distributed.all_reduce(values)
         return values
 
     def gather(self, value: object) -> list[Any]:
-        """The values of all processes, in the order of their numbers."""
+        """Return the values of all processes, in the order of their ranks."""
         found: list[Any] = [value]
-        if not self.alone:
-            found = found * self.part.total
+        if self.is_distributed:
+            found = found * self.rank.world_size
             torch.distributed.all_gather_object(found, value)
         return found
 
-    def share(self, counted: Tensor) -> Tensor:
-        """This process's share, 0..1, of all that is True in the processes' masks; 0 where nothing is."""
-        count = counted.sum().double()
+    def fraction(self, mask: Tensor) -> Tensor:
+        """Return the fraction, 0..1, of all True values in the processes' masks that this process has.
+
+        0 where no process has any.
+        """
+        count = mask.sum().double()
         return (count / self.sum(count.clone()).clamp(min=1)).float()
 
-    def total(self, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Scalars by name, each the sum over all processes."""
-        if self.alone or not parts:
-            return dict(parts)
-        sums = self.sum(torch.stack([value.float() for value in parts.values()]))
-        return dict(zip(parts, sums.unbind(), strict=True))
+    def total(self, summands: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the scalars by name, each summed over all processes."""
+        if not self.is_distributed or not summands:
+            return dict(summands)
+        sums = self.sum(torch.stack([value.float() for value in summands.values()]))
+        return dict(zip(summands, sums.unbind(), strict=True))
 
     def add_gradients(self, networks: Iterable[nn.Module]) -> None:
-        """Give every parameter of `networks` the sum of all processes' gradients, in one message."""
-        if self.alone:
+        """Set the gradients of `networks` to their sum over all processes, in one message."""
+        if not self.is_distributed:
             return
         weights = [weight for network in networks for weight in network.parameters()]
         gradients = [weight.grad for weight in weights if weight.grad is not None]
@@ -79,16 +83,16 @@ class World:
             for gradient, piece in zip(gradients, pieces, strict=True):
                 gradient.copy_(piece.view(gradient.shape))
 
-    def decided(self, due: bool, signal: int | None, device: torch.device) -> tuple[bool, int | None]:
-        """The first process's word: whether a checkpoint is due, and the signal that has asked to stop."""
-        if self.alone:
-            return due, signal
-        said = [int(due), self.stop.value] if self.first else [0, 0]
-        due_for_all, number = self.sum(torch.tensor(said, device=device)).tolist()
-        return bool(due_for_all), number or None
+    def agree(self, save: bool, signal: int | None, device: torch.device) -> tuple[bool, int | None]:
+        """Return the main process's values: whether to save a checkpoint, and the signal to stop, if any."""
+        if not self.is_distributed:
+            return save, signal
+        values = [int(save), self.stop.value] if self.is_main_process else [0, 0]
+        save_all, number = self.sum(torch.tensor(values, device=device)).tolist()
+        return bool(save_all), number or None
 
 
-ALONE = World()
+SINGLE_PROCESS = ProcessGroup()
 
 
 def require() -> None:
@@ -112,13 +116,13 @@ def meeting_point() -> Any:
     return TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
 
 
-def join(part: Part, stop: Any, port: int, devices: list[torch.device]) -> World:
+def join(rank: Rank, stop: Any, port: int, devices: list[torch.device]) -> ProcessGroup:
     """Take this process's place among those that meet at `port`, each on its own one of `devices`."""
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # which it sets as it is imported
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_RANK": str(part.number)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_RANK": str(rank.rank)}
     os.environ["TORCHELASTIC_USE_AGENT_STORE"] = str(True)  # the store is there already
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all processes are on this machine
@@ -126,12 +130,12 @@ def join(part: Part, stop: Any, port: int, devices: list[torch.device]) -> World
     # the environment is named, or one that a cluster's variables suggest would be taken
     fabric = Fabric(
         accelerator=kind,
-        devices=part.total if kind == "cpu" else [device.index for device in devices],
+        devices=rank.world_size if kind == "cpu" else [device.index for device in devices],
         strategy="ddp",
         plugins=[LightningEnvironment()],
     )
     fabric.launch()
-    return World(part, stop)
+    return ProcessGroup(rank, stop)
 
 
 def leave() -> None:

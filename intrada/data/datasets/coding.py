@@ -56,7 +56,7 @@ def id_coding(classes: ClassSet, names: Mapping[int, str], ignored: Iterable[int
 def color_coding(classes: ClassSet, names: Mapping[Color, str], ignored: Iterable[Color], fix: str) -> Coding:
     """The same for labels that hold (red, green, blue) colours; raw values are as from `read_colors`."""
     colors = [*names, *ignored]
-    # Through the names' positions, so that `ClassSet.table` judges them as it judges ids.
+    # Through the names' positions, so that `ClassSet.table` checks them as it checks ids.
     indices = classes.table(dict(enumerate(names.values())))
     table = np.full(1 << 24, UNKNOWN, np.uint8)
     for position, color in enumerate(colors):

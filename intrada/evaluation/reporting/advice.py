@@ -68,7 +68,7 @@ def _adaptation(source: Result, last: Result) -> Advice:
         return Advice(
             "bad",
             f"Adaptation made the model worse: mIoU from {numbers}, {_points(gain)} lost against source "
-            "alone. Look at the losses first: does the adversarial game stay in balance?",
+            "alone. Look at the losses first: do those of segmenter and discriminator stay in balance?",
         )
     return Advice(
         "good", f"Adaptation, {source.name} to {last.name}: mIoU from {numbers}, {_points(gain)} gained."

@@ -31,53 +31,59 @@ NO_LABELS = "No diagnosis: the target's training images have no labels, and the 
 class Seen:
     """What the truth says of one target image.
 
-    part: easy or hard; entropy: of step 1's model, 0..1; predicted: (C, C) confusion of its prediction;
+    subset: easy or hard; entropy: of step 1's model, 0..1; predicted: (C, C) confusion of its prediction;
     pseudo: the same over the pixels that the pseudo-labels kept, None where there are none (hard).
     """
 
-    part: str
+    subset: str
     entropy: float
     predicted: Confusion
     pseudo: Confusion | None
 
 
-def compare(path: Path, truth: NDArray[np.uint8], called: NDArray[np.uint8], num_classes: int) -> Confusion:
+def compare(
+    path: Path, truth: NDArray[np.uint8], domain_bce: NDArray[np.uint8], num_classes: int
+) -> Confusion:
     """(C, C) int64 confusion of (H, W) class indices where neither is 255 (dropped by the pseudo-labels).
 
     path: of `called`, named in the UserError for another size than the truth's or classes beyond C.
     """
     allowed = f"(height, width) {truth.shape} as the truth, classes 0..{num_classes - 1}"
-    if called.shape != truth.shape:
-        raise files.unreadable(path, f"(height, width) {called.shape}", allowed)
-    dropped = called == IGNORE
+    if domain_bce.shape != truth.shape:
+        raise files.unreadable(path, f"(height, width) {domain_bce.shape}", allowed)
+    dropped = domain_bce == IGNORE
     try:
-        return confusion_matrix(np.where(dropped, IGNORE, truth), np.where(dropped, 0, called), num_classes)
+        return confusion_matrix(
+            np.where(dropped, IGNORE, truth), np.where(dropped, 0, domain_bce), num_classes
+        )
     except ValueError as error:
         raise files.unreadable(path, error, allowed) from error
 
 
 def diagnose(images: Iterable[Seen], num_classes: int) -> dict[str, Any]:
-    """Flat enough for JSON; None where nothing can be said, as of an empty part.
+    """Flat enough for JSON; None where nothing can be said, as for an empty subset.
 
     easy, hard: images, pixel_accuracy and mIoU of the predictions, percent; easy_minus_hard: the
     differences; spearman_entropy_mIoU: rank correlation (-1..1) of image entropy with image mIoU;
     pseudo_labels: share of the labelled easy pixels that were kept, accuracy and mIoU of those.
     """
-    sums = {part: np.zeros((num_classes, num_classes), np.int64) for part in (EASY, HARD)}
+    sums = {subset: np.zeros((num_classes, num_classes), np.int64) for subset in (EASY, HARD)}
     kept = np.zeros((num_classes, num_classes), np.int64)
     rows = []
     for seen in images:
-        sums[seen.part] += seen.predicted
+        sums[seen.subset] += seen.predicted
         if seen.pseudo is not None:
             kept += seen.pseudo
-        rows.append((seen.part, seen.entropy, miou(seen.predicted)))
-    table = pd.DataFrame(rows, columns=["part", "entropy", "mIoU"])
-    parts = {part: {"images": int((table["part"] == part).sum()), **_right(sums[part])} for part in sums}
+        rows.append((seen.subset, seen.entropy, miou(seen.predicted)))
+    table = pd.DataFrame(rows, columns=["subset", "entropy", "mIoU"])
+    subsets = {
+        subset: {"images": int((table["subset"] == subset).sum()), **_right(sums[subset])} for subset in sums
+    }
     correlation = table[["entropy", "mIoU"]].corr(method="spearman").to_numpy()[0, 1]
     return {
         "note": NOTE,
-        **parts,
-        "easy_minus_hard": {key: _difference(parts, key) for key in ("pixel_accuracy", "mIoU")},
+        **subsets,
+        "easy_minus_hard": {key: _difference(subsets, key) for key in ("pixel_accuracy", "mIoU")},
         "spearman_entropy_mIoU": _number(correlation),
         "pseudo_labels": {"pixels_kept": _share(kept, sums[EASY]), **_right(kept)},
     }
@@ -102,12 +108,12 @@ def _right(confusion: Confusion) -> dict[str, float | None]:
     }
 
 
-def _share(part: Confusion, whole: Confusion) -> float | None:
-    return 100 * int(part.sum()) / int(whole.sum()) if whole.any() else None
+def _share(subset: Confusion, whole: Confusion) -> float | None:
+    return 100 * int(subset.sum()) / int(whole.sum()) if whole.any() else None
 
 
-def _difference(parts: dict[str, dict[str, Any]], key: str) -> float | None:
-    easy, hard = parts[EASY][key], parts[HARD][key]
+def _difference(subsets: dict[str, dict[str, Any]], key: str) -> float | None:
+    easy, hard = subsets[EASY][key], subsets[HARD][key]
     return None if easy is None or hard is None else easy - hard
 
 

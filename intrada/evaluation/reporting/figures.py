@@ -23,7 +23,7 @@ BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C8C8C",
 )  # fmt: skip
 LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, GREY)
-PARTS = {EASY: SKY, HARD: VERMILION}
+SUBSETS = {EASY: SKY, HARD: VERMILION}
 MOST_POINTS = 400  # of a curve: more than a figure has room for
 MODELS = ((GREY, "o"), (BLUE, "s"), (VERMILION, "D"), (GREEN, "^"), (PURPLE, "v"), (ORANGE, "P"))
 
@@ -39,17 +39,19 @@ def samples(rows: Sequence[Sample], classes: ClassSet) -> Figure:
     axes = figure.subplots(len(rows), len(titles), squeeze=False)
     palette = np.array(classes.palette(), np.uint8).reshape(-1, 3)
     for line, row in zip(axes, rows, strict=True):
-        maps = [*row.predictions.values(), *[row.label] * labelled]
+        low_res_logits = [*row.predictions.values(), *[row.label] * labelled]
         line[0].imshow(row.image)
         line[1].imshow(row.uncertainty, cmap="cividis", vmin=0, vmax=255)
-        for axis, indices in zip(line[2:], maps, strict=True):
+        for axis, indices in zip(line[2:], low_res_logits, strict=True):
             if indices is None:
                 axis.text(
                     0.5, 0.5, "no label", ha="center", va="center", color=GREY, transform=axis.transAxes
                 )
             else:
                 axis.imshow(palette[indices], interpolation="nearest")
-        line[0].set_ylabel(f"{row.part}\n{row.entropy:.3f}", rotation=0, ha="right", va="center", labelpad=6)
+        line[0].set_ylabel(
+            f"{row.subset}\n{row.entropy:.3f}", rotation=0, ha="right", va="center", labelpad=6
+        )
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
@@ -61,10 +63,10 @@ def samples(rows: Sequence[Sample], classes: ClassSet) -> Figure:
 
 def _legend_of_classes(figure: Figure, rows: Sequence[Sample], classes: ClassSet, columns: int) -> None:
     """The classes that occur somewhere in the figure, with their colours."""
-    maps = [
+    low_res_logits = [
         indices for row in rows for indices in (*row.predictions.values(), row.label) if indices is not None
     ]
-    occurring = np.unique(np.concatenate([np.unique(indices) for indices in maps]))
+    occurring = np.unique(np.concatenate([np.unique(indices) for indices in low_res_logits]))
     shown = [classes.classes[index] for index in occurring if index < len(classes)]
     patches = [Patch(color="#{:02x}{:02x}{:02x}".format(*entry.color), label=entry.name) for entry in shown]
     figure.legend(
@@ -76,8 +78,8 @@ def entropy_histogram(split: pd.DataFrame, quantity: str) -> Figure:
     """How many target images have which score, easy and hard apart, with the cut between them."""
     figure = Figure(figsize=(7.2, 3.4), layout="constrained")
     axis = figure.subplots()
-    scores = [split["score"][split["part"] == part].to_numpy() for part in PARTS]
-    names = [f"{part}: {len(values)} images" for part, values in zip(PARTS, scores, strict=True)]
+    scores = [split["score"][split["subset"] == subset].to_numpy() for subset in SUBSETS]
+    names = [f"{subset}: {len(values)} images" for subset, values in zip(SUBSETS, scores, strict=True)]
     cut = cut_between(split)
     bins = np.histogram_bin_edges(split["score"], bins=min(40, max(8, len(split) // 6)))
     if (
@@ -86,7 +88,7 @@ def entropy_histogram(split: pd.DataFrame, quantity: str) -> Figure:
         bins = np.append(bins, bins[-1] + (bins[1] - bins[0]))
         bins += cut - bins[np.searchsorted(bins, cut)]
     axis.hist(
-        scores, bins=bins.tolist(), stacked=True, color=list(PARTS.values()), label=names, edgecolor=GROUND
+        scores, bins=bins.tolist(), stacked=True, color=list(SUBSETS.values()), label=names, edgecolor=GROUND
     )
     if cut is not None:
         axis.axvline(cut, color=INK, linestyle="--", label=f"cut at {cut:.4f}")
@@ -98,8 +100,8 @@ def entropy_histogram(split: pd.DataFrame, quantity: str) -> Figure:
 
 
 def cut_between(split: pd.DataFrame) -> float | None:
-    """The score half-way between the last easy and the first hard image; None if a part is empty."""
-    easy, hard = (split["score"][split["part"] == part] for part in (EASY, HARD))
+    """The score half-way between the last easy and the first hard image; None if a subset is empty."""
+    easy, hard = (split["score"][split["subset"] == subset] for subset in (EASY, HARD))
     return None if easy.empty or hard.empty else (float(easy.max()) + float(hard.min())) / 2
 
 
@@ -152,7 +154,7 @@ def _is_loss(column: str) -> bool:
 
 
 def _kind(loss: str) -> str:
-    """The loss without its head: fool_main and fool_aux are both fool."""
+    """The loss without its head: adv_main and adv_aux are both adv."""
     return loss.removesuffix("_main").removesuffix("_aux")
 
 

@@ -55,7 +55,7 @@ def _entry(sample: Sample, addresses: list[str | None]) -> dict[str, Any]:
     last = list(sample.predictions)[-1]
     return {
         "name": sample.name,
-        "part": sample.part,
+        "subset": sample.subset,
         "entropy": round(float(sample.entropy), 4),
         "right": None if right is None else round(right[last], 2),
         "gain": None if right is None else round(right[last] - right["inter"], 2),
@@ -66,8 +66,8 @@ def _entry(sample: Sample, addresses: list[str | None]) -> dict[str, Any]:
 
 def _addresses(sample: Sample, palette: list[int], labelled: bool) -> list[str | None]:
     bright = mpl.colormaps["cividis"](sample.uncertainty, bytes=True)[..., :3]
-    maps = [*sample.predictions.values(), *[sample.label] * labelled]
-    known = [None if indices is None else _map(indices, palette) for indices in maps]
+    low_res_logits = [*sample.predictions.values(), *[sample.label] * labelled]
+    known = [None if indices is None else _map(indices, palette) for indices in low_res_logits]
     return [_photograph(sample.image), _photograph(bright), *known]
 
 

@@ -75,7 +75,7 @@ function put(image, one) {
 
 function describe(one) {
   const right = Object.entries(one.models ?? {}).map(([name, value]) => `${name} ${value}`).join(", ");
-  const place = `${sorted.indexOf(one) + 1} of ${sorted.length}: ${one.name}, ${one.part}, entropy ${one.entropy}`;
+  const place = `${sorted.indexOf(one) + 1} of ${sorted.length}: ${one.name}, ${one.subset}, entropy ${one.entropy}`;
   const missing = one.layers[layer] === null ? "; this image has no label" : "";
   return `${place}${right ? `; right pixels in percent: ${right}` : ""}${missing}`;
 }
@@ -122,7 +122,7 @@ for (const one of images) {
   const image = document.createElement("img");
   thumb.type = "button";
   image.alt = one.name;
-  thumb.append(image, `${one.part} ${one.entropy.toFixed(3)}`);
+  thumb.append(image, `${one.subset} ${one.entropy.toFixed(3)}`);
   thumb.addEventListener("click", () => choose(one));
   item.append(thumb);
   strip.append(item);

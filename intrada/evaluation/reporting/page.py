@@ -45,8 +45,8 @@ CLASS_IOU = (
 )
 CURVES = (
     "Unweighted losses by iteration, each point a mean since the point before: "
-    "seg is the cross entropy, fool the segmenter's loss against the discriminator, judge the "
-    "discriminator's own (0.69 = it cannot tell the domains apart)."
+    "seg is the cross entropy, adv the segmenter's adversarial loss, d_source and d_target the losses of the "
+    "discriminators (0.69 = it cannot tell the domains apart)."
 )
 
 
@@ -97,11 +97,11 @@ def figures(iou: Draw, curves: Draw, histogram: Draw, split: pd.DataFrame, rank:
 
 
 def _cut_in_words(split: pd.DataFrame, rank: Rank) -> str:
-    easy, hard = ((split["part"] == part).sum() for part in (EASY, HARD))
+    easy, hard = ((split["subset"] == subset).sum() for subset in (EASY, HARD))
     start = f"The ranking score ({QUANTITIES[rank.rule]}) of all {len(split)} target training images"
     if not easy or not hard:
-        part = EASY if easy else HARD
-        return f"{start}: with lambda = {rank.easy_fraction:g} there is no cut, all are {part}."
+        subset = EASY if easy else HARD
+        return f"{start}: with lambda = {rank.easy_fraction:g} there is no cut, all are {subset}."
     return (
         f"{start}: with lambda = {rank.easy_fraction:g} the cut leaves {easy} of them left of it, easy, "
         f"and {hard} right of it, hard."
@@ -110,7 +110,7 @@ def _cut_in_words(split: pd.DataFrame, rank: Rank) -> str:
 
 def facts(split: pd.DataFrame, rank: Rank, classes: ClassSet) -> list[tuple[str, str]]:
     """How the target images were ranked and cut, as pairs of a word and its value."""
-    easy, hard = (int((split["part"] == part).sum()) for part in (EASY, HARD))
+    easy, hard = (int((split["subset"] == part).sum()) for part in (EASY, HARD))
     ties = int(near_ties(split, rank.rule, len(classes)).sum())
     rows = [
         ("ranking rule", rank.rule),

@@ -31,7 +31,7 @@ class Sample:
     """
 
     name: str
-    part: str
+    subset: str
     entropy: float
     image: Picture
     uncertainty: Picture
@@ -67,7 +67,7 @@ def _read(row: Mapping[Any, Any], folders: Mapping[str, Path]) -> Sample:
     label = files.read_label(Path(row["label"])) if row["label"] else None
     return Sample(
         name,
-        row["part"],
+        row["subset"],
         row["entropy"],
         files.read_image(Path(row["image"]))[:, :, ::-1],
         files.read_label(folders["inter"] / "samples" / "entropy" / f"{name}.png"),

@@ -22,12 +22,12 @@ def load(path: Path, params_file: Path, chosen: Params, classes: ClassSet, devic
     """
     about = metadata(path)
     own = {"model": chosen.model.name, "classes": ",".join(classes.names)}
-    for key, due in own.items():
-        if about[key] != due:
+    for key, expected in own.items():
+        if about[key] != expected:
             raise UserError(
                 path,
                 f"{key}: {about[key]}",
-                f"{key}: {due}, as in {params_file}",
+                f"{key}: {expected}, as in {params_file}",
                 "name the params file that it was trained with: --params presets/NAME.yaml",
             )
     return load_for_inference(chosen, classes, [path], device)

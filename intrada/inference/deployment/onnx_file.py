@@ -22,7 +22,7 @@ from intrada.core.config.classes import ClassSet
 from intrada.core.errors import UserError
 from intrada.data.resize import resize_image
 from intrada.methods.entropy import TINY, pixel_entropy, self_information
-from intrada.models.base import Segmenter, upsample
+from intrada.models.base import SegmentationModel, upsample
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 INPUT, OUTPUTS = "image", ("logits", "entropy")
@@ -36,7 +36,7 @@ EQUAL_PIXELS = 0.999  # where two classes tie, the last digit decides
 class Exported(nn.Module):
     """image (N, 3, H, W) uint8 BGR -> logits (N, C, H, W) and entropy (N, H, W) in 0..1, float32."""
 
-    def __init__(self, segmenter: Segmenter) -> None:
+    def __init__(self, segmenter: SegmentationModel) -> None:
         super().__init__()
         self.segmenter = segmenter
 
@@ -82,7 +82,7 @@ def require() -> None:
 
 
 def write(
-    path: Path, segmenter: Segmenter, size: tuple[int, int], opset: int, metadata: Mapping[str, str]
+    path: Path, segmenter: SegmentationModel, size: tuple[int, int], opset: int, metadata: Mapping[str, str]
 ) -> list[Difference]:
     """Write `path`, atomically, and compare it with `segmenter` (in evaluation mode, on the CPU).
 
@@ -116,7 +116,7 @@ def describe(found: Difference) -> str:
     )
 
 
-def about(classes: ClassSet, source: Mapping[str, str]) -> dict[str, str]:
+def metadata(classes: ClassSet, source: Mapping[str, str]) -> dict[str, str]:
     """What the file says of itself: `classes` and `colors` (RGB) as JSON lists, and the model's metadata."""
     described = {
         "classes": json.dumps(classes.names),
@@ -165,11 +165,11 @@ def _difference(exported: nn.Module, path: Path, name: str, images: NDArray[np.u
     runtime = import_module("onnxruntime")
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
     logits, entropy = session.run(list(OUTPUTS), {INPUT: images})
-    due, sure = (each.numpy() for each in exported(torch.from_numpy(images)))
+    expected, confidence = (each.numpy() for each in exported(torch.from_numpy(images)))
     return Difference(
         name,
-        float(np.abs(logits - due).max()),
-        float(np.abs(due).max()),
-        float(np.abs(entropy - sure).max()),
-        float((logits.argmax(1) == due.argmax(1)).mean()),
+        float(np.abs(logits - expected).max()),
+        float(np.abs(expected).max()),
+        float(np.abs(entropy - confidence).max()),
+        float((logits.argmax(1) == expected.argmax(1)).mean()),
     )

@@ -22,10 +22,10 @@ from torch import Tensor
 
 from intrada.core import files
 from intrada.core.config.classes import IGNORE, ClassSet
-from intrada.data.loader import Batch, ahead
+from intrada.data.loader import Batch, prefetch
 from intrada.data.resize import resize_image
 from intrada.data.tables import PIXELS
-from intrada.inference.postprocess import survey
+from intrada.inference.postprocess import predict_pixels
 from intrada.inference.predictor import Predictor
 
 
@@ -46,7 +46,7 @@ class Prediction(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Look:
+class PredictOptions:
     """How the network looks at frames. size: (width, height) of its input, None for the frame's own."""
 
     predictor: Predictor
@@ -56,7 +56,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PredictionWriter:
     """What is written for a prediction, and where.
 
     alpha: share of the class colours in the overlay; label_ids: (C,) uint8, class index -> the id that
@@ -120,7 +120,7 @@ def table(path: Path, classes: ClassSet) -> Iterator[Table]:
 
 
 def write_all(
-    frames: Iterable[Frame], look: Look, pictures: Pictures, pool: ThreadPoolExecutor
+    frames: Iterable[Frame], look: PredictOptions, pictures: PredictionWriter, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[Prediction, NDArray[np.uint8]]]:
     """Predict and write every frame, in order; yields each prediction, with its overlay, once it is written.
 
@@ -134,14 +134,14 @@ def write_all(
 
 
 @torch.inference_mode()
-def predict(frames: Iterable[Frame], look: Look) -> Iterator[list[Prediction]]:
+def predict(frames: Iterable[Frame], look: PredictOptions) -> Iterator[list[Prediction]]:
     """The predictions of all frames, in order, batch by batch; reading runs ahead in a thread."""
-    for batch in _batches(ahead(_seen(frames, look.size)), look.batch_size):
+    for batch in _batches(prefetch(_seen(frames, look.size)), look.batch_size):
         images = torch.stack([torch.from_numpy(seen.transpose(2, 0, 1).copy()) for _, seen in batch])
         unlabelled = torch.full((len(batch), *images.shape[2:]), IGNORE)
         names = [frame.name for frame, _ in batch]
-        maps = look.predictor.maps(Batch(names, images, unlabelled).to(look.device))
-        yield [_prediction(look, maps, place, frame) for place, (frame, _) in enumerate(batch)]
+        low_res_logits = look.predictor.low_res_logits(Batch(names, images, unlabelled).to(look.device))
+        yield [_prediction(look, low_res_logits, place, frame) for place, (frame, _) in enumerate(batch)]
 
 
 _Seen = tuple[Frame, NDArray[np.uint8]]  # a frame, and the same as the network sees it
@@ -164,8 +164,10 @@ def _batches(seen: Iterable[_Seen], batch_size: int) -> Iterator[list[_Seen]]:
         yield batch
 
 
-def _prediction(look: Look, maps: list[Tensor], place: int, frame: Frame) -> Prediction:
-    """Of the frame at `place` in the batch whose `maps` (N, C, h, w) these are, at the frame's own size."""
+def _prediction(look: PredictOptions, low_res_logits: list[Tensor], place: int, frame: Frame) -> Prediction:
+    """Return the prediction of the frame at `place` of the batch, at its own size."""
     size = frame.image.shape[0], frame.image.shape[1]
-    found = survey(look.predictor.bands(maps, place, size), size, look.device).cpu()
+    found = predict_pixels(
+        look.predictor.upsampled_tiles(low_res_logits, place, size), size, look.device
+    ).cpu()
     return Prediction(frame, found.label.numpy(), found.entropy.numpy(), float(found.entropy.mean()))

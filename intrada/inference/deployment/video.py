@@ -44,7 +44,7 @@ def read(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """
     number = 0
     with _opened(path) as capture:
-        due = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        expected = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         while capture.grab():
             if number % every == 0:
                 decoded, frame = capture.retrieve()
@@ -54,9 +54,9 @@ def read(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.uint8]]]:
             number += 1
     if not number:
         raise UserError(path, "no frame that can be decoded", _ALLOWED, _FIX)
-    if number < due:
+    if number < expected:
         print(
-            f"{path}: ends after {number} frames, its header says {due}: cut short or damaged?",
+            f"{path}: ends after {number} frames, its header says {expected}: cut short or damaged?",
             file=sys.stderr,
         )
 

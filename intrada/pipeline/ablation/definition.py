@@ -15,14 +15,14 @@ from intrada.core.errors import UserError
 
 FILE = Path("ablation/ablation.yaml")
 Named = TypeVar("Named")
-Step = Literal["inter", "continue", "intra"]
+TrainBatch = Literal["inter", "continue", "intra"]
 
 
 class How(Block):
     """What is trained for a recipe; ablation.yaml explains the words."""
 
     start: Literal["source", "inter"]
-    steps: list[Step]
+    steps: list[TrainBatch]
     changes: dict[str, Any]  # dotted keys of the params
 
 

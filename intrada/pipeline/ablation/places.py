@@ -42,7 +42,7 @@ class Places:
 
     @property
     def images(self) -> Path:
-        """The evaluation images with their part, easy or hard, under the inter model."""
+        """The evaluation images with their subset, easy or hard, under the inter model."""
         return self.work / "images.csv"
 
     def step(self, name: str) -> Path:

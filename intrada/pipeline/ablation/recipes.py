@@ -25,7 +25,7 @@ def recipe(places: Places, name: str, how: How, tree: dict[str, Any]) -> None:
     chain = Chain(places, how, tree)
     with opened(places.step(name), places.data, tree):
         for step in how.steps:
-            chain.play(step)
+            chain.training_step(step)
         run("evaluate", name=name, images=images, model=[chain.model], **evaluated(class_iou=classes))
         values = json.loads(Path("metrics.json").read_text(encoding="utf-8"))
     files.write_json(metrics, values | {"iterations": chain.iterations})
@@ -42,7 +42,7 @@ class Chain:
         if how.start == "inter":
             self.iterations += tree["train_inter"]["iterations"]
 
-    def play(self, step: str) -> None:
+    def training_step(self, step: str) -> None:
         """Train on: `inter` as step 1, `intra` as steps 2 and 3, `continue` step 3 on step 1's domains."""
         self.number += 1
         folder = Path(f"{self.number}_{step}")

@@ -38,18 +38,18 @@ def markdown(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> s
 def _verdict(found: pd.DataFrame, ablation: Ablation) -> str:
     """Who is above the control at its own number of iterations: by the mean, and by the whole interval."""
     control = _by_seed(found, ablation.control)
-    ahead = []
+    prefetch = []
     for name, recipe in ablation.recipes.items():
         rows = _by_seed(found, name)
         difference = paired(rows["mIoU"], control["mIoU"])
         if name != ablation.control and _same_budget(rows, control) and difference.mean > 0:
-            ahead.append((difference.mean, difference.low, recipe.label))
-    if not ahead:
+            prefetch.append((difference.mean, difference.low, recipe.label))
+    if not prefetch:
         return "**No recipe of the control's budget has a higher mean mIoU than the control.**"
-    ahead.sort(reverse=True)
-    clear = "; ".join(f"{label} ({mean:+.2f})" for mean, low, label in ahead if low > 0) or "none"
+    prefetch.sort(reverse=True)
+    clear = "; ".join(f"{label} ({mean:+.2f})" for mean, low, label in prefetch if low > 0) or "none"
     # of a single seed low is not a number
-    rest = "; ".join(f"{label} ({mean:+.2f})" for mean, low, label in ahead if not low > 0) or "none"
+    rest = "; ".join(f"{label} ({mean:+.2f})" for mean, low, label in prefetch if not low > 0) or "none"
     return (
         "**Above the control at its budget, in mIoU**:"
         f" with the whole interval {clear}; by the mean alone {rest}."

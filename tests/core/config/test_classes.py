@@ -128,5 +128,5 @@ def test_the_class_sets_of_published_tables_are_found_in_those_that_hold_them(
     found = reported(classes)
     assert list(found) == counts
     for count, indices in found.items():
-        due = {19: CITYSCAPES_19, 16: CITYSCAPES_16, 13: CITYSCAPES_13}[count]
-        assert [classes.names[index] for index in indices] == list(due)
+        expected = {19: CITYSCAPES_19, 16: CITYSCAPES_16, 13: CITYSCAPES_13}[count]
+        assert [classes.names[index] for index in indices] == list(expected)

@@ -11,7 +11,7 @@ import torch
 
 from intrada.core.config.schema import Compute
 from intrada.core.distributed import device, device_lock
-from intrada.core.distributed.device import prepare, prepare_all, uses_bf16
+from intrada.core.distributed.device import acquire_device, acquire_devices, uses_bf16
 from intrada.core.errors import UserError
 from tests.support import processes
 
@@ -52,37 +52,37 @@ def cuda(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[int]]
 
 def test_auto_and_cuda_take_the_first_free_device_by_its_uuid_and_keep_it(cuda: list[int]) -> None:
     with device_lock.acquire([f"cuda-{UUIDS[0]}"])[0].handle:
-        assert prepare(compute("auto"), 1) == torch.device("cuda", 1)
+        assert acquire_device(compute("auto"), 1) == torch.device("cuda", 1)
     # the other is free now, and one's own is not asked for again: that would wait for ever
-    assert prepare(compute("cuda"), 1) == torch.device("cuda", 1)
+    assert acquire_device(compute("cuda"), 1) == torch.device("cuda", 1)
     assert cuda == [1]
 
 
 def test_several_devices_are_taken_at_once_and_the_first_is_the_current_one(cuda: list[int]) -> None:
     two = compute("cuda").model_copy(update={"devices": 2})
-    assert prepare_all(two, 1) == [torch.device("cuda", 0), torch.device("cuda", 1)]
+    assert acquire_devices(two, 1) == [torch.device("cuda", 0), torch.device("cuda", 1)]
     assert cuda == [0]
-    assert prepare(two, 1) == torch.device("cuda", 0)
+    assert acquire_device(two, 1) == torch.device("cuda", 0)
 
 
 def test_more_devices_than_there_are_are_refused(cuda: list[int]) -> None:
     with pytest.raises(UserError, match="compute.devices: 3, but torch sees 2 CUDA devices"):
-        prepare_all(compute("cuda").model_copy(update={"devices": 3}), 1)
+        acquire_devices(compute("cuda").model_copy(update={"devices": 3}), 1)
     assert not cuda
 
 
 def test_several_devices_on_a_cpu_are_the_cpu_several_times() -> None:
-    assert prepare_all(compute("cpu").model_copy(update={"devices": 2}), 1) == [torch.device("cpu")] * 2
+    assert acquire_devices(compute("cpu").model_copy(update={"devices": 2}), 1) == [torch.device("cpu")] * 2
 
 
 def test_cpu_takes_no_device_where_there_is_one(cuda: list[int], tmp_path: Path) -> None:
-    assert prepare(compute("cpu"), 1) == torch.device("cpu")
+    assert acquire_device(compute("cpu"), 1) == torch.device("cpu")
     assert not cuda and not list(tmp_path.iterdir())
 
 
 def test_auto_is_the_cpu_where_there_is_no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert prepare(compute("auto"), 1) == torch.device("cpu")
+    assert acquire_device(compute("auto"), 1) == torch.device("cpu")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device; to run: on a machine with one")
@@ -99,22 +99,22 @@ def test_a_real_device_computes_and_its_lock_is_named_by_a_uuid() -> None:
 def test_cuda_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="compute.device: cuda, but torch sees no CUDA device"):
-        prepare(compute("cuda"), 1)
+        acquire_device(compute("cuda"), 1)
 
 
 def test_the_number_of_threads_is_set() -> None:
     for count in (1, 3):
-        prepare(compute("cpu"), count)
+        acquire_device(compute("cpu"), count)
         assert torch.get_num_threads() == count
 
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_params_say_what_cuda_may_do_with_float32(asked: bool) -> None:
-    prepare(compute("cpu").model_copy(update={"deterministic": asked, "tf32": asked}), 1)
+    acquire_device(compute("cpu").model_copy(update={"deterministic": asked, "tf32": asked}), 1)
     assert torch.are_deterministic_algorithms_enabled() == torch.backends.cudnn.deterministic == asked
     assert torch.backends.cudnn.allow_tf32 == asked
     assert torch.get_float32_matmul_precision() == ("high" if asked else "highest")
-    prepare(compute("cpu"), 1)
+    acquire_device(compute("cpu"), 1)
 
 
 def test_bf16_is_used_where_it_is_asked_for_and_by_auto_where_the_device_is_made_for_it() -> None:

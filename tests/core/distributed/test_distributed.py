@@ -128,7 +128,7 @@ def test_with_normalisation_of_their_own_two_processes_are_one_that_computes_a_b
     images: Path,
 ) -> None:
     found = []
-    for devices, changes in ((1, {"accumulate": 2}), (2, {})):
+    for devices, changes in ((1, {"gradient_accumulation_steps": 2}), (2, {})):
         setup(devices, {"sync_batch_norm": False}, **changes)
         assert main(TRAIN) == 0
         found.append((files.read_csv(LOSSES), load_file(MODEL)))

@@ -12,21 +12,21 @@ from typing import Any
 
 import pytest
 
-from intrada.core.distributed.launcher import WHOLE, Part, _portable, in_turn, spread, started
+from intrada.core.distributed.launcher import SINGLE_RANK, Rank, _portable, in_turn, spread, started
 from intrada.core.errors import UserError
 from intrada.core.signals import Stopped, postponed
 from tests.support import processes
 
-TWO = [Part(0, 2), Part(1, 2)]
+TWO = [Rank(0, 2), Rank(1, 2)]
 
 
-def squared(part: Part, stop: Any, number: int) -> int:
-    return (part.number + number) ** 2
+def squared(rank: Rank, stop: Any, number: int) -> int:
+    return (rank.rank + number) ** 2
 
 
-def failing(part: Part, stop: Any, error: BaseException | None) -> None:
+def failing(rank: Rank, stop: Any, error: BaseException | None) -> None:
     """The second fails; the first would sleep for an hour."""
-    if part.number:
+    if rank.rank:
         if error is None:
             os.kill(os.getpid(), signal.SIGKILL)
         else:
@@ -34,21 +34,21 @@ def failing(part: Part, stop: Any, error: BaseException | None) -> None:
     time.sleep(3600)
 
 
-def asked(part: Part, stop: Any) -> None:
+def asked(rank: Rank, stop: Any) -> None:
     while not stop.value:
         time.sleep(0.01)
     raise Stopped(stop.value, " after iteration 3", "the checkpoint is kept, ")
 
 
-def large(part: Part, stop: Any) -> bytes:
+def large(rank: Rank, stop: Any) -> bytes:
     return bytes(5_000_000)  # more than a pipe holds
 
 
-def doubled(part: Part, number: int) -> int:
-    return 2 * (part.number + number)
+def doubled(rank: Rank, number: int) -> int:
+    return 2 * (rank.rank + number)
 
 
-def late(part: Part) -> None:
+def late(rank: Rank) -> None:
     raise UserError("images", "none", "some", "make some")
 
 
@@ -105,20 +105,20 @@ def test_a_signal_is_passed_on_and_its_answer_is_waited_for() -> None:
 
 
 def test_this_process_works_beside_the_others() -> None:
-    assert spread(3, lambda part, check: 2 * part.number, doubled, 10) == [0, 22, 24]
+    assert spread(3, lambda rank, check: 2 * rank.rank, doubled, 10) == [0, 22, 24]
 
 
 def test_one_alone_starts_no_other() -> None:
-    def own(part: Part, check: Callable[[], None]) -> Part:
+    def own(rank: Rank, check: Callable[[], None]) -> Rank:
         check()
         assert not multiprocessing.active_children()
-        return part
+        return rank
 
-    assert spread(1, own, late) == [WHOLE]
+    assert spread(1, own, late) == [SINGLE_RANK]
 
 
 def test_an_error_elsewhere_is_met_at_the_next_check() -> None:
-    def own(part: Part, check: Callable[[], None]) -> None:
+    def own(rank: Rank, check: Callable[[], None]) -> None:
         while True:
             check()
             time.sleep(0.01)
@@ -130,8 +130,8 @@ def test_an_error_elsewhere_is_met_at_the_next_check() -> None:
 
 def test_the_others_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     script = (
-        "from intrada.core.distributed.launcher import Part, started\nfrom tests.core.distributed.test_launcher import failing\n"
-        "with started([Part(0, 2)], failing, None) as crew:\n"
+        "from intrada.core.distributed.launcher import Rank, started\nfrom tests.core.distributed.test_launcher import failing\n"
+        "with started([Rank(0, 2)], failing, None) as crew:\n"
         "    print(crew.members[0].process.pid, flush=True)\n    crew.results()"
     )
     program = tmp_path / "program.py"

@@ -23,7 +23,7 @@ def write_losses(factor: float) -> None:
     for name in ("source", "inter", "intra"):
         path = Path(f"results/train_{name}/losses.csv")
         path.parent.mkdir(parents=True, exist_ok=True)
-        columns = ["seg_main", "fool_main", "judge_source_main", "judge_target_main"]
+        columns = ["seg_main", "adv_main", "d_source_main", "d_target_main"]
         rows = {"iteration": [10, 20, 30], **{column: [factor, factor / 2, 0.1] for column in columns}}
         pd.DataFrame(rows).to_csv(path, index=False)
 

@@ -61,9 +61,9 @@ def test_numbers_have_one_decimal(value: float | None, text: str) -> None:
 
 
 def test_the_cut_lies_half_way_between_easy_and_hard() -> None:
-    split = pd.DataFrame({"score": [0.1, 0.2, 0.6], "part": ["easy", "easy", "hard"]})
+    split = pd.DataFrame({"score": [0.1, 0.2, 0.6], "subset": ["easy", "easy", "hard"]})
     assert figures.cut_between(split) == pytest.approx(0.4)
-    assert figures.cut_between(split.assign(part="hard")) is None
+    assert figures.cut_between(split.assign(subset="hard")) is None
 
 
 def test_every_best_iou_of_a_class_is_marked_and_an_absent_class_has_none(project: Path) -> None:
@@ -80,7 +80,7 @@ def test_every_best_iou_of_a_class_is_marked_and_an_absent_class_has_none(projec
 
 def test_curves_draw_the_losses_and_not_the_rates() -> None:
     losses = pd.DataFrame(
-        {"iteration": [1, 2], "seg_main": [2.0, 1.0], "seg_aux": [1.0, 1.0], "lr_judge": 0.1}
+        {"iteration": [1, 2], "seg_main": [2.0, 1.0], "seg_aux": [1.0, 1.0], "lr_discriminator": 0.1}
     )
     figure = figures.training_curves({"source": losses, "intra": losses.head(0)})
     main, aux = figure.axes[0].lines
@@ -130,7 +130,7 @@ def test_the_histogram_counts_every_image_once() -> None:
 
 @pytest.mark.parametrize("rule", ranking.RULES)
 def test_every_rule_is_explained(rule: str) -> None:
-    split = pd.DataFrame({"score": [0.1, 0.2], "part": ["easy", "hard"]})
+    split = pd.DataFrame({"score": [0.1, 0.2], "subset": ["easy", "hard"]})
     rank = Rank.model_validate({"rule": rule, "easy_fraction": 0.5, "rare_classes": ["car"]})
     about = dict(page.facts(split, rank, class_set(CLASSES)))
     assert about["ranking rule"] == rule and ("rare classes" in about) == (rule != "mean_entropy")

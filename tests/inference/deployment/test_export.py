@@ -55,12 +55,12 @@ def test_the_file_gives_the_models_logits_and_entropies_for_batches_of_any_lengt
     for batch in (1, 3):
         images = pixels(batch, 49, 33)
         with torch.inference_mode():
-            due = upsample(model.main_logits(model.normalise(torch.from_numpy(images))), (33, 49))
-            sure = entropy.pixel_entropy(entropy.information_map(due)).numpy()
+            expected = upsample(model.main_logits(model.normalise(torch.from_numpy(images))), (33, 49))
+            confidence = entropy.pixel_entropy(entropy.information_map(expected)).numpy()
         logits, entropies = run(images)
         assert logits.shape == (batch, len(NAMES), 33, 49) and entropies.shape == (batch, 33, 49)
-        np.testing.assert_allclose(logits, due.numpy(), atol=1e-4 * float(due.abs().max()))
-        np.testing.assert_allclose(entropies, sure, atol=1e-2)
+        np.testing.assert_allclose(logits, expected.numpy(), atol=1e-4 * float(expected.abs().max()))
+        np.testing.assert_allclose(entropies, confidence, atol=1e-2)
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in printed] == ["random", "smooth", "out/model.onnx"]
     assert "of the pixels have the same class" in printed[0]

@@ -21,7 +21,7 @@ from intrada.data import resize, tables
 from intrada.data.loader import Batch
 from intrada.inference import scoring
 from intrada.inference.deployment import prediction, sources, video
-from intrada.inference.deployment.prediction import Frame, Look
+from intrada.inference.deployment.prediction import Frame, PredictOptions
 from intrada.methods import entropy
 from intrada.models import weights
 from intrada.models.base import upsample
@@ -75,8 +75,8 @@ def logits(image: np.ndarray, size: tuple[int, int] = SIZE) -> torch.Tensor:
     pixels = torch.from_numpy(seen.transpose(2, 0, 1).copy())[None]
     predictor = trained_model.predictor()
     with torch.inference_mode():
-        maps = predictor.maps(Batch(["a"], pixels, torch.empty(0)))
-        return upsample(maps[0], (image.shape[0], image.shape[1]))
+        low_res_logits = predictor.low_res_logits(Batch(["a"], pixels, torch.empty(0)))
+        return upsample(low_res_logits[0], (image.shape[0], image.shape[1]))
 
 
 @pytest.fixture
@@ -94,9 +94,9 @@ def test_labels_entropies_and_counts_are_those_of_the_stage_score(model: Path) -
     index = pd.DataFrame(rows, columns=tables.INDEX_COLUMNS)
     folders = Path("predictions"), Path("confidence")
     context = Context("score", "0" * 32, Path("runs"))
-    due = scoring.score(trained_model.predictor(), index, 2, folders, CLASSES, CPU, context)
+    expected = scoring.score(trained_model.predictor(), index, 2, folders, CLASSES, CPU, context)
     found = files.read_csv(OUT / "predictions.csv")
-    pd.testing.assert_frame_equal(found, due, check_dtype=False, rtol=1e-5)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-5)
     for number in range(3):
         ours, theirs = (folder / f"{number}.png" for folder in (OUT / "prediction", folders[0]))
         assert ours.read_bytes() == theirs.read_bytes()
@@ -106,14 +106,14 @@ def test_labels_entropies_and_counts_are_those_of_the_stage_score(model: Path) -
 def test_with_a_size_the_network_sees_that_and_results_have_the_images_size(model: Path) -> None:
     image = put("photo.png", size=(101, 67))
     assert predict("photo.png", "--size", "48x32") == 0
-    due = logits(image)
-    assert np.array_equal(label("photo"), due[0].argmax(0).numpy())
+    expected = logits(image)
+    assert np.array_equal(label("photo"), expected[0].argmax(0).numpy())
     assert not np.array_equal(label("photo"), logits(image, (101, 67))[0].argmax(0).numpy())
-    sure = entropy.pixel_entropy(entropy.information_map(due))[0].numpy()
+    confidence = entropy.pixel_entropy(entropy.information_map(expected))[0].numpy()
     grey = files.read_label(OUT / "entropy/photo.png")
-    assert np.array_equal(grey, np.rint(255 * sure).astype(np.uint8)) and np.ptp(grey) > 20
+    assert np.array_equal(grey, np.rint(255 * confidence).astype(np.uint8)) and np.ptp(grey) > 20
     (row,) = files.read_csv(OUT / "predictions.csv").itertuples()
-    assert row.entropy == pytest.approx(sure.mean(), rel=1e-5)
+    assert row.entropy == pytest.approx(confidence.mean(), rel=1e-5)
     assert sum(row[3:]) == 101 * 67
 
 
@@ -122,8 +122,8 @@ def test_the_overlay_is_the_rounded_mix_of_image_and_class_colours(model: Path, 
     image = put("photo.png")
     assert predict("photo.png", "--alpha", alpha) == 0
     colors = np.array([entry.color[::-1] for entry in CLASSES.classes])[label("photo")]
-    due = np.rint((1 - float(alpha)) * image + float(alpha) * colors)
-    assert np.array_equal(files.read_image(OUT / "overlay/photo.png"), due)
+    expected = np.rint((1 - float(alpha)) * image + float(alpha) * colors)
+    assert np.array_equal(files.read_image(OUT / "overlay/photo.png"), expected)
 
 
 def test_images_of_several_sizes_are_predicted_in_one_run_and_in_their_order(model: Path) -> None:
@@ -179,7 +179,7 @@ def test_frames_are_read_only_as_fast_as_they_are_predicted(model: Path) -> None
             read += 1
             yield Frame(f"{read}", picture(read))
 
-    look = Look(trained_model.predictor(), CPU, None, 2)
+    look = PredictOptions(trained_model.predictor(), CPU, None, 2)
     batches = prediction.predict(endless(), look)
     assert [each.frame.name for batch in islice(batches, 3) for each in batch] == list("123456")
     assert read <= 6 + 2 + 1  # two ahead, one in the making

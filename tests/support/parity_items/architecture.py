@@ -17,21 +17,21 @@ INPUTS: frozenset[str] = frozenset()
 
 def compute(reference: Reference, name: str) -> dict[str, Any]:
     segmenter = reference.segmenter(torch.float32)
-    judge = discriminator.build(reference.setting["num_classes"])
+    network = discriminator.build(reference.setting["num_classes"])
     names = {id(weight): key for key, weight in segmenter.named_parameters()}
     backbone = [part for child, part in segmenter.named_children() if child not in segmenter.head_names]
     repeats = published_multiplicity(backbone)
-    judges = reference.discriminators(torch.float32)
+    discriminators = reference.discriminators(torch.float32)
     return {
         **_described("deeplabv2_r101_multi", segmenter),
-        **_described("discriminator", judge),
+        **_described("discriminator", network),
         "deeplabv2_r101_single_missing": [key for key in segmenter.state_dict() if key.startswith("layer5.")],
         "sgd_group0_multiplicity": {names[id(weight)]: count for weight, count in repeats.items()},
         "sgd_group1": [names[id(weight)] for weight in segmenter.parameter_groups()["heads"]],
         "filled_checksums": {
             "generator": _sums(segmenter.state_dict()),
-            "d_aux": _sums(judges["aux"].state_dict()),
-            "d_main": _sums(judges["main"].state_dict()),
+            "d_aux": _sums(discriminators["aux"].state_dict()),
+            "d_main": _sums(discriminators["main"].state_dict()),
         },
     }
 
@@ -56,14 +56,16 @@ def compare(reference: Reference, name: str, found: dict[str, Any]) -> list[Comp
     for key, own in found.items():
         if key == "sgd_group0_multiplicity":
             comparisons.append(exact([key, "names"], sorted(own), sorted(stored[key])))
-            comparisons += [exact([key, weight], own.get(weight), due) for weight, due in stored[key].items()]
+            comparisons += [
+                exact([key, weight], own.get(weight), expected) for weight, expected in stored[key].items()
+            ]
         elif isinstance(own, list):
             comparisons.append(exact([key], items(own), items(stored[key])))
         elif key != "filled_checksums":
             comparisons.append(exact([key], own, stored[key]))
     tolerance = reference.tolerance("forward_f64_rel")
     for net, sums in found["filled_checksums"].items():
-        for key, due in stored["filled_checksums"][net].items():
+        for key, expected in stored["filled_checksums"][net].items():
             where = ["filled_checksums", net, key]
-            comparisons.append(relative(where, sums[key], due, tolerance))
+            comparisons.append(relative(where, sums[key], expected, tolerance))
     return comparisons

@@ -24,20 +24,20 @@ class Comparison:
 
     where: tuple[str | int, ...]
     found: NDArray[Any]
-    due: NDArray[Any]
+    expected: NDArray[Any]
     allowed: NDArray[np.float64]
     scale: NDArray[np.float64] | None = None  # what a relative tolerance is relative to
 
     @cached_property
     def absolute(self) -> NDArray[np.float64]:
         """|found - due|; infinite where one is no number and they differ, or where the shapes do."""
-        if self.found.shape != self.due.shape:
+        if self.found.shape != self.expected.shape:
             return np.array([np.inf])
         with np.errstate(invalid="ignore"):
-            if self.due.dtype == object:
-                return np.where(self.found == self.due, 0.0, np.inf)
-            difference = np.abs(self.found.astype(np.float64) - self.due.astype(np.float64))
-        same = (self.found == self.due) | (np.isnan(self.found) & np.isnan(self.due))
+            if self.expected.dtype == object:
+                return np.where(self.found == self.expected, 0.0, np.inf)
+            difference = np.abs(self.found.astype(np.float64) - self.expected.astype(np.float64))
+        same = (self.found == self.expected) | (np.isnan(self.found) & np.isnan(self.expected))
         return np.where(same, 0.0, np.where(np.isnan(difference), np.inf, difference))
 
     @property
@@ -66,32 +66,34 @@ def ratio(error: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.
     return quotient
 
 
-def magnitude(due: NDArray[Any], reach: Any = None) -> NDArray[np.float64]:
+def magnitude(expected: NDArray[Any], reach: Any = None) -> NDArray[np.float64]:
     """What errors of the array `due` are relative to; `reach`: the largest value, if it is known better."""
-    finite = np.nan_to_num(np.abs(due.astype(np.float64)))
+    finite = np.nan_to_num(np.abs(expected.astype(np.float64)))
     largest = finite.max(initial=0.0) if reach is None else np.abs(reach)
     return np.maximum(finite, FLOOR * largest)
 
 
 def relative(
-    where: Iterable[str | int], found: Any, due: Any, tolerance: float, reach: Any = None
+    where: Iterable[str | int], found: Any, expected: Any, tolerance: float, reach: Any = None
 ) -> Comparison:
     """Numbers that may differ by `tolerance` times their magnitude."""
-    found, due = np.asarray(found), np.asarray(due)
-    scale = magnitude(due, reach)
-    return Comparison(tuple(where), found, due, tolerance * scale, scale)
+    found, expected = np.asarray(found), np.asarray(expected)
+    scale = magnitude(expected, reach)
+    return Comparison(tuple(where), found, expected, tolerance * scale, scale)
 
 
-def absolute(where: Iterable[str | int], found: Any, due: Any, tolerance: Any) -> Comparison:
+def absolute(where: Iterable[str | int], found: Any, expected: Any, tolerance: Any) -> Comparison:
     """Numbers that may differ by `tolerance`, one value or one for each element; None counts as nan."""
-    found, due = np.asarray(found, np.float64), np.asarray(due, np.float64)
-    return Comparison(tuple(where), found, due, np.broadcast_to(np.asarray(tolerance, np.float64), due.shape))
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    return Comparison(
+        tuple(where), found, expected, np.broadcast_to(np.asarray(tolerance, np.float64), expected.shape)
+    )
 
 
-def exact(where: Iterable[str | int], found: Any, due: Any) -> Comparison:
+def exact(where: Iterable[str | int], found: Any, expected: Any) -> Comparison:
     """Numbers that must be equal, or anything else that `==` can tell; a list is one value, see `items`."""
-    found, due = _array(found), _array(due)
-    return Comparison(tuple(where), found, due, np.zeros(due.shape))
+    found, expected = _array(found), _array(expected)
+    return Comparison(tuple(where), found, expected, np.zeros(expected.shape))
 
 
 def items(values: Sequence[Any]) -> NDArray[Any]:

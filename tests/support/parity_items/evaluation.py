@@ -37,9 +37,9 @@ def _ties(label: np.ndarray, near: np.ndarray) -> Confusion:
     """(C, C): pixels of each class whose prediction is within rounding of another one."""
     ties = np.zeros((len(near), len(near)), np.int64)
     tied = near & (near.sum(0) > 1)
-    for called in range(len(near)):
-        truth, counts = np.unique(label[tied[called] & (label != 255)], return_counts=True)
-        ties[truth, called] += counts
+    for domain_bce in range(len(near)):
+        truth, counts = np.unique(label[tied[domain_bce] & (label != 255)], return_counts=True)
+        ties[truth, domain_bce] += counts
     return ties
 
 
@@ -53,13 +53,15 @@ def _moved_by(ties: Confusion, matrix: Confusion) -> np.ndarray:
 def compare(reference: Reference, name: str, found: dict[str, Confusion]) -> list[Comparison]:
     comparisons = []
     tolerance = reference.tolerance("miou_abs")
-    for key, due in reference.stored(name).items():
+    for key, expected in reference.stored(name).items():
         size, precision = key.rsplit("_", 1)
         allowed = found[f"{size}_ties"] if precision == "f32" else 0
-        comparisons.append(absolute([key, "hist"], found[key], due["hist"], allowed))
+        comparisons.append(absolute([key, "hist"], found[key], expected["hist"], allowed))
         excused = _moved_by(allowed, found[key]) if precision == "f32" else np.zeros(len(found[key]))
         # The stored matrix too has to give the stored IoU: a tie excuses no other error in it.
-        for matrix, excuse in ((found[key], excused), (np.asarray(due["hist"], np.int64), 0 * excused)):
-            comparisons.append(absolute([key, "iu"], iou(matrix), due["iu"], tolerance + excuse))
-            comparisons.append(absolute([key, "miou"], miou(matrix), due["miou"], tolerance + excuse.mean()))
+        for matrix, excuse in ((found[key], excused), (np.asarray(expected["hist"], np.int64), 0 * excused)):
+            comparisons.append(absolute([key, "iu"], iou(matrix), expected["iu"], tolerance + excuse))
+            comparisons.append(
+                absolute([key, "miou"], miou(matrix), expected["miou"], tolerance + excuse.mean())
+            )
     return comparisons

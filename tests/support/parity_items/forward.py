@@ -1,4 +1,4 @@
-"""Item b: logits, self-information, verdicts and batch-norm statistics of one validation image."""
+"""Item b: logits, self-information, discriminator logits and batch-norm statistics of one validation image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from intrada.methods.entropy import information_map
-from intrada.models.base import Segmenter, upsample
+from intrada.models.base import SegmentationModel, upsample
 from tests.support.parity_items.comparing import Comparison, absolute, exact, relative
 from tests.support.parity_items.reference import PRECISIONS, Reference
 
@@ -26,7 +26,7 @@ def compute(reference: Reference, name: str) -> dict[str, Values]:
 
 @torch.no_grad()
 def _one_precision(reference: Reference, dtype: torch.dtype) -> Values:
-    segmenter, judges = reference.segmenter(dtype), reference.discriminators(dtype)
+    segmenter, discriminators = reference.segmenter(dtype), reference.discriminators(dtype)
     pixels = reference.image("val", 0, "eval_input_size")
     width, height = reference.size("eval_input_size")
     image = segmenter.normalise(pixels[None])
@@ -41,13 +41,13 @@ def _one_precision(reference: Reference, dtype: torch.dtype) -> Values:
             f"{mode}_main": logits["main"],
             f"{mode}_up_main_strided": whole["main"][:, :, ::16, ::16],
             f"{mode}_ent_main_strided": maps["main"][:, :, ::16, ::16],
-            **{f"{mode}_d_{head}": judges[head](values) for head, values in maps.items()},
+            **{f"{mode}_d_{head}": discriminators[head](values) for head, values in maps.items()},
         }
     found |= _statistics(segmenter)
     return {key: value.numpy().copy() for key, value in found.items()}
 
 
-def _statistics(segmenter: Segmenter) -> dict[str, Tensor]:
+def _statistics(segmenter: SegmentationModel) -> dict[str, Tensor]:
     state = segmenter.state_dict()
     found = {"train_num_batches_tracked": state["bn1.num_batches_tracked"]}
     for layer in LAYERS:

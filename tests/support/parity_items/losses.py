@@ -1,4 +1,4 @@
-"""Item c: losses and self-information on given logits, labels and verdicts, each with its gradient."""
+"""Item c: losses and self-information on given logits, labels and discriminator logits, each with its gradient."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from intrada.methods.entropy import information_map
-from intrada.methods.losses import SOURCE, TARGET, called, cross_entropy, minent
+from intrada.methods.losses import SOURCE, TARGET, cross_entropy, domain_bce, minent
 from tests.support.parity_items.comparing import Comparison, relative
 from tests.support.parity_items.reference import PRECISIONS, Reference
 
@@ -23,7 +23,7 @@ def compute(reference: Reference, name: str) -> Values:
     found: dict[str, Tensor] = {}
     for precision, dtype in PRECISIONS.items():
         logits = inputs["logits"].to(dtype).requires_grad_()
-        verdict = inputs["d_out"].to(dtype).requires_grad_()
+        d_logits = inputs["d_out"].to(dtype).requires_grad_()
         weight = inputs["ent_grad_weight"].to(dtype)
         information = information_map(logits)
         values = {
@@ -33,13 +33,13 @@ def compute(reference: Reference, name: str) -> Values:
             "entropy_loss": minent(information),
             "ce": cross_entropy(logits, inputs["target"]),
             "ce_all_ignored": cross_entropy(logits, torch.full_like(inputs["target"], 255)),
-            "bce0": called(verdict, SOURCE),
-            "bce1": called(verdict, TARGET),
+            "bce0": domain_bce(d_logits, SOURCE),
+            "bce1": domain_bce(d_logits, TARGET),
         }
         slopes = {
             "prob_2_entropy_grad": _gradient((information * weight).sum(), logits),
             **{f"{key}_grad": _gradient(values[key], logits) for key in ("entropy_loss", "ce")},
-            **{f"{key}_grad": _gradient(values[key], verdict) for key in ("bce0", "bce1")},
+            **{f"{key}_grad": _gradient(values[key], d_logits) for key in ("bce0", "bce1")},
         }
         found |= {f"{key}_{precision}": value for key, value in (values | slopes).items()}
     return {key: value.detach().numpy() for key, value in found.items()}
@@ -52,9 +52,9 @@ def _gradient(value: Tensor, of: Tensor) -> Tensor:
 
 def compare(reference: Reference, name: str, found: Values) -> list[Comparison]:
     comparisons = []
-    for key, due in reference.stored(name).items():
+    for key, expected in reference.stored(name).items():
         if key in found:
             # The published loss of an all-ignored target is nan. Ours has to be 0.
-            due = np.nan_to_num(due, nan=0.0) if key.startswith("ce_all_ignored") else due
-            comparisons.append(relative([key], found[key], due, reference.tolerance("losses_rel")))
+            expected = np.nan_to_num(expected, nan=0.0) if key.startswith("ce_all_ignored") else expected
+            comparisons.append(relative([key], found[key], expected, reference.tolerance("losses_rel")))
     return comparisons

@@ -7,12 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from intrada.models.base import Segmenter, upsample
+from intrada.models.base import SegmentationModel, upsample
 from tests.support.parity_items.reference import Reference
 
 
 @torch.no_grad()
-def logits_of(reference: Reference, segmenter: Segmenter, part: str, index: int, size: str) -> Tensor:
+def logits_of(reference: Reference, segmenter: SegmentationModel, part: str, index: int, size: str) -> Tensor:
     """Main logits (1, C, h, w), at the network's resolution, of one image fed at the size of that name."""
     segmenter.eval()
     image: Tensor = segmenter(segmenter.normalise(reference.image(part, index, size)[None]))["main"]

@@ -48,13 +48,13 @@ def compute(reference: Reference, name: str) -> dict[str, Any]:
 
 def compare(reference: Reference, name: str, found: dict[str, Any]) -> list[Comparison]:
     comparisons = []
-    for key, due in reference.stored(name).items():
-        if due.dtype.kind == "U":
-            due = str(due)
+    for key, expected in reference.stored(name).items():
+        if expected.dtype.kind == "U":
+            expected = str(expected)
         if key not in found:
             continue
-        if isinstance(due, np.ndarray) and due.dtype.kind == "f":
-            comparisons.append(relative([key], found[key], due, reference.tolerance("forward_f64_rel")))
+        if isinstance(expected, np.ndarray) and expected.dtype.kind == "f":
+            comparisons.append(relative([key], found[key], expected, reference.tolerance("forward_f64_rel")))
         else:
-            comparisons.append(exact([key], found[key], due))
+            comparisons.append(exact([key], found[key], expected))
     return comparisons

@@ -65,10 +65,10 @@ def _ranked(
     scores = ranked["score"] / len(names)  # the published score is a mean over classes too
     tolerance = reference.tolerance("entropy_f32_rel" if key.endswith("f32") else "forward_f64_rel")
     comparisons = [exact([key, "entropy", "images"], sorted(scores.index), sorted(stored["entropy"]))]
-    for image, due in stored["entropy"].items():
-        comparisons.append(relative([key, "entropy", image], scores.get(image, np.nan), due, tolerance))
+    for image, expected in stored["entropy"].items():
+        comparisons.append(relative([key, "entropy", image], scores.get(image, np.nan), expected, tolerance))
     for part in (EASY, HARD):
-        own = list(ranked.index[ranked["part"] == part])
+        own = list(ranked.index[ranked["subset"] == part])
         comparisons += _order([key, part], own, stored[part], scores.to_dict(), tolerance)
     noise = 2 * tolerance * float(scores.max())
     gap = np.diff(np.sort(scores.to_numpy())).min()
@@ -81,11 +81,11 @@ def _ranked(
 
 
 def _order(
-    where: list[str], found: list[str], due: list[str], scores: Mapping[str, float], tolerance: float
+    where: list[str], found: list[str], expected: list[str], scores: Mapping[str, float], tolerance: float
 ) -> list[Comparison]:
     """Position by position; neighbours may swap where their scores are equal but for rounding."""
-    comparisons = [exact([*where, "length"], len(found), len(due))]
-    for place, (own, other) in enumerate(zip(found, due, strict=False)):
+    comparisons = [exact([*where, "length"], len(found), len(expected))]
+    for place, (own, other) in enumerate(zip(found, expected, strict=False)):
         gap = abs(scores[own] - scores.get(other, np.inf))
         swapped = gap <= 2 * tolerance * scores[own]
         comparisons.append(exact([*where, place], other if swapped else own, other))
@@ -97,11 +97,11 @@ def _labels(reference: Reference, differing: Mapping[str, int], found: dict[str,
     comparisons = []
     for image, own in found["labels"]["f32"].items():
         file = image.rsplit("/", 1)[-1]
-        due = reference.stored(f"pseudo/{file}")
+        expected = reference.stored(f"pseudo/{file}")
         near = found["near"][image]
-        rows, columns = np.indices(due.shape)
-        tied = near[np.minimum(due, len(near) - 1), rows, columns] & (due < len(near))
-        comparisons.append(exact([f"pseudo/{file}"], np.where(tied, due, own), due))
+        rows, columns = np.indices(expected.shape)
+        tied = near[np.minimum(expected, len(near) - 1), rows, columns] & (expected < len(near))
+        comparisons.append(exact([f"pseudo/{file}"], np.where(tied, expected, own), expected))
         changed = int((own != found["labels"]["f64"][image]).sum())
         ties = int((near.sum(0) > 1).sum())
         comparisons.append(absolute([DIFFERING, file], changed, differing[file], ties))

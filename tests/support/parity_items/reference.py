@@ -21,7 +21,7 @@ from intrada.data.datasets import open_dataset
 from intrada.data.datasets.base import Dataset, Item
 from intrada.data.resize import resize_image, resize_label
 from intrada.models import build_model, discriminator
-from intrada.models.base import Segmenter
+from intrada.models.base import SegmentationModel
 
 # part -> dataset, its root and list below tiny/, its split
 PARTS = {
@@ -84,22 +84,22 @@ class Reference:
         recipe.fill_deterministic(state, self.manifest["seeds"][seed], over)
 
     @cached_property
-    def _generator(self) -> Segmenter:
+    def _generator(self) -> SegmentationModel:
         model = build_model("deeplabv2", self.setting["num_classes"], {})
         self.fill(model.state_dict(), "generator", overlay=True)
         return model
 
-    def segmenter(self, dtype: torch.dtype) -> Segmenter:
+    def segmenter(self, dtype: torch.dtype) -> SegmentationModel:
         """The filled generator, up-cast from float32, in eval mode."""
         return copy.deepcopy(self._generator).to(dtype).eval()
 
     def discriminators(self, dtype: torch.dtype) -> nn.ModuleDict:
         """The filled discriminators, "main" and "aux"."""
-        nets = nn.ModuleDict()
+        networks = nn.ModuleDict()
         for head in ("main", "aux"):
-            nets[head] = discriminator.build(self.setting["num_classes"])
-            self.fill(nets[head].state_dict(), f"d_{head}")
-        return nets.to(dtype)
+            networks[head] = discriminator.build(self.setting["num_classes"])
+            self.fill(networks[head].state_dict(), f"d_{head}")
+        return networks.to(dtype)
 
     def names(self, part: str) -> list[str]:
         """Image names of "source", "target" or "val", in the order of the folder's list."""

@@ -32,20 +32,20 @@ def _rates(
 ) -> tuple[list[float], list[float]]:
     """Learning rates of the groups of both optimisers in an iteration."""
     generator = segmenter_optimizer(build_model("small", 2, {}), "sgd", base)
-    judge = discriminator_optimizer(nn.Conv2d(1, 1, 1), base_d)
-    for optimizer, start in ((generator, base), (judge, base_d)):
+    d_optimizer = discriminator_optimizer(nn.Conv2d(1, 1, 1), base_d)
+    for optimizer, start in ((generator, base), (d_optimizer, base_d)):
         set_learning_rate(optimizer, poly(start, iteration, max_iters, power))
     backbone, heads = (group["lr"] for group in generator.param_groups)
-    return [backbone, heads], [group["lr"] for group in judge.param_groups]
+    return [backbone, heads], [group["lr"] for group in d_optimizer.param_groups]
 
 
 def compare(reference: Reference, name: str, found: dict[str, Any]) -> list[Comparison]:
     stored, tolerance = reference.stored(name), reference.tolerance("forward_f64_rel")
     comparisons = []
     for key in ("generator", "discriminator"):
-        for iteration, due in stored[key].items():
-            comparisons.append(relative([key, iteration], found[key][iteration], due, tolerance))
+        for iteration, expected in stored[key].items():
+            comparisons.append(relative([key, iteration], found[key][iteration], expected, tolerance))
     key = "golden_d_lr_MAX_ITERS_10"
-    for i, due in enumerate(stored[key]):
-        comparisons.append(relative([key, i], found[key][i], due, tolerance))
+    for i, expected in enumerate(stored[key]):
+        comparisons.append(relative([key, i], found[key][i], expected, tolerance))
     return comparisons

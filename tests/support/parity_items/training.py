@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from intrada.core.config.schema import LossWeights
 from intrada.data.loader import Batch
 from intrada.methods import method
-from intrada.methods.backward import play
-from intrada.methods.base import Nets
+from intrada.methods.backward import training_step
+from intrada.methods.base import AdversarialNetworks
 from intrada.training.optimizers import discriminator_optimizer, poly, segmenter_optimizer, set_learning_rate
 from tests.support.parity_items.comparing import Comparison, exact, relative
 from tests.support.parity_items.reference import Reference
@@ -20,8 +20,8 @@ INPUTS = frozenset({"tag", "method", "dtype", "dedup", "sgd"})
 # Name in the reference -> ours, and the factor that the reference prints it with.
 LOSSES = {
     "loss_seg_src_{}": ("seg_{}", 1.0),
-    "loss_adv_trg_{}": ("fool_{}", 1.0),
-    "loss_d_{}": ("judge_target_{}", 0.5),
+    "loss_adv_trg_{}": ("adv_{}", 1.0),
+    "loss_d_{}": ("d_target_{}", 0.5),
     "loss_ent_{}": ("entropy_{}", 1.0),
 }
 
@@ -31,7 +31,7 @@ def compute(reference: Reference, name: str) -> list[dict[str, Any]]:
     stored, setting = reference.stored(name), reference.setting
     way = method(stored["method"].lower())
     segmenter = reference.segmenter(torch.float64).train()
-    judges = reference.discriminators(torch.float64) if way.ADVERSARIAL else nn.ModuleDict()
+    discriminators = reference.discriminators(torch.float64) if way.ADVERSARIAL else nn.ModuleDict()
     optimizer = segmenter_optimizer(
         segmenter,
         "sgd",
@@ -41,9 +41,11 @@ def compute(reference: Reference, name: str) -> list[dict[str, Any]]:
         multiplicity="once" if stored["dedup"] else "published",
     )
     used = {optimizer: setting["learning_rate"]}
-    if judges:
-        judge_optimizer = discriminator_optimizer(judges, setting["learning_rate_d"], setting["adam_betas"])
-        used[judge_optimizer] = setting["learning_rate_d"]
+    if discriminators:
+        d_optimizer = discriminator_optimizer(
+            discriminators, setting["learning_rate_d"], setting["adam_betas"]
+        )
+        used[d_optimizer] = setting["learning_rate_d"]
     weights = _weights(setting, "lambda_adv" if way.ADVERSARIAL else "lambda_ent")
     history = []
     for i in range(setting["iterations"]):
@@ -51,10 +53,10 @@ def compute(reference: Reference, name: str) -> list[dict[str, Any]]:
             set_learning_rate(one, poly(base, i, setting["max_iters"], setting["power"]))
             one.zero_grad(set_to_none=True)
         source, target = _batch(reference, "source", i), _batch(reference, "target", i)
-        losses = play(way, Nets(segmenter, judges), source, target, weights)
+        losses = training_step(way, AdversarialNetworks(segmenter, discriminators), source, target, weights)
         for one in used:
             one.step()
-        history.append({"losses": losses, **_summaries(segmenter, judges)})
+        history.append({"losses": losses, **_summaries(segmenter, discriminators)})
     return history
 
 
@@ -73,13 +75,14 @@ def _weights(setting: dict[str, Any], of_target: str) -> LossWeights:
     return LossWeights.model_validate({"seg": seg, "target": {"main": main, "aux": aux}})
 
 
-def _summaries(segmenter: nn.Module, judges: nn.ModuleDict) -> dict[str, dict[str, list[float]]]:
+def _summaries(segmenter: nn.Module, discriminators: nn.ModuleDict) -> dict[str, dict[str, list[float]]]:
     grads = {k: w.grad for k, w in segmenter.named_parameters() if w.grad is not None}
     return {
         "grads": {key: _summary(value) for key, value in grads.items()},
         "params": {key: _summary(value) for key, value in segmenter.state_dict().items()},
         **{
-            f"d_{head}": {k: _summary(v) for k, v in net.state_dict().items()} for head, net in judges.items()
+            f"d_{head}": {k: _summary(v) for k, v in net.state_dict().items()}
+            for head, net in discriminators.items()
         },
     }
 
@@ -105,12 +108,14 @@ def compare(reference: Reference, name: str, found: list[dict[str, Any]]) -> lis
                         relative(["losses", i, key], value, stored["losses"][i][key], tolerance)
                     )
         for group in groups[1:]:
-            for key, due in stored[group][i].items() if stored[group] else ():
-                comparisons += _four([group, i, key], own[group][key], due, tolerance)
+            for key, expected in stored[group][i].items() if stored[group] else ():
+                comparisons += _four([group, i, key], own[group][key], expected, tolerance)
     return comparisons
 
 
-def _four(where: list[str | int], found: list[float], due: list[float], tolerance: float) -> list[Comparison]:
+def _four(
+    where: list[str | int], found: list[float], expected: list[float], tolerance: float
+) -> list[Comparison]:
     """A summary, number by number; the plain sum may cancel out, so it is held against the absolute one."""
-    reach = [due[1], 0.0, 0.0, 0.0]
-    return [relative([*where, n], found[n], due[n], tolerance, reach[n]) for n in range(4)]
+    reach = [expected[1], 0.0, 0.0, 0.0]
+    return [relative([*where, n], found[n], expected[n], tolerance, reach[n]) for n in range(4)]
