@@ -1,11 +1,11 @@
 # make demo: environment, then the pipeline on the toy city, ending in its table of results
-# make test: environment, then lint, types and tests
+# make test: environment, then lint, types and all tests; make test-fast: without the slow ones
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 ENV := .venv/installed
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo test lint env bench clean
+.PHONY: demo test test-fast lint env bench clean
 .DEFAULT_GOAL := demo
 
 env: $(ENV)
@@ -28,6 +28,9 @@ lint: env
 
 test: lint
 	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-fast: lint
+	python -m pytest -n 2 --dist worksteal -m 'not slow and not drivers and not paper and not parity'
 
 bench: env
 	python -m benchmarks
