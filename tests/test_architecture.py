@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -87,6 +88,12 @@ def test_at_the_top_are_packages_and_the_command_line_alone() -> None:
     assert found - {path.name for path in PACKAGE.iterdir() if path.is_dir()} == {
         "__init__.py", "__main__.py", "cli.py", "py.typed",
     }  # fmt: skip
+
+
+def test_one_module_alone_parses_yaml() -> None:
+    for name, path in modules().items():
+        found = {"yaml", "ruamel"} & set(re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(), re.M))
+        assert found == ({"ruamel"} if name == "intrada.core.config.plain_yaml" else set()), name
 
 
 def test_only_the_pipeline_imports_the_drivers() -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from torch import nn
 
 from intrada import methods, models
 from intrada.core import files
+from intrada.core.config import plain_yaml
 from intrada.core.config.classes import class_set
 from intrada.core.config.schema import Domain, Heads, LossWeights
 from intrada.data.datasets import DATASETS, open_dataset
@@ -53,7 +53,7 @@ def test_the_dataset_of_the_page_reads_its_labels(example: Any, tmp_path: Path) 
 def test_the_folders_of_the_page_are_a_valid_block_and_read_their_labels(tmp_path: Path) -> None:
     text = re.search(r"```yaml\n# yaml: preprocess.source\n(.*?)```", PAGE, re.S)
     assert text
-    block = Domain.model_validate(yaml.safe_load(text[1]))
+    block = Domain.model_validate(plain_yaml.parse(text[1]))
     _write_pair(tmp_path / "photos/a.jpg", tmp_path / "masks/a.png", ids=(1, 3))
     classes = class_set(["road", "building", {"name": "tree", "color": [0, 200, 0]}])
     dataset = open_dataset(block.dataset, tmp_path, block.split, block.options, classes)

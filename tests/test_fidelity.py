@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from intrada.cli import parser
 from intrada.commands import COMMANDS
 from intrada.commands.validate import load
+from intrada.core.config import plain_yaml
 from intrada.models import build_model
 from intrada.stages import STAGES
 from tests.support.definition import ROOT, jobs, stages
@@ -34,7 +34,7 @@ OPTIONS = [
 
 
 def preset() -> dict[str, Any]:
-    tree: dict[str, Any] = yaml.safe_load((ROOT / "presets/gta5_to_cityscapes.yaml").read_text())
+    tree: dict[str, Any] = plain_yaml.parse((ROOT / "presets/gta5_to_cityscapes.yaml").read_text())
     return tree
 
 
@@ -71,9 +71,9 @@ def test_a_key_exists_and_its_value_is_allowed(key: str, value: str | None, tmp_
         block = block[name]
     assert last in block
     if value is not None:
-        block[last] = yaml.safe_load(value)
+        block[last] = plain_yaml.parse(value)
         path = tmp_path / "params.yaml"
-        path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+        path.write_text(plain_yaml.dump(tree), encoding="utf-8")
         model = load(path).model
         if above[:1] == ["model"]:
             build_model(model.name, 2, model.options)

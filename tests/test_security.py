@@ -13,12 +13,12 @@ from string import Formatter
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from intrada.commands import validate
+from intrada.core.config import plain_yaml
 from intrada.core.config.types import PathText
 from intrada.core.errors import UserError
 from tests.support.definition import ROOT, TEMPLATE, jobs, stages
@@ -114,7 +114,7 @@ def test_no_param_of_a_command_may_hold_what_a_shell_would_read_as_more_than_a_w
     key: str, tmp_path: Path
 ) -> None:
     for value in HOSTILE:
-        (tmp_path / "params.yaml").write_text(yaml.safe_dump(hostile_params(key, value)), encoding="utf-8")
+        (tmp_path / "params.yaml").write_text(plain_yaml.dump(hostile_params(key, value)), encoding="utf-8")
         with pytest.raises(UserError) as caught:
             validate.load(tmp_path / "params.yaml")
         assert "\n  do next: " in str(caught.value), value
@@ -152,7 +152,7 @@ def test_a_shell_hands_on_what_is_allowed_as_it_stands(shell: str, values: list[
 
 def test_the_message_says_what_is_allowed_and_what_to_do(tmp_path: Path) -> None:
     params = hostile_params("preprocess.source.root", "/media/disk (old)/gta5")
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    (tmp_path / "params.yaml").write_text(plain_yaml.dump(params))
     with pytest.raises(UserError) as caught:
         validate.load(tmp_path / "params.yaml")
     assert "preprocess.source.root = '/media/disk (old)/gta5': '(' in it" in caught.value.found
@@ -171,6 +171,6 @@ def test_the_message_says_what_is_allowed_and_what_to_do(tmp_path: Path) -> None
 )
 def test_the_toy_city_is_not_drawn_where_your_own_data_could_be(root: str, tmp_path: Path) -> None:
     """DVC removes the outputs of a stage before it runs."""
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(hostile_params("toycity.source.root", root)))
+    (tmp_path / "params.yaml").write_text(plain_yaml.dump(hostile_params("toycity.source.root", root)))
     with pytest.raises(UserError, match="removed before a run"):
         validate.load(tmp_path / "params.yaml")

@@ -7,10 +7,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from benchmarks import Row, timing
+from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
 
 IMAGES = 25_000
@@ -35,7 +35,8 @@ def measure() -> Row:
 
 def _fill(folder: Path) -> None:
     """What preprocess@source depends on and what it makes: files that are tiny and differ from each other."""
-    root = yaml.safe_load((folder / "params.yaml").read_text())["preprocess"]["source"]["root"]
+    params: Any = plain_yaml.read(folder / "params.yaml")
+    root = params["preprocess"]["source"]["root"]
     made = folder / "data/preprocess"
     few = ("results/check/stamp.json", f"{root}/1.png")
     for path in (*(folder / each for each in few), made / "source/index.csv", made / "source_labels/1.png"):

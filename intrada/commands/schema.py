@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import yaml
-
 from intrada.core import files
+from intrada.core.config import plain_yaml
 from intrada.core.config.schema import Params
 from intrada.core.stage import Out
 
@@ -17,4 +16,4 @@ def run(
 ) -> None:
     """The schema says types, ranges and names of the keys; `validate` also looks at how they fit together."""
     with files.atomic_file(out) as temporary:
-        temporary.write_text(yaml.safe_dump(Params.model_json_schema(), sort_keys=False), encoding="utf-8")
+        temporary.write_text(plain_yaml.dump(Params.model_json_schema()), encoding="utf-8")

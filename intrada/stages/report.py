@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
-import yaml
 
 from intrada.core import files, hashing
+from intrada.core.config import plain_yaml
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
 from intrada.core.stage import Context, In, Out
@@ -109,7 +109,7 @@ def _losses(paths: Mapping[str, Path]) -> dict[str, pd.DataFrame]:
 
 def _provenance(params: Params, used: tuple[Path, ...]) -> html.Provenance:
     """The same for the same inputs: time, machine and versions stand in the record of the run instead."""
-    text = yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    text = plain_yaml.dump(params.model_dump(mode="json"))
     return html.Provenance(text, {path.as_posix(): hashing.fingerprint(path) for path in used})
 
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from intrada.commands import validate
 from intrada.core import files, hashing
+from intrada.core.config import plain_yaml
 from intrada.core.config.classes import class_set
 from intrada.core.config.select import digest
 from intrada.core.errors import UserError
@@ -104,7 +104,7 @@ def use_params(path: Path) -> None:
 @given(mutated_trees())
 def test_a_mutated_params_tree_is_valid_or_refused(whole: dict[str, Any]) -> None:
     path = Path("mutated.yaml")
-    path.write_text(yaml.safe_dump(whole, allow_unicode=True), encoding="utf-8")
+    path.write_text(plain_yaml.dump(whole), encoding="utf-8")
     forgiven(lambda: use_params(path))
 
 

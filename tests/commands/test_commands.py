@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 
 from intrada.__main__ import main
+from intrada.core.config import plain_yaml
 from intrada.training import cost_estimate
 from tests.support.definition import ROOT
 
@@ -88,8 +88,8 @@ def test_the_projects_schema_is_that_of_the_code(tmp_path: Path) -> None:
 def test_names_that_nothing_defines_are_refused_and_no_stamp_is_written(
     checkout: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], message: str
 ) -> None:
-    params = yaml.safe_load((checkout / "params.yaml").read_text())
-    (checkout / "params.yaml").write_text(yaml.safe_dump({**params, **change}))
+    params = plain_yaml.parse((checkout / "params.yaml").read_text())
+    (checkout / "params.yaml").write_text(plain_yaml.dump({**params, **change}))
     assert main(["validate", "--params", "params.yaml", "--out", "stamp.json"]) == 1
     assert message in capsys.readouterr().err
     assert not (checkout / "stamp.json").exists()

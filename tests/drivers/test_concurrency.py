@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 
+from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
 from intrada.pipeline import bridge
 from tests.support import project as projects
@@ -22,7 +22,7 @@ def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     made = Project(tmp_path)
     made.run(*DVC, "init", "-q", "--no-scm")
     stage = {"cmd": "touch begun.txt && sleep 60", "outs": ["out.txt"]}
-    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"slow": stage}}))
+    (tmp_path / "dvc.yaml").write_text(plain_yaml.dump({"stages": {"slow": stage}}))
     return made
 
 

@@ -6,8 +6,8 @@ import os
 import signal
 
 import pytest
-import yaml
 
+from intrada.core.config import plain_yaml
 from tests.support import project as projects
 from tests.support.project import DVC, SNAKEMAKE, Project
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.drivers
 
 def recorded(project: Project) -> object:
     """What DVC knows of train_inter."""
-    return yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]["train_inter"]
+    return plain_yaml.parse((project.folder / "dvc.lock").read_text())["stages"]["train_inter"]
 
 
 @pytest.mark.parametrize(

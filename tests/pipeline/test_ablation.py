@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
+from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
 from intrada.pipeline import bridge
 from intrada.pipeline.ablation import definition, settings, statistics, table
@@ -49,7 +49,7 @@ def test_the_control_trains_for_as_long_as_intrada_on_the_domains_of_step_1(at_r
 @pytest.mark.parametrize("preset", ["toycity", "camvid_day_to_dusk"])
 def test_a_plus_preset_is_its_preset_with_the_changes_of_the_recipe(preset: str) -> None:
     plain, plus = (
-        yaml.safe_load((ROOT / "presets" / f"{name}.yaml").read_text(encoding="utf-8"))
+        plain_yaml.parse((ROOT / "presets" / f"{name}.yaml").read_text(encoding="utf-8"))
         for name in (preset, f"{preset}_plus")
     )
     changes = ABLATION.recipes["intrada_plus"].how.changes | {"report.title": plus["report"]["title"]}
@@ -118,10 +118,10 @@ def test_a_change_of_a_key_that_is_not_there_is_refused(key: str) -> None:
 def test_a_wrong_file_is_refused_by_key(
     wrong: Callable[[dict[str, Any]], object], message: str, tmp_path: Path
 ) -> None:
-    tree = yaml.safe_load((ROOT / definition.FILE).read_text(encoding="utf-8"))
+    tree = plain_yaml.parse((ROOT / definition.FILE).read_text(encoding="utf-8"))
     wrong(tree)
     path = tmp_path / "ablation.yaml"
-    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    path.write_text(plain_yaml.dump(tree), encoding="utf-8")
     with pytest.raises(UserError, match=message):
         definition.load(path)
 
@@ -166,11 +166,11 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("presets", "ablation"):
             Path(name).mkdir()
         Path("params.yaml").rename("presets/tiny.yaml")
-        tree = yaml.safe_load((ROOT / definition.FILE).read_text(encoding="utf-8"))
+        tree = plain_yaml.parse((ROOT / definition.FILE).read_text(encoding="utf-8"))
         tree["recipes"] = {name: tree["recipes"][name] for name in RECIPES}
         tree["benchmarks"] = {"tiny": tree["benchmarks"]["toycity"] | {"preset": "tiny", "seeds": [5, 6]}}
         tree["benchmarks"]["tiny"]["changes"] = {"toycity.target.val": 7, "train_intra.iterations": 3}
-        definition.FILE.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+        definition.FILE.write_text(plain_yaml.dump(tree), encoding="utf-8")
         for seed in ("5", "6"):
             for job in ("data", "source", "inter"):
                 assert main([job, "--benchmark", "tiny", "--seed", seed]) == 0

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from dvc.repo import Repo
 from dvc.repo.index import Index
 
+from intrada.core.config import plain_yaml
 from intrada.data.datasets import DATASETS
 from intrada.methods import METHODS
 from intrada.pipeline.ablation import definition
@@ -75,7 +75,7 @@ def of_jobs() -> list[Any]:
 @cache
 def preset(benchmark: str) -> dict[str, Any]:
     path = ROOT / "presets" / f"{ABLATION.benchmarks[benchmark].preset}.yaml"
-    loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = plain_yaml.parse(path.read_text(encoding="utf-8"))
     return loaded
 
 

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 import pytest
-import yaml
 
 from intrada.commands import COMMANDS
+from intrada.core.config import plain_yaml
 from intrada.core.stage import Choice, FloatList, In, Option, Out, RoundOption
 from intrada.data import tables
 from intrada.data.datasets import DATASETS
@@ -26,7 +26,7 @@ from tests.support.imports import PACKAGE, closure, imports, is_package, modules
 from tests.support.tiny_project import tree
 
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
-PARAMS = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in PRESETS}
+PARAMS = {path.stem: plain_yaml.parse(path.read_text(encoding="utf-8")) for path in PRESETS}
 PARAMS["rounds"] = copy.deepcopy(PARAMS["toycity"]) | {
     "rounds": {
         "r2": {"after": "train_intra", "easy_fraction": 0.7, "init": "results/train_intra/last.safetensors"},

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from intrada.core import atomic, files
+from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
 from intrada.core.stage import Choice, Context, In, Out
 from intrada.data import tables
@@ -280,7 +280,7 @@ def test_the_fingerprint_changes_with_the_version_of_torch(monkeypatch: pytest.M
 
 
 def test_the_params_file_may_have_another_name() -> None:
-    Path("other.yaml").write_text(yaml.safe_dump(change(tree(), rank__easy_fraction=0)))
+    Path("other.yaml").write_text(plain_yaml.dump(change(tree(), rank__easy_fraction=0)))
     stage_runner.execute("rank", Path("other.yaml"), RANK)
     assert set(tables.read(Path("split.csv"), tables.SPLIT)["subset"]) == {"hard"}
 

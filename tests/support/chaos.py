@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from intrada.core.config import plain_yaml
 
 if __name__ == "__main__":  # as a script, Python looks for modules beside it
     sys.path[0] = str(Path(__file__).resolve().parents[2])
@@ -163,7 +163,7 @@ def artifacts(project: Project) -> dict[str, Any]:
             if path.is_file() and path.name != ".gitignore":
                 found[path.relative_to(project.folder).as_posix()] = path.read_bytes()
     lock = project.folder / "dvc.lock"
-    recorded = yaml.safe_load(lock.read_text())["stages"] if lock.exists() else {}
+    recorded = plain_yaml.parse(lock.read_text())["stages"] if lock.exists() else {}
     for name, stage in recorded.items():
         found |= {f"dvc.lock: {name}: {out['path']}": out["md5"] for out in stage["outs"]}
     return found

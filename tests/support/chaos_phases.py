@@ -12,8 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from intrada.core.config import plain_yaml
 from tests.support.project import LOG, TRAINING, Project
 
 CHECKPOINT, OUTPUT, RECORD = "checkpoint write", "output write", "record write"
@@ -139,8 +138,8 @@ def _uncommitted(project: Project, since: State) -> bool:
     if not (project.folder / ".dvc/tmp").exists():
         return False
     try:
-        known = yaml.safe_load(lock.read_text())["stages"] if lock.exists() else {}
-    except (yaml.YAMLError, TypeError, KeyError):  # killed while it was being written
+        known = plain_yaml.parse(lock.read_text())["stages"] if lock.exists() else {}
+    except (ValueError, TypeError, KeyError):  # killed while it was being written
         return True
     return not set(_ended(project, since)) <= set(known)
 

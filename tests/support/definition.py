@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from intrada.core.config import plain_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = re.compile(r"\$\{([^}]+)\}")
@@ -41,7 +41,7 @@ class Job:
 @cache
 def stages() -> dict[str, Any]:
     """The `stages` of dvc.yaml as they stand there; not to be changed."""
-    loaded: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    loaded: dict[str, Any] = plain_yaml.parse((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     return loaded
 
 

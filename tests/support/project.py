@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from intrada.core.config import plain_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG = Path("logs/execution.jsonl")
@@ -72,7 +72,7 @@ class Project:
         return sorted(line["stage"] for line in self.executed()[before:])
 
     def params(self) -> dict[str, Any]:
-        loaded: dict[str, Any] = yaml.safe_load((self.folder / "params.yaml").read_text())
+        loaded: dict[str, Any] = plain_yaml.parse((self.folder / "params.yaml").read_text())
         return loaded
 
     def set_params(self, **changes: Any) -> None:
@@ -84,7 +84,7 @@ class Project:
             for name in above:
                 block = block[name]
             block[last] = value
-        (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        (self.folder / "params.yaml").write_text(plain_yaml.dump(params))
 
     def stamps(self) -> dict[str, tuple[int, int]]:
         """Time and size of every file that a stage reads or writes, but for params.yaml, and of dvc.lock."""
@@ -179,18 +179,18 @@ def tiny() -> dict[str, Any]:
         small |= {f"{stage}__log_every": 1, f"{stage}__checkpoint_every": 2, f"{stage}__snapshot_every": 2}
     for domain in ("source", "target", "val"):
         small[f"preprocess__{domain}__size"] = [64, 32]
-        small[f"preprocess__{domain}__allow_absent"] = list(yaml.safe_load(_preset())["classes"])
+        small[f"preprocess__{domain}__allow_absent"] = list(plain_yaml.parse(_preset())["classes"])
     return small
 
 
 def _shrink_ablation(path: Path) -> None:
     """One seed a benchmark, two recipes and tiny trainings: much that DVC does begins with all stages."""
-    tree = yaml.safe_load(path.read_text())
+    tree = plain_yaml.parse(path.read_text())
     changes = {key.replace("__", "."): value for key, value in tiny().items()}
     for benchmark in tree["benchmarks"].values():
         benchmark |= {"seeds": [7], "changes": changes}
     tree["recipes"] = {name: tree["recipes"][name] for name in ("advent_continued", "intrada")}
-    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    path.write_text(plain_yaml.dump(tree))
 
 
 def _preset() -> str:

@@ -7,9 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from intrada.__main__ import main
+from intrada.core.config import plain_yaml
 from tests.support.definition import ROOT, jobs
 
 PRESET = ROOT / "presets/toycity.yaml"
@@ -25,7 +24,7 @@ ORDER = (
 
 @cache
 def _parsed(text: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load(text)
+    loaded: dict[str, Any] = plain_yaml.parse(text)
     return loaded
 
 
@@ -63,14 +62,14 @@ def change(params: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def write_params(params: dict[str, Any]) -> None:
     """Make them the params.yaml of the working directory."""
-    PARAMS.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    PARAMS.write_text(plain_yaml.dump(params), encoding="utf-8")
 
 
 def start(folder: Path) -> None:
     """What a checkout has before any stage has run: params and the marker for random weights."""
     (folder / "weights").mkdir()
     (folder / "weights/random").touch()
-    (folder / PARAMS).write_text(yaml.safe_dump(tree(), sort_keys=False), encoding="utf-8")
+    (folder / PARAMS).write_text(plain_yaml.dump(tree()), encoding="utf-8")
 
 
 def run(name: str, **options: str) -> int:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from intrada.__main__ import main
+from intrada.core.config import plain_yaml
 from intrada.core.config.load import validate
 from intrada.core.config.schema import LossWeights, Params
 from intrada.data.loader import Batch
@@ -185,7 +185,7 @@ def test_the_command_looks_at_the_preset_that_is_named(
 ) -> None:
     (checkout / "presets").mkdir()
     mine = change(tree(), train_inter__method="minent", train_inter__init="data/no/such/weights.pth")
-    (checkout / "presets/mine.yaml").write_text(yaml.safe_dump(mine))
+    (checkout / "presets/mine.yaml").write_text(plain_yaml.dump(mine))
     assert main(["estimate", "mine"]) == 0
     assert "train_inter   minent" in capsys.readouterr().out
     assert main(["estimate", "mien"]) == 1

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.tensorboard.writer import SummaryWriter
 
 from intrada.core import files
+from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
 from intrada.data import tables
 from intrada.data.loader import Batch
@@ -72,7 +72,7 @@ def setup(**changes: Any) -> None:
 
 
 def current() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load(PARAMS.read_text())
+    loaded: dict[str, Any] = plain_yaml.parse(PARAMS.read_text())
     return loaded
 
 

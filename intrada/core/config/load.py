@@ -6,7 +6,6 @@ import difflib
 from pathlib import Path
 from typing import get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from intrada.core.config import plain_yaml
@@ -41,10 +40,8 @@ def _parse(path: Path) -> object:
     except FileNotFoundError:
         fix = "start in the project's folder, or name the file with --params"
         raise UserError(path, "no such file", "a params file", fix) from None
-    except RecursionError:
-        raise UserError(path, "hundreds of brackets in brackets", _PLAIN, "mend the file") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8
-        raise UserError(path, " ".join(str(error).split()), _PLAIN, "mend the file") from None
+    except (OSError, ValueError) as error:
+        raise UserError(path, " ".join(str(error).split()), _PLAIN, "correct the file") from None
 
 
 def _explain(path: Path, error: ValidationError) -> UserError:
@@ -53,7 +50,7 @@ def _explain(path: Path, error: ValidationError) -> UserError:
         path,
         "; ".join(found[:8]) + (f"; and {len(found) - 8} more" if len(found) > 8 else ""),
         "exactly the keys of the files in presets/, each in its range (workflow/schemas/params.schema.yaml)",
-        "mend these keys; nothing has been run",
+        "correct these keys; nothing has been run",
     )
 
 

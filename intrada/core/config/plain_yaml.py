@@ -1,60 +1,116 @@
-"""YAML that is nothing but plain values: what a params file may hold.
+"""YAML as DVC reads it (1.2, by ruamel.yaml), holding nothing but plain values: what a params file may hold.
 
-Refused: tags of any kind (dates without quotes too), a key that stands twice, and aliases, depth or digits
-that make a small file a large one.
+The parser and its settings are DVC's, so a stage computes with the values that dvc.lock records. Refused are
+tags, directives, dates without quotes, infinity and NaN, a key given twice, and aliases, depth or digits that
+make a small file a large one.
 """
 
 from __future__ import annotations
 
+import io
+import math
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    ScalarEvent,
+)
 
-_KINDS = ("map", "seq", "str", "int", "float", "bool", "null", "merge")  # of YAML: what JSON holds as well
 _VALUES, _DEPTH, _DIGITS = 10_000, 40, 40  # far beyond any params file; the longest has hundreds of values
 
 
 def read(path: Path) -> object:
-    """The values in a file; OSError, ValueError (not UTF-8), YAMLError or RecursionError for what is none."""
-    with path.open(encoding="utf-8") as file:
-        return yaml.load(file, _Plain)
+    """The values in a file. OSError, or ValueError that says what `parse` or UTF-8 does not allow."""
+    return parse(path.read_text(encoding="utf-8"))
 
 
-class _Plain(yaml.SafeLoader):
-    """Refuses what is no plain value, a key that stands twice and aliases that multiply a small file."""
-
-    def construct_document(self, node: yaml.Node) -> Any:
-        _weigh(node, 0, {})
-        return super().construct_document(node)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[tuple[str, str]] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if (key.tag, key.value) in seen:
-                    raise _misfit(key, f"the key {key.value} stands twice")
-                seen.add((key.tag, key.value))
-        return super().construct_mapping(node, deep)
+def parse(text: str) -> object:
+    """The values in a text: mappings, lists, strings, numbers, booleans and None. ValueError for others."""
+    try:
+        _Weights().check(text)
+        value = YAML(typ="safe").load(text)
+    except MarkedYAMLError as error:
+        problem = shorten(", ".join(filter(None, (error.context, error.problem))), 300)
+        where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ValueError(problem + where) from None
+    except YAMLError as error:
+        raise ValueError(str(error)) from None
+    _check_value(value, "")
+    return value
 
 
-def _weigh(node: yaml.Node, depth: int, known: dict[yaml.Node, int]) -> int:
-    """How many values are at and below `node` with its aliases written out; YAMLError for too many."""
-    if node not in known:
-        if node.tag.removeprefix("tag:yaml.org,2002:") not in _KINDS:
-            raise _misfit(node, f"a value of the kind {node.tag}, as a date without quotes is one")
-        if depth > _DEPTH:
-            raise _misfit(node, f"blocks or brackets more than {_DEPTH} deep")
-        if node.tag.endswith(":int") and len(node.value) > _DIGITS:
-            raise _misfit(node, f"a whole number of more than {_DIGITS} digits")
-        known[node] = _VALUES + 1  # should it hold itself
-        below = node.value if isinstance(node, yaml.CollectionNode) else []
-        inner = [part for entry in below for part in (entry if isinstance(entry, tuple) else (entry,))]
-        known[node] = 1 + sum(_weigh(part, depth + 1, known) for part in inner)
-    if known[node] > _VALUES:
-        raise _misfit(node, f"more than {_VALUES} values, aliases (*name) written out")
-    return known[node]
+def dump(tree: object) -> str:
+    """The text that `parse` reads as `tree`, a mapping a line, keys in their order."""
+    writer = YAML(typ="safe")
+    writer.default_flow_style = False
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    writer.representer.ignore_aliases = lambda _: True
+    text = io.StringIO()
+    writer.dump(tree, text)
+    return text.getvalue()
 
 
-def _misfit(node: yaml.Node, problem: str) -> yaml.YAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+class _Weights:
+    """Counts the values of a text with its aliases written out, before anything is built from it."""
+
+    def __init__(self) -> None:
+        self.of_anchor: dict[str, int] = {}  # how many values an alias brings
+        self.open: list[tuple[str | None, int]] = [(None, 0)]  # the open collections: anchor, values so far
+
+    def check(self, text: str) -> None:
+        """ValueError for a tag, a directive, and more values or depth than a params file needs."""
+        for event in YAML(typ="safe").parse(text):
+            if isinstance(event, DocumentStartEvent) and (event.version or event.tags):
+                raise _refusal("a directive (%)", event)
+            if getattr(event, "tag", None):
+                raise _refusal(f"the tag {event.tag}", event)
+            if isinstance(event, AliasEvent):
+                self._add(event, None, self.of_anchor.get(event.anchor, 0))
+            elif isinstance(event, ScalarEvent):
+                self._add(event, event.anchor, 1)
+            elif isinstance(event, CollectionStartEvent):
+                self.open.append((event.anchor, 1))
+                self.of_anchor[event.anchor] = _VALUES  # should it hold itself
+                if len(self.open) > _DEPTH:
+                    raise _refusal(f"blocks or brackets more than {_DEPTH} deep", event)
+            elif isinstance(event, CollectionEndEvent):
+                self._add(event, *self.open.pop())
+
+    def _add(self, event: Event, anchor: str | None, weight: int) -> None:
+        """Add a value of `weight` values to the collection that holds it."""
+        above, total = self.open[-1]
+        self.open[-1] = (above, total + weight)
+        if total + weight > _VALUES:
+            raise _refusal(f"more than {_VALUES} values, aliases (*name) written out", event)
+        if anchor:
+            self.of_anchor[anchor] = weight
+
+
+def _check_value(value: Any, where: str) -> None:
+    if isinstance(value, dict):
+        for key, below in value.items():
+            if type(key) not in (str, int):
+                raise ValueError(f"the key {key!r} in {where or 'the file'}: write it in quotes")
+            _check_value(below, f"{where}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for below in value:
+            _check_value(below, where)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} = {value}: a number that is not finite")
+    elif isinstance(value, int) and abs(value) >= 10**_DIGITS:
+        raise ValueError(f"{where}: a whole number of more than {_DIGITS} digits")
+    elif value is not None and not isinstance(value, (str, int, float)):
+        raise ValueError(f"{where} = {value}: a {type(value).__name__}; write it in quotes")
+
+
+def _refusal(problem: str, event: Event) -> ValueError:
+    mark: Any = event.start_mark
+    return ValueError(f"{problem}, line {mark.line + 1}")

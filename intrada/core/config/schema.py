@@ -1,7 +1,7 @@
 """params.yaml as typed values: every key is required, none is unknown, each has its range.
 
-The file is validated whole at the start of every command (params_file.py); a stage is then given only what it
-declares (params_keys.py).
+The file is validated whole at the start of every command (load.py); a stage is then given only what it
+declares (select.py).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from intrada.core.config.types import (
     Seed,
     Share,
     Size,
+    Switch,
     ToyRoot,
 )
 
@@ -46,7 +47,7 @@ class Compute(Block):
     precision: Literal["auto", "float32", "bf16"]  # of convolutions; auto: bf16 where the device has it
     channels_last: bool  # memory layout of the networks in training; inference has its own
     activation_checkpointing: bool  # in training: blocks keep their input and compute the rest again
-    compile: Literal["auto", True, False]  # the network in training, by torch.compile; auto: on CUDA
+    compile: Switch  # the network in training, by torch.compile; auto: on CUDA
     devices: Count  # GPUs, or processes on the CPU, of one stage; each computes its part of every batch
     sync_batch_norm: bool  # in training, statistics of the whole batch; one device has no others
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -12,15 +11,20 @@ _LARGEST = 1e18  # so that the product of two (learning rate and its multiplier)
 
 
 def _number(value: object) -> object:
-    """`1` and `1e-4` (a string to YAML 1.1) are floats as well; booleans, nan and infinity are not."""
+    """Whole numbers are floats as well; booleans, nan and infinity are not."""
     if isinstance(value, bool):
-        raise ValueError("a number is due, not a boolean")
-    if isinstance(value, (int, str)):
-        value = float(str(value))  # by way of str, a whole number too large for a float is infinite
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("a finite number is due")
-    if isinstance(value, float) and abs(value) > _LARGEST:
-        raise ValueError(f"a number up to {_LARGEST:g} is due")
+        raise ValueError("must be a number, not a boolean")
+    if isinstance(value, (int, float)):
+        if not abs(value) <= _LARGEST:  # nan neither
+            raise ValueError(f"must be a finite number up to {_LARGEST:g}")
+        return float(value)
+    return value
+
+
+def _no_number(value: object) -> object:
+    """0 and 1 equal False and True, which pydantic takes them for; to DVC they are other values."""
+    if type(value) in (int, float):
+        raise ValueError("must be auto, true or false")
     return value
 
 
@@ -58,6 +62,7 @@ Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 Share = Annotated[Number, Field(gt=0, le=1)]
+Switch = Annotated[Literal["auto", True, False], BeforeValidator(_no_number)]
 Decay = Annotated[Number, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

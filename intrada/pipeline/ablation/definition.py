@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml
 from pydantic import ValidationError, model_validator
 
 from intrada.core import files
@@ -70,7 +69,7 @@ def load(path: Path = FILE) -> Ablation:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:8])
         raise UserError(path, wrong, "benchmarks and recipes as the file explains them", "mend it") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise files.unreadable(path, error, "the ablation's benchmarks and recipes") from error
 
 

@@ -38,7 +38,7 @@ def tree_of(benchmark: Benchmark, seed: int, how: How | None = None) -> dict[str
     path = PRESETS / f"{benchmark.preset}.yaml"
     try:
         preset: Any = plain_yaml.read(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise files.unreadable(path, error, "a preset that ablation.yaml names") from error
     if preset["select"] != "last" or preset["rounds"]:
         found = "snapshots are chosen, or there are rounds"

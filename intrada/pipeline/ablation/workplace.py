@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from intrada.core import files
+from intrada.core.config import plain_yaml
 from intrada.pipeline import stage_runner
 
 PARAMS = Path("params.yaml")
@@ -31,7 +30,7 @@ def opened(folder: Path, data: Path, tree: dict[str, Any]) -> Iterator[None]:
     for target in (data, Path("weights")):
         _link(folder / target.name, target)
     with files.atomic_file(folder / PARAMS) as temporary:
-        temporary.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+        temporary.write_text(plain_yaml.dump(tree), encoding="utf-8")
     with contextlib.chdir(folder):
         yield
 

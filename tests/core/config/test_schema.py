@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from intrada.core.config import plain_yaml
 from intrada.core.config.load import load, validate
 from intrada.core.config.select import digest, select
 from intrada.core.errors import UserError
@@ -30,19 +30,13 @@ def test_every_preset_is_valid(preset: str) -> None:
     assert load(ROOT / "presets" / preset).seed >= 0
 
 
-@pytest.mark.parametrize("written", ["1", "1.0", "1e0", "'1'", "'1e0'"])
+@pytest.mark.parametrize("written", ["1", "1.0", "1e0", "10e-1", "01"])
 def test_a_float_may_be_written_as_a_whole_number_or_with_an_exponent(
     params_tree: Tree, written: str
 ) -> None:
-    change(params_tree, train_inter__optimizer__lr=yaml.safe_load(written))
+    change(params_tree, train_inter__optimizer__lr=plain_yaml.parse(written))
     rate = validate(FILE, params_tree).train_inter.optimizer.lr
     assert (rate, type(rate)) == (1.0, float)
-
-
-def test_1e_4_is_a_number_though_yaml_reads_a_string(params_tree: Tree) -> None:
-    assert yaml.safe_load("1e-4") == "1e-4"
-    change(params_tree, train_inter__optimizer__lr=yaml.safe_load("1e-4"))
-    assert validate(FILE, params_tree).train_inter.optimizer.lr == 0.0001
 
 
 @pytest.mark.parametrize(
@@ -50,14 +44,11 @@ def test_1e_4_is_a_number_though_yaml_reads_a_string(params_tree: Tree) -> None:
     [
         (1.2, "= 1.2: "),
         (-0.1, "= -0.1: "),
-        ("1.2", "= '1.2': "),
+        ("0.5", "= '0.5': Input should be a valid number"),
         (True, "not a boolean"),
         (math.nan, "finite"),
         (math.inf, "finite"),
-        ("nan", "finite"),
-        ("-inf", "finite"),
         (10**400, "finite"),
-        ("half", "could not convert"),
         (None, "valid number"),
         ([0.5], "valid number"),
     ],
@@ -239,7 +230,7 @@ def test_the_digest_is_of_the_values_not_of_their_spelling_or_order(params_tree:
     keys = ["train_inter", "preprocess"]
     change(params_tree, train_inter__optimizer__lr=1, preprocess__source__options={"a": 1, "b": 2})
     one = digest(validate(FILE, params_tree), keys)
-    change(params_tree, train_inter__optimizer__lr="1e0", preprocess__source__options={"b": 2, "a": 1})
+    change(params_tree, train_inter__optimizer__lr=1.0, preprocess__source__options={"b": 2, "a": 1})
     params_tree["train_inter"] = dict(reversed(params_tree["train_inter"].items()))
     assert digest(validate(FILE, params_tree), keys) == one
     assert len(one) == 32 and int(one, 16) >= 0
