@@ -13,7 +13,7 @@ env: $(ENV)
 $(ENV): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else f"$(PYTHON) is Python {v[0]}.{v[1]}; allowed: 3.11 to 3.13; do next: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,distributed,efficientnet,export]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,efficientnet,export]'
 	@touch $@
 
 demo: env

@@ -19,7 +19,6 @@ from intrada.core.distributed.process_group import (
     join,
     leave,
     meeting_point,
-    require,
 )
 from intrada.core.errors import UserError
 from intrada.core.stage import Context
@@ -63,7 +62,6 @@ def adapt(job: Adaptation) -> None:
 
 
 def _adapt_together(devices: list[torch.device], job: Adaptation) -> None:
-    require()
     store = meeting_point()
     ranks = [Rank(number, len(devices)) for number in range(len(devices))]
     with (

@@ -1,24 +1,24 @@
 """The processes that train together: what each holds of a batch adds up to what one would hold.
 
-Their collective operations are torch.distributed's, set up by Lightning Fabric: see docs/decisions/0008.
-A training of one process touches none of it.
+Their collective operations are torch.distributed's: see docs/decisions/0008. A training of one process
+touches none of it.
 """
 
 from __future__ import annotations
 
-import logging
 import os
+import socket
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from intrada.core.distributed.launcher import SINGLE_RANK, Rank
-from intrada.core.errors import UserError
+
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -95,46 +95,34 @@ class ProcessGroup:
 SINGLE_PROCESS = ProcessGroup()
 
 
-def require() -> None:
-    """UserError where the library that sets up torch.distributed is not installed."""
-    if find_spec("lightning_fabric") is None:
-        raise UserError(
-            "compute.devices",
-            "several devices, but the package lightning_fabric is not installed",
-            "an environment with the extra `distributed`",
-            "pip install lightning-fabric, or set compute.devices to 1",
-        )
-
-
 def meeting_point() -> Any:
     """The store at which the processes find each other, kept by the process that starts them.
 
-    The system chooses its port, as it does for torchrun: none can be taken in the meantime.
+    It listens on this machine's loopback address alone, at a port that the system chooses.
     """
-    from torch.distributed import TCPStore  # type: ignore[attr-defined]
-
-    return TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    listener = socket.create_server((LOOPBACK, 0))
+    port = listener.getsockname()[1]
+    return torch.distributed.TCPStore(  # type: ignore[attr-defined]
+        LOOPBACK, port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach()
+    )
 
 
 def join(rank: Rank, stop: Any, port: int, devices: list[torch.device]) -> ProcessGroup:
-    """Take this process's place among those that meet at `port`, each on its own one of `devices`."""
-    from lightning_fabric import Fabric
-    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+    """Take this process's place among those that meet at `port`, each on its own one of `devices`.
 
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # which it sets as it is imported
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_RANK": str(rank.rank)}
-    os.environ["TORCHELASTIC_USE_AGENT_STORE"] = str(True)  # the store is there already
+    On CUDA devices torch.distributed uses NCCL, on the CPU gloo.
+    """
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all processes are on this machine
-    kind = devices[0].type
-    # the environment is named, or one that a cluster's variables suggest would be taken
-    fabric = Fabric(
-        accelerator=kind,
-        devices=rank.world_size if kind == "cpu" else [device.index for device in devices],
-        strategy="ddp",
-        plugins=[LightningEnvironment()],
+    device = devices[rank.rank]
+    on_cuda = device.type == "cuda"
+    torch.distributed.init_process_group(
+        "nccl" if on_cuda else "gloo",
+        store=torch.distributed.TCPStore(LOOPBACK, port),  # type: ignore[attr-defined]
+        rank=rank.rank,
+        world_size=rank.world_size,
+        device_id=device if on_cuda else None,
     )
-    fabric.launch()
     return ProcessGroup(rank, stop)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 from intrada.__main__ import main
 from intrada.core import files
 from intrada.core.distributed import process_group
+from intrada.core.distributed.launcher import SINGLE_RANK
 from intrada.core.errors import UserError
 from intrada.data import tables
 from intrada.models import build_model, sync_batch_norm
@@ -207,18 +209,19 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(
     assert "compute.devices 2 does not divide train_inter.batch_size 3" in capsys.readouterr().err
 
 
-def test_the_library_that_is_missing_is_named(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_group, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="pip install lightning-fabric"):
-        process_group.require()
-
-
 @pytest.fixture
-def group(tmp_path: Path) -> Iterator[None]:
-    """torch.distributed with one process, this one."""
-    torch.distributed.init_process_group("gloo", f"file://{tmp_path}/store", rank=0, world_size=1)
-    yield
-    torch.distributed.destroy_process_group()
+def group() -> Iterator[Any]:
+    """A process group of one process, this one; the store at which it was set up."""
+    store = process_group.meeting_point()
+    process_group.join(SINGLE_RANK, None, store.port, [torch.device("cpu")])
+    yield store
+    process_group.leave()
+
+
+def test_the_processes_meet_on_the_loopback_address_alone(group: Any) -> None:
+    """Other machines cannot reach their store."""
+    listening = [each.laddr for each in psutil.Process().net_connections() if each.status == "LISTEN"]
+    assert [address for address, port in listening if port == group.port] == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize("affine", [True, False])
