@@ -1,4 +1,4 @@
-"""One pass of a model over the evaluation images: confusion, entropy, easy and hard, samples to look at."""
+"""Evaluate models: confusion matrices, entropies, the easy and the hard subset, and sample predictions."""
 
 from __future__ import annotations
 
@@ -29,18 +29,21 @@ from intrada.inference.predictor import Predictor
 
 @dataclass(frozen=True)
 class Results:
-    """confusions (N, C, C) int64 and entropy (N,) float64 in 0..1 of the images, in the index's order.
+    """Confusion matrices and entropies of N images, in the order of the index.
 
-    The confusion matrix of an image without a label is all zero. entropy: None where it was not asked for.
+    confusions: (N, C, C) int64, pixels; all zero for an image without a label. entropy: (N,) float64 in
+    0..1, the mean pixel entropy of each image; None if it was not computed.
     """
 
     confusions: Confusion
     entropy: NDArray[np.float64] | None
 
     def __add__(self, other: Results) -> Results:
-        """Of two parts of the images, where each is zero at the other's: the results of both."""
-        both = self.entropy is not None and other.entropy is not None
-        return Results(self.confusions + other.confusions, self.entropy + other.entropy if both else None)  # type: ignore[operator]
+        """Return the sum of two results, each of which is zero for the images of the other."""
+        entropy = None
+        if self.entropy is not None and other.entropy is not None:
+            entropy = self.entropy + other.entropy
+        return Results(self.confusions + other.confusions, entropy)
 
 
 @torch.inference_mode()
@@ -53,39 +56,45 @@ def measure(
     entropies: bool,
     rank: Rank = SINGLE_RANK,
 ) -> list[Results]:
-    """Confusion at each label's own size and, with `entropies`, entropy at the network's input size.
+    """Return the results of each predictor, in the order of `predictors`.
 
-    Every image is read once, for all predictors. Logits are upsampled to the label (bilinear,
-    align_corners) before argmax, as in the published code. rank: selects the images of this process; all
-    other rows are zero, so that the results of several processes add up.
+    index: the columns of index.csv, N rows. batch_size: images per forward pass. entropies: whether to
+    compute the entropy of each image, at the network's input size. rank: selects the images of this
+    process; all other rows are zero, so that the results of several processes can be added.
+
+    Each image is read once for all predictors. The logits are upsampled to the size of the label (bilinear,
+    align_corners) before the argmax, as in the published code. Raises UserError for a label with a value
+    that is neither a class index nor 255.
     """
     entropy = np.zeros((len(predictors), len(index)))
     confusions: list[dict[int, Confusion]] = [{} for _ in predictors]
     batches, total = counted_batches(index, batch_size, rank)
-    for batch, truths in context.progress(prefetch(_with_truths(batches, index)), total, "batch"):
+    for batch, labels in context.progress(prefetch(_with_labels(batches, index)), total, "batch"):
         batch = batch.to(device)
         for number, predictor in enumerate(predictors):
             low_res_logits = predictor.low_res_logits(batch)
-            for image, truth in enumerate(truths):
-                confusions[number][truth.place] = _confusion(predictor, low_res_logits, image, truth)
+            for image, label in enumerate(labels):
+                confusions[number][label.row] = _confusion(predictor, low_res_logits, image, label)
                 if entropies:
-                    found = _survey(predictor, low_res_logits, image, batch)
-                    entropy[number, truth.place] = found.entropy.mean().item()
-    found_entropy = list(entropy) if entropies else [None] * len(predictors)
+                    pixels = _predict_pixels(predictor, low_res_logits, image, batch)
+                    entropy[number, label.row] = pixels.entropy.mean().item()
     return [
-        Results(_stacked(found, len(index)), each)
-        for found, each in zip(confusions, found_entropy, strict=True)
+        Results(_stack(by_row, len(index)), values if entropies else None)
+        for by_row, values in zip(confusions, entropy, strict=True)
     ]
 
 
-def _stacked(found: Mapping[int, Confusion], images: int) -> Confusion:
-    """(images, C, C), zero where nothing was found; (images, 1, 1) of zeros where nothing at all was."""
-    nothing = np.zeros_like(next(iter(found.values()), np.zeros((1, 1), np.int64)))
-    return np.stack([found.get(place, nothing) for place in range(images)])
+def _stack(by_row: Mapping[int, Confusion], images: int) -> Confusion:
+    """Return (images, C, C), zero for a row that is not in `by_row`; (images, 1, 1) if `by_row` is empty."""
+    zeros = np.zeros_like(next(iter(by_row.values()), np.zeros((1, 1), np.int64)))
+    return np.stack([by_row.get(row, zeros) for row in range(images)])
 
 
 class ImageStats(NamedTuple):
-    """Of one image: the mean of its pixels' probabilities, (C,) float64, and of their entropies, 0..1."""
+    """Means over the pixels of one image.
+
+    probability: (C,) float64, the mean softmax; entropy: the mean pixel entropy, 0..1.
+    """
 
     probability: NDArray[np.float64]
     entropy: float
@@ -100,8 +109,12 @@ def image_stats(
     context: Context,
     rank: Rank = SINGLE_RANK,
 ) -> list[list[list[ImageStats]]]:
-    """For each predictor, for each batch that this process is given, what it says of the images."""
-    found: list[list[list[ImageStats]]] = [[] for _ in predictors]
+    """Return the statistics by predictor, batch and image, for the batches of this process.
+
+    index: the columns of index.csv; labels are not read. batch_size: images per forward pass. rank: selects
+    the batches of this process. The predictions are made at the network's input size.
+    """
+    stats: list[list[list[ImageStats]]] = [[] for _ in predictors]
     for batch in context.progress(*counted_batches(index, batch_size, rank), "batch"):
         batch = batch.to(device)
         for number, predictor in enumerate(predictors):
@@ -109,37 +122,48 @@ def image_stats(
             images = []
             for image in range(len(batch.ids)):
                 total = torch.zeros(low_res_logits[0].shape[1], dtype=torch.float64, device=device)
-                pixels = _survey(predictor, low_res_logits, image, batch, total)
+                pixels = _predict_pixels(predictor, low_res_logits, image, batch, total)
                 probability = total.cpu().numpy() / pixels.entropy.numel()
                 images.append(ImageStats(probability, pixels.entropy.mean().item()))
-            found[number].append(images)
-    return found
+            stats[number].append(images)
+    return stats
 
 
-def information(batches: Iterable[Iterable[ImageStats]]) -> float:
-    """`validators.information` over all images, weighted equally and summed in the order of the batches."""
+def mutual_information(batches: Iterable[Iterable[ImageStats]]) -> float:
+    """Return `validators.mutual_information`, 0..1, over the images of all batches.
+
+    Each image has the same weight. The sums run in the order of the batches, which makes the result
+    independent of the number of processes.
+    """
     images = [image for batch in batches for image in batch]
     probability = sum((image.probability for image in images), start=np.zeros(1))
     entropy = sum(image.entropy for image in images)
-    return validators.information(probability / len(images), entropy / len(images))
+    return validators.mutual_information(probability / len(images), entropy / len(images))
 
 
-def _survey(
+def _predict_pixels(
     predictor: Predictor,
     low_res_logits: Sequence[Tensor],
     image: int,
     batch: Batch,
     total: Tensor | None = None,
 ) -> PixelPrediction:
-    """Of image number `image` of the batch, at the size that the network sees."""
+    """Return the predictions for image number `image` of the batch, at the network's input size.
+
+    total: (C,) float64, to which the softmax of all pixels is added.
+    """
     size = batch.image.shape[2], batch.image.shape[3]
     return predict_pixels(
         predictor.upsampled_tiles(low_res_logits, image, size), size, batch.image.device, total
     )
 
 
-def with_difficulty(index: pd.DataFrame, entropy: NDArray[np.float64]) -> pd.DataFrame:
-    """The index with `entropy` and `subset`: the third with the highest entropy is hard, the rest easy."""
+def assign_subsets(index: pd.DataFrame, entropy: NDArray[np.float64]) -> pd.DataFrame:
+    """Return the index with the columns entropy and subset.
+
+    The third of the images with the highest entropy is hard, the rest is easy. Of equal entropies, the
+    first in the index is hard first.
+    """
     hard = np.argsort(-entropy, kind="stable")[: round(len(index) / 3)]
     subset = np.full(len(index), EASY)
     subset[hard] = HARD
@@ -147,10 +171,10 @@ def with_difficulty(index: pd.DataFrame, entropy: NDArray[np.float64]) -> pd.Dat
 
 
 def summary(confusions: Confusion, subset: pd.Series, classes: ClassSet) -> dict[str, float | None]:
-    """Percent, flat, for `dvc metrics show`; None where no labelled pixel says anything.
+    """Return the metrics in percent, a flat dict for `dvc metrics show`; None without labelled pixels.
 
-    mIoU_19, mIoU_16 and mIoU_13, over the classes that papers report, stand there where `classes` has
-    them all.
+    confusions: (N, C, C) int64; subset: (N,) easy or hard. mIoU_19, mIoU_16 and mIoU_13 are the means that
+    papers report; each is added if all its classes are in `classes`.
     """
     total = confusions.sum(0)
     values = {
@@ -164,9 +188,10 @@ def summary(confusions: Confusion, subset: pd.Series, classes: ClassSet) -> dict
 
 
 def choose_samples(images: pd.DataFrame, ends: int, between: int) -> pd.DataFrame:
-    """The `ends` images with the lowest and as many with the highest entropy, and an even sample of all.
+    """Return the rows of `images` whose predictions are written, without duplicates.
 
-    Each once. The sample has up to `between` images, from the lowest entropy to the highest.
+    They are the `ends` images of the lowest entropy, the `ends` images of the highest, and up to `between`
+    images that are evenly spaced in the order of the entropy.
     """
     order = images.sort_values("entropy", kind="stable")
     even = order.iloc[validators.even_sample(len(order), between)]
@@ -177,53 +202,57 @@ def choose_samples(images: pd.DataFrame, ends: int, between: int) -> pd.DataFram
 def write_samples(
     predictor: Predictor, chosen: pd.DataFrame, folder: Path, palette: list[int], device: torch.device
 ) -> None:
-    """prediction/<id>.png (class indices, in colours) and entropy/<id>.png (grey, 255 = 1) in `folder`."""
+    """Write the prediction and the entropy map of each chosen image, at the network's input size.
+
+    prediction/<id>.png holds class indices with the palette; entropy/<id>.png is grey, 255 = entropy 1.
+    palette: 768 ints, red, green and blue of the class indices.
+    """
     for batch in inference_batches(chosen, 1):
         batch = batch.to(device)
-        found = _survey(predictor, predictor.low_res_logits(batch), 0, batch)
-        prediction = found.label.cpu().numpy()
+        pixels = _predict_pixels(predictor, predictor.low_res_logits(batch), 0, batch)
+        prediction = pixels.label.cpu().numpy()
         files.write_label(folder / "prediction" / f"{batch.ids[0]}.png", prediction, palette)
-        grey = np.rint(255 * found.entropy.cpu().numpy()).astype(np.uint8)
+        grey = np.rint(255 * pixels.entropy.cpu().numpy()).astype(np.uint8)
         files.write_label(folder / "entropy" / f"{batch.ids[0]}.png", grey, files.GREY)
 
 
-class _Truth(NamedTuple):
-    """The label map of the image at `place` of the index, (H, W) uint8; None without one."""
+class _Label(NamedTuple):
+    """The label map of the image in row `row` of the index: (H, W) uint8, None if there is no label."""
 
-    place: int
+    row: int
     file: str
-    label: NDArray[np.uint8] | None
+    values: NDArray[np.uint8] | None
 
 
-def _with_truths(batches: Iterable[Batch], index: pd.DataFrame) -> Iterator[tuple[Batch, list[_Truth]]]:
-    rows = {str(name): place for place, name in enumerate(index["id"])}
+def _with_labels(batches: Iterable[Batch], index: pd.DataFrame) -> Iterator[tuple[Batch, list[_Label]]]:
+    rows = {str(name): row for row, name in enumerate(index["id"])}
     for batch in batches:
-        truths = []
+        labels = []
         for name in batch.ids:
             file = str(index["label"].iloc[rows[name]])
-            truths.append(_Truth(rows[name], file, files.read_label(Path(file)) if file else None))
-        yield batch, truths
+            labels.append(_Label(rows[name], file, files.read_label(Path(file)) if file else None))
+        yield batch, labels
 
 
 def _confusion(
-    predictor: Predictor, low_res_logits: Sequence[Tensor], image: int, truth: _Truth
+    predictor: Predictor, low_res_logits: Sequence[Tensor], image: int, label: _Label
 ) -> Confusion:
-    """Confusion of image number `image` of `low_res_logits` with its label at its own size, zero without one.
+    """Return the confusion matrix of image number `image`, at the size of its label; zeros without a label.
 
-    UserError for values of the label that are no class and not ignored either.
+    Raises UserError for a label with a value that is neither a class index nor 255.
     """
     classes, device = low_res_logits[0].shape[1], low_res_logits[0].device
-    if truth.label is None:
+    if label.values is None:
         return np.zeros((classes, classes), np.int64)
-    size = truth.label.shape[0], truth.label.shape[1]
+    size = label.values.shape[0], label.values.shape[1]
     prediction = classes_of(predictor.upsampled_tiles(low_res_logits, image, size), size, device)
-    # what metrics.confusion_matrix counts, where the logits are: no prediction leaves the device
-    pairs = torch.from_numpy(truth.label).to(device).int().mul_(classes).add_(prediction)
+    # the same counts as metrics.confusion_matrix, on the device: no prediction is copied to the CPU
+    pairs = torch.from_numpy(label.values).to(device).int().mul_(classes).add_(prediction)
     counted = torch.bincount(pairs.flatten(), minlength=256 * classes)
-    counts: Confusion = counted.view(256, classes).cpu().numpy()  # a row for each value that a label can have
+    counts: Confusion = counted.view(256, classes).cpu().numpy()  # one row per uint8 value
     if unknown_ids := (np.flatnonzero(counts[classes:IGNORE].sum(1)) + classes).tolist():
         allowed = f"indices of the {classes} classes, and {IGNORE}"
         raise UserError(
-            truth.file, f"the values {unknown_ids[:5]}", allowed, "run `preprocess` for val again"
+            label.file, f"the values {unknown_ids[:5]}", allowed, "run `preprocess` for val again"
         )
     return counts[:classes]

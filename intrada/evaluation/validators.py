@@ -1,10 +1,14 @@
-"""Which snapshot of a run is its model, with and without labels.
+"""Select a snapshot of a training run, with or without labels.
 
-last: the end of training. label_free: the highest mutual information between a target pixel and its
-predicted class, `H(mean p) - mean H(p)`: sure of each pixel, and not of the same class everywhere. It is
-the objective of information maximisation (Bridle et al., NIPS 1991; Shi and Sha, ICML 2012), used here as
-a validator. oracle: the highest mIoU on the evaluation labels, as the published code chose; it selects on
-the very labels that its number is reported on, and is shown for comparison.
+last: the end of training.
+
+label_free: the highest mutual information between a target pixel and its predicted class,
+`H(mean p) - mean H(p)`. It is high if each pixel is predicted with high confidence and the predicted
+classes differ. This is the objective of information maximisation (Bridle et al., NIPS 1991; Shi and Sha,
+ICML 2012), used here as a validator.
+
+oracle: the highest mIoU on the evaluation labels, as in the published code. Its mIoU is reported on the
+labels that selected it, so it is shown for comparison only.
 """
 
 from __future__ import annotations
@@ -19,10 +23,10 @@ LAST, LABEL_FREE, ORACLE = "last", "label_free", "oracle"
 RULES = (LAST, LABEL_FREE, ORACLE)
 
 
-def information(mean_probability: NDArray[np.float64], mean_entropy: float) -> float:
-    """Mutual information of pixel and predicted class, 0..1 (in units of log C).
+def mutual_information(mean_probability: NDArray[np.float64], mean_entropy: float) -> float:
+    """Return the mutual information of a pixel and its predicted class, 0..1 (in units of log C).
 
-    mean_probability (C,): the softmax averaged over all pixels; mean_entropy: that of the pixels, 0..1.
+    mean_probability: (C,), the mean softmax of all pixels; mean_entropy: their mean entropy, 0..1.
     """
     present = mean_probability[mean_probability > 0]
     marginal = -float((present * np.log(present)).sum()) / math.log(len(mean_probability))
@@ -30,26 +34,26 @@ def information(mean_probability: NDArray[np.float64], mean_entropy: float) -> f
 
 
 def choose(snapshots: pd.DataFrame) -> pd.DataFrame:
-    """The table with a column for each of RULES: 1 in the row that it chooses, 0 in the others.
+    """Return the table with a column for each of RULES: 1 in the row that the rule chooses, else 0.
 
-    snapshots: iteration (ascending), information, mIoU (nan without labels: then the oracle chooses
-    none). Of equals the later one is chosen, which was trained longer.
+    snapshots: the columns iteration (ascending), information and mIoU. Without labels mIoU is nan, and the
+    oracle chooses no row. Of equal values the last is chosen, since it was trained longer.
     """
-    rows = {
+    chosen = {
         LAST: len(snapshots) - 1,
         LABEL_FREE: _last_maximum(snapshots["information"]),
         ORACLE: _last_maximum(snapshots["mIoU"]),
     }
-    places = np.arange(len(snapshots))
-    return snapshots.assign(**{rule: (places == row).astype(int) for rule, row in rows.items()})
+    rows = np.arange(len(snapshots))
+    return snapshots.assign(**{rule: (rows == row).astype(int) for rule, row in chosen.items()})
 
 
-def even_sample(count: int, wanted: int) -> NDArray[np.int64]:
-    """At most `wanted` of the rows 0..count-1, evenly spread, the first and the last among them."""
-    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64))
+def even_sample(count: int, limit: int) -> NDArray[np.int64]:
+    """Return up to `limit` of the rows 0..count-1, evenly spaced, with the first and the last (limit > 1)."""
+    return np.unique(np.linspace(0, count - 1, min(count, limit)).round().astype(np.int64))
 
 
 def _last_maximum(values: pd.Series) -> int:
-    """The row of the highest value, the last of equals; -1 where all are nan."""
+    """Return the last row with the highest value; -1 if all values are nan."""
     known = values.to_numpy(np.float64)
     return -1 if np.isnan(known).all() else int(np.flatnonzero(known == np.nanmax(known))[-1])

@@ -70,7 +70,7 @@ def run(
     ranks = on_every_device(params.compute, context, _measured, *ensemble, index, ranked)
     results = reduce(operator.add, ranks)
     if results.entropy is not None:
-        index = evaluator.with_difficulty(index, results.entropy)
+        index = evaluator.assign_subsets(index, results.entropy)
     files.write_json(metrics, evaluator.summary(results.confusions, index["subset"], classes))
     write_tables(results.confusions.sum(0), classes, class_iou, confusion)
     tables.write(table, index, tables.IMAGES)

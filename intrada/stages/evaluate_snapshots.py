@@ -52,7 +52,7 @@ def run(
     rows: list[tuple[int, float, float]] = []
     for path, judged in zip(paths, zip(*ranks, strict=True), strict=True):
         iteration = int(weights.read_metadata(path)["iteration"])
-        information = evaluator.information(in_turn([each.confidence for each in judged]))
+        information = evaluator.mutual_information(in_turn([each.confidence for each in judged]))
         rows.append((iteration, information, 100 * miou(sum(each.right for each in judged))))
     found = pd.DataFrame(rows, columns=["iteration", "information", "mIoU"])
     chosen = validators.choose(found)

@@ -14,7 +14,7 @@ from intrada.core.errors import UserError
 from intrada.core.stage import Context
 from intrada.data import tables
 from intrada.evaluation import evaluator, validators
-from intrada.evaluation.evaluator import Results, choose_samples, summary, with_difficulty
+from intrada.evaluation.evaluator import Results, assign_subsets, choose_samples, summary
 from intrada.evaluation.metrics import confusion_matrix
 from intrada.inference.predictor import Predictor
 from intrada.methods.entropy import information_map, pixel_entropy
@@ -31,8 +31,8 @@ LOGITS = {
 }
 
 
-class Fixed(SegmentationModel):
-    """Says of an image with pixels of value v what LOGITS[v] says; two classes, logits of 2x2."""
+class FixedModel(SegmentationModel):
+    """Return LOGITS[v] for an image whose pixels have the value v: two classes, logits of 2x2."""
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         road = torch.tensor([LOGITS[int(image[0, 0, 0])] for image in images])
@@ -45,7 +45,7 @@ class Fixed(SegmentationModel):
         return images.float()
 
 
-NET = Fixed().eval()
+NET = FixedModel().eval()
 PREDICTOR = Predictor([NET])
 CLASSES = class_set(["sky", "road"])
 
@@ -55,8 +55,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def says(value: int, height: int, width: int) -> Tensor:
-    """(2, height, width): the logits of the image with this value, upsampled."""
+def upsampled_logits(value: int, height: int, width: int) -> Tensor:
+    """Return the upsampled logits (2, height, width) of the image with this value."""
     images = torch.full((1, 3, 1, 1), value)
     return upsample(NET(NET.normalise(images))["main"], (height, width))[0]
 
@@ -78,38 +78,38 @@ def measure(index: pd.DataFrame, batch_size: int = 1) -> Results:
 
 
 def test_logits_are_upsampled_to_the_size_of_the_label() -> None:
-    truth = says(1, 9, 14).argmax(0).numpy()
-    found = measure(frame(row(1, 4, 6, truth)))
+    truth = upsampled_logits(1, 9, 14).argmax(0).numpy()
+    actual = measure(frame(row(1, 4, 6, truth)))
     sky, road = int((truth == 0).sum()), int((truth == 1).sum())
-    assert sky and road and found.confusions.tolist() == [[[sky, 0], [0, road]]]
-    small = says(1, 4, 6).argmax(0, keepdim=True)[None].float()
+    assert sky and road and actual.confusions.tolist() == [[[sky, 0], [0, road]]]
+    small = upsampled_logits(1, 4, 6).argmax(0, keepdim=True)[None].float()
     nearest = nn.functional.interpolate(small, (9, 14))[0, 0].numpy()
     assert (nearest != truth).any()  # labels enlarged instead of logits would not be equal
 
 
 def test_entropy_is_the_mean_at_the_size_of_the_image() -> None:
-    found = measure(frame(row(1, 4, 6, np.zeros((9, 14)))))
-    expected = pixel_entropy(information_map(says(1, 4, 6)[None])).mean().item()
-    assert found.entropy is not None and found.entropy.tolist() == pytest.approx([expected])
+    actual = measure(frame(row(1, 4, 6, np.zeros((9, 14)))))
+    expected = pixel_entropy(information_map(upsampled_logits(1, 4, 6)[None])).mean().item()
+    assert actual.entropy is not None and actual.entropy.tolist() == pytest.approx([expected])
     assert 0 < expected < 1
 
 
 def test_ignored_pixels_and_images_without_a_label_are_not_counted() -> None:
     truth = np.full((4, 6), 255)
     truth[0, 0], truth[0, 5] = 0, 1
-    found = measure(frame(row(2, 4, 6, truth), row(3, 4, 6, None)), batch_size=2)
-    assert found.confusions.tolist() == [[[0, 1], [0, 1]], [[0, 0], [0, 0]]]
-    assert found.entropy[1] > 0.9 > found.entropy[0]
+    actual = measure(frame(row(2, 4, 6, truth), row(3, 4, 6, None)), batch_size=2)
+    assert actual.confusions.tolist() == [[[0, 1], [0, 1]], [[0, 0], [0, 0]]]
+    assert actual.entropy[1] > 0.9 > actual.entropy[0]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
-def test_results_stand_in_the_order_of_the_index_whatever_the_batches(batch_size: int) -> None:
+def test_results_have_the_order_of_the_index_for_any_batch_size(batch_size: int) -> None:
     index = frame(row(3, 4, 6, np.ones((4, 6))), row(1, 5, 7, np.zeros((5, 7))), row(2, 4, 6, None))
-    found = measure(index, batch_size)
-    alone = [measure(index.iloc[[place]]) for place in range(3)]
-    assert found.entropy.tolist() == pytest.approx([each.entropy.item() for each in alone])
-    assert found.confusions.tolist() == [each.confusions[0].tolist() for each in alone]
-    assert found.confusions.sum((1, 2)).tolist() == [24, 35, 0]
+    actual = measure(index, batch_size)
+    single = [measure(index.iloc[[image]]) for image in range(3)]
+    assert actual.entropy.tolist() == pytest.approx([result.entropy.item() for result in single])
+    assert actual.confusions.tolist() == [result.confusions[0].tolist() for result in single]
+    assert actual.confusions.sum((1, 2)).tolist() == [24, 35, 0]
 
 
 @pytest.mark.parametrize(
@@ -125,17 +125,17 @@ def test_results_stand_in_the_order_of_the_index_whatever_the_batches(batch_size
 )
 def test_the_third_with_the_highest_entropy_is_hard(entropy: list[float], hard: str) -> None:
     names = list("abcdefgh"[: len(entropy)])
-    found = with_difficulty(pd.DataFrame({"id": names}), np.array(entropy))
-    assert "".join(found["id"][found["subset"] == "hard"]) == hard
-    assert set(found["subset"]) <= {"easy", "hard"}
-    assert found["id"].tolist() == names and found["entropy"].tolist() == entropy
+    actual = assign_subsets(pd.DataFrame({"id": names}), np.array(entropy))
+    assert "".join(actual["id"][actual["subset"] == "hard"]) == hard
+    assert set(actual["subset"]) <= {"easy", "hard"}
+    assert actual["id"].tolist() == names and actual["entropy"].tolist() == entropy
 
 
-def test_the_summary_is_percent_over_all_easy_and_hard_images() -> None:
+def test_the_summary_is_in_percent_over_all_easy_and_hard_images() -> None:
     confusions = np.array([[[6, 0], [2, 0]], [[1, 1], [1, 1]], [[0, 0], [0, 0]]])
-    found = summary(confusions, pd.Series(["easy", "hard", "easy"]), CLASSES)
+    actual = summary(confusions, pd.Series(["easy", "hard", "easy"]), CLASSES)
     # all: [[7, 1], [3, 1]]: 7/11 and 1/5; easy: 6/8 and 0/2; hard: 1/3 and 1/3
-    assert found == pytest.approx(
+    assert actual == pytest.approx(
         {
             "mIoU": 100 * (7 / 11 + 1 / 5) / 2,
             "mIoU_easy": 37.5,
@@ -145,12 +145,12 @@ def test_the_summary_is_percent_over_all_easy_and_hard_images() -> None:
     )
 
 
-def test_without_labels_the_summary_holds_nothing_and_no_zero() -> None:
+def test_without_labels_the_summary_is_none_and_not_zero() -> None:
     keys = ("mIoU", "mIoU_easy", "mIoU_hard", "pixel_accuracy")
     assert summary(np.zeros((2, 3, 3), np.int64), pd.Series(["easy", "hard"]), CLASSES) == dict.fromkeys(keys)
 
 
-def test_a_part_without_images_or_labels_has_no_iou() -> None:
+def test_a_subset_without_images_or_labels_has_no_iou() -> None:
     confusions = np.array([[[1, 0], [0, 1]], [[0, 0], [0, 0]]])
     assert summary(confusions, pd.Series(["easy", "hard"]), CLASSES)["mIoU_hard"] is None
     assert summary(confusions[:1], pd.Series(["easy"]), CLASSES)["mIoU_hard"] is None
@@ -164,13 +164,15 @@ def test_a_part_without_images_or_labels_has_no_iou() -> None:
         (1, 3, "ceb"), (2, 2, "cade"), (1, 99, "ceabfd"),
     ],
 )  # fmt: skip
-def test_the_ends_and_an_even_sample_are_chosen_each_once(ends: int, between: int, names: str) -> None:
+def test_the_extreme_images_and_an_even_sample_are_chosen_without_duplicates(
+    ends: int, between: int, names: str
+) -> None:
     images = pd.DataFrame({"id": list("abcdef"), "entropy": [0.2, 0.3, 0.1, 0.8, 0.9, 0.4]})
     assert "".join(choose_samples(images, ends, between)["id"]) == names
     assert list(images["id"]) == list("abcdef")
 
 
-def test_samples_are_predictions_and_entropies_at_the_size_of_the_image(tmp_path: Path) -> None:
+def test_samples_are_predictions_and_entropies_at_the_networks_input_size(tmp_path: Path) -> None:
     index = frame(row(1, 4, 6, None), row(3, 5, 7, None))
     evaluator.write_samples(PREDICTOR, index, tmp_path / "samples", PALETTE, CPU)
     written = [
@@ -178,7 +180,7 @@ def test_samples_are_predictions_and_entropies_at_the_size_of_the_image(tmp_path
     ]
     assert written == ["entropy/1.png", "entropy/3.png", "prediction/1.png", "prediction/3.png"]
     for value, height, width in ((1, 4, 6), (3, 5, 7)):
-        logits = says(value, height, width)
+        logits = upsampled_logits(value, height, width)
         prediction = files.read_label(tmp_path / f"samples/prediction/{value}.png")
         assert np.array_equal(prediction, logits.argmax(0).numpy())
         grey = files.read_label(tmp_path / f"samples/entropy/{value}.png")
@@ -186,28 +188,28 @@ def test_samples_are_predictions_and_entropies_at_the_size_of_the_image(tmp_path
         assert np.abs(grey / 255 - entropy).max() <= 0.5 / 255 + 1e-6
 
 
-def test_the_means_of_published_tables_stand_beside_each_other() -> None:
-    """Ten pixels a class, all right but in wall (class 3: none right, all called road)."""
+def test_the_summary_has_the_means_over_16_and_13_classes() -> None:
+    """Each class has ten pixels. All are correct, except that wall (class 3) is predicted as road."""
     confusion = np.diag([10] * 19)
     confusion[3, 3], confusion[3, 0] = 0, 10
-    found = summary(confusion[None], pd.Series(["easy"]), class_set(CITYSCAPES_19))
-    assert found["mIoU"] == found["mIoU_19"] == pytest.approx(100 * (17 + 0.5) / 19)
-    assert found["mIoU_16"] == pytest.approx(100 * (14 + 0.5) / 16)
-    assert found["mIoU_13"] == pytest.approx(100 * (12 + 0.5) / 13)  # wall's pixels still hurt road
+    actual = summary(confusion[None], pd.Series(["easy"]), class_set(CITYSCAPES_19))
+    assert actual["mIoU"] == actual["mIoU_19"] == pytest.approx(100 * (17 + 0.5) / 19)
+    assert actual["mIoU_16"] == pytest.approx(100 * (14 + 0.5) / 16)
+    assert actual["mIoU_13"] == pytest.approx(100 * (12 + 0.5) / 13)  # wall still lowers road's IoU
 
 
 @pytest.mark.parametrize("height, width", [(9, 14), (4, 6), (64, 33)])
-def test_confusions_are_those_of_the_argmax_and_the_label(height: int, width: int) -> None:
-    """With ties, which a logit of 0 for both classes makes, and ignored pixels."""
+def test_confusions_match_confusion_matrix_of_the_argmax(height: int, width: int) -> None:
+    """Ties (a logit of 0 for both classes) and ignored pixels are included."""
     random = np.random.default_rng(height)
     truth = random.choice([0, 1, 255], (height, width)).astype(np.uint8)
-    prediction = says(1, height, width).argmax(0).numpy()
-    found = measure(frame(row(1, 4, 6, truth)))
-    assert np.array_equal(found.confusions[0], confusion_matrix(truth, prediction, 2))
-    assert found.confusions.dtype == np.int64
+    prediction = upsampled_logits(1, height, width).argmax(0).numpy()
+    actual = measure(frame(row(1, 4, 6, truth)))
+    assert np.array_equal(actual.confusions[0], confusion_matrix(truth, prediction, 2))
+    assert actual.confusions.dtype == np.int64
 
 
-def test_entropies_that_nobody_reads_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entropies_are_computed_only_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(evaluator, "predict_pixels")
     index = frame(row(1, 4, 6, np.zeros((4, 6))))
     (results,) = evaluator.measure([PREDICTOR, PREDICTOR], index, 1, CPU, CONTEXT, False)[1:]
@@ -217,24 +219,24 @@ def test_entropies_that_nobody_reads_are_not_computed(monkeypatch: pytest.Monkey
 def test_each_image_is_read_once_for_several_models(monkeypatch: pytest.MonkeyPatch) -> None:
     index = frame(row(1, 4, 6, np.zeros((4, 6))), row(3, 5, 7, np.zeros((5, 7))))
     read: list[Path] = []
-    kept = {name: getattr(files, name) for name in ("read_image", "read_label")}
-    for name, reader in kept.items():
+    readers = {name: getattr(files, name) for name in ("read_image", "read_label")}
+    for name, reader in readers.items():
         monkeypatch.setattr(files, name, lambda path, reader=reader: (read.append(path), reader(path))[1])
     evaluator.measure([PREDICTOR] * 3, index, 1, CPU, CONTEXT, True)
     assert sorted(read) == sorted(Path(path) for path in (*index["image"], *index["label"]))
 
 
-def test_information_is_the_mean_over_images_of_both_of_its_terms() -> None:
-    """An image of 24 pixels and one of 35 weigh alike."""
+def test_mutual_information_averages_both_terms_over_the_images() -> None:
+    """An image of 24 pixels and one of 35 pixels have the same weight."""
     index = frame(row(1, 4, 6, None), row(3, 5, 7, None))
-    large = [says(1, 4, 6)[None], says(3, 5, 7)[None]]
-    mean = sum(each.softmax(1).mean((0, 2, 3)).double().numpy() for each in large) / 2
-    entropy = sum(pixel_entropy(information_map(each)).mean().item() for each in large) / 2
-    found = evaluator.information(evaluator.image_stats([PREDICTOR], index, 2, CPU, CONTEXT)[0])
-    assert found == pytest.approx(validators.information(mean, entropy), abs=1e-6) and found > 0.01
+    large = [upsampled_logits(1, 4, 6)[None], upsampled_logits(3, 5, 7)[None]]
+    mean = sum(logits.softmax(1).mean((0, 2, 3)).double().numpy() for logits in large) / 2
+    entropy = sum(pixel_entropy(information_map(logits)).mean().item() for logits in large) / 2
+    actual = evaluator.mutual_information(evaluator.image_stats([PREDICTOR], index, 2, CPU, CONTEXT)[0])
+    assert actual == pytest.approx(validators.mutual_information(mean, entropy), abs=1e-6) and actual > 0.01
 
 
-def test_a_label_with_a_value_that_is_no_class_is_refused() -> None:
+def test_a_label_value_that_is_no_class_is_refused() -> None:
     truth = np.array([[0, 1, 255], [2, 254, 0]])
     with pytest.raises(UserError, match=r"1_label.png: the values \[2, 254\]"):
         measure(frame(row(1, 4, 6, truth)))

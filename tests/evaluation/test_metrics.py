@@ -5,23 +5,23 @@ import pytest
 
 from intrada.evaluation import metrics
 
-# truth 0 0 1 2 255, predicted 0 1 1 0 2: one hit each for 0 and 1, none for 2, the last pixel is not counted
+# classes 0 and 1 have one correct pixel each, class 2 has none; the last pixel is not counted
 LABEL = np.array([[0, 0, 1, 2, 255]], np.uint8)
-CALLED = np.array([[0, 1, 1, 0, 2]], np.uint8)
+PREDICTION = np.array([[0, 1, 1, 0, 2]], np.uint8)
 TABLE = np.array([[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]])
 
 
 def test_confusion_matrix_by_hand() -> None:
-    found = metrics.confusion_matrix(LABEL, CALLED, 4)
-    np.testing.assert_array_equal(found, TABLE)
-    assert found.dtype == np.int64
+    actual = metrics.confusion_matrix(LABEL, PREDICTION, 4)
+    np.testing.assert_array_equal(actual, TABLE)
+    assert actual.dtype == np.int64
 
 
-def test_iou_by_hand_with_nan_for_a_class_absent_from_both() -> None:
+def test_iou_by_hand_is_nan_for_a_class_absent_from_label_and_prediction() -> None:
     np.testing.assert_allclose(metrics.iou(TABLE), [1 / 3, 1 / 2, 0, np.nan])
 
 
-def test_miou_leaves_absent_classes_out() -> None:
+def test_miou_excludes_absent_classes() -> None:
     assert metrics.miou(TABLE) == pytest.approx((1 / 3 + 1 / 2 + 0) / 3)
     assert metrics.miou(TABLE, only=[1, 2, 3]) == pytest.approx(1 / 4)
 
@@ -30,12 +30,12 @@ def test_pixel_accuracy_by_hand() -> None:
     assert metrics.pixel_accuracy(TABLE) == pytest.approx(2 / 4)
 
 
-def test_nothing_counted_gives_nan_without_a_warning() -> None:
-    nothing = metrics.confusion_matrix(np.full(3, 255, np.uint8), np.zeros(3, np.uint8), 2)
-    assert np.isnan(metrics.miou(nothing)) and np.isnan(metrics.pixel_accuracy(nothing))
+def test_no_labelled_pixel_gives_nan_without_a_warning() -> None:
+    empty = metrics.confusion_matrix(np.full(3, 255, np.uint8), np.zeros(3, np.uint8), 2)
+    assert np.isnan(metrics.miou(empty)) and np.isnan(metrics.pixel_accuracy(empty))
 
 
-def test_matrices_of_two_images_add_up() -> None:
+def test_the_matrix_of_two_images_is_the_sum_of_their_matrices() -> None:
     rng = np.random.default_rng(0)
     label, predicted = rng.integers(0, 3, (2, 50)), rng.integers(0, 3, (2, 50))
     halves = sum(metrics.confusion_matrix(label[i], predicted[i], 3) for i in range(2))
