@@ -1,9 +1,9 @@
-"""Adaptation methods by name. A method is a module: what one iteration minimises.
+"""Adaptation methods by name. A method is a module that defines the losses of one iteration.
 
-`losses(networks, source, target, weights)` yields groups of losses; the loop back-propagates each group
-before it asks for the next, so that only one graph is alive. NEEDS_TARGET and ADVERSARIAL say whether
-target batches are read and whether discriminators are trained. A new method is one module and one
-line here (import strings: a stage depends on the module of the chosen method only).
+`losses(networks, source, target, weights)` yields groups of losses. The training loop back-propagates a
+group before it takes the next one, so that only one graph is in memory. NEEDS_TARGET: target batches are
+read. ADVERSARIAL: discriminators are trained. To add a method, write one module and add one line here. The
+modules are import strings, so that a stage depends on the module of the chosen method only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ METHODS: dict[str, str] = {
 
 
 def method(name: str) -> ModuleType:
-    """The module of a method; UserError lists the names."""
+    """Return the module of the method called `name`. Raises UserError, which lists the names."""
     if name not in METHODS:
         raise UserError("method", repr(name), ", ".join(METHODS), "choose one of these in params.yaml")
     return import_module(METHODS[name])

@@ -15,5 +15,5 @@ ADVERSARIAL = True
 def losses(
     networks: AdversarialNetworks, source: Batch, target: Batch, weights: LossWeights
 ) -> Iterator[Group]:
-    """Yield the adversarial losses on softmax maps."""
+    """Yield the adversarial losses; the discriminators receive softmax maps."""
     return adversarial_losses(networks, source, target, weights, lambda logits: logits.softmax(1))

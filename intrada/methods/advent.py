@@ -19,5 +19,5 @@ ADVERSARIAL = True
 def losses(
     networks: AdversarialNetworks, source: Batch, target: Batch, weights: LossWeights
 ) -> Iterator[Group]:
-    """Yield the adversarial losses on self-information maps."""
+    """Yield the adversarial losses; the discriminators receive self-information maps."""
     return adversarial_losses(networks, source, target, weights, information_map)

@@ -25,10 +25,10 @@ def training_step(
 
 
 def back_propagate(groups: Iterable[Group], weight: MicroBatchWeight | None = None) -> dict[str, Tensor]:
-    """Back-propagate losses group by group; returns them unweighted, by name, detached.
+    """Back-propagate losses group by group; return the scalar losses by name, unweighted and detached.
 
-    weight: of a micro-batch; its losses are scaled so that they add up to the losses of the whole batch. A
-    group in which all losses have weight 0 is recorded only.
+    weight: the weight of a micro-batch. It scales the losses so that those of all micro-batches add up to the
+    losses of the whole batch. A group in which all losses have weight 0 is not back-propagated.
     """
     record: dict[str, Tensor] = {}
     for group in groups:
@@ -37,7 +37,7 @@ def back_propagate(groups: Iterable[Group], weight: MicroBatchWeight | None = No
                 losses={name: _weighted(loss, weight) for name, loss in group.losses.items()}
             )
         record |= _back_propagate(group)
-        del group  # so that the next group begins with this one's graph gone
+        del group  # frees its graph before the next group is computed
     return record
 
 
@@ -55,7 +55,7 @@ def _back_propagate(group: Group) -> dict[str, Tensor]:
 
 
 def supervised_losses(networks: AdversarialNetworks, batch: Batch, weights: Heads) -> Iterator[Group]:
-    """Cross entropy of labelled images that no discriminator sees: supervised_main, supervised_aux."""
+    """Yield the cross entropy of images that no discriminator sees: supervised_main, supervised_aux."""
     group = segmentation_losses(networks, networks.predict(batch), batch.label, weights)
     yield group._replace(
         losses={name.replace("seg_", "supervised_"): loss for name, loss in group.losses.items()}

@@ -19,7 +19,7 @@ from intrada.models.frozen_bn_stats import FrozenBNStats
 
 
 class Loss(NamedTuple):
-    """A scalar loss and its weight in the objective; logs show the loss without its weight.
+    """A scalar loss and its weight in the objective. The loss is logged without its weight.
 
     labelled: True for a mean over the labelled pixels of a batch, False for a mean over its images. It
     selects the weight of a micro-batch when gradients are accumulated.
@@ -34,9 +34,9 @@ Losses = dict[str, Loss]
 
 
 class Group(NamedTuple):
-    """Losses that are added and back-propagated together, into the weights of one network only.
+    """Losses that are added and back-propagated together, into the weights of `network` only.
 
-    shared: a later group uses parts of the same graph, which must be retained.
+    shared: retain the graph, because a later group uses parts of it.
     """
 
     losses: Losses
@@ -46,9 +46,10 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class AdversarialNetworks:
-    """The segmentation network G and one discriminator D for each of its heads (none: no adversary).
+    """The segmentation network G and one discriminator D for each of its heads.
 
-    bf16: run the convolutions in bfloat16 (autocast); losses and maps stay float32.
+    discriminators: by the name of the head, "main" and "aux"; empty for a method without discriminators.
+    bf16: run the convolutions in bfloat16 (autocast). Losses and maps stay float32.
     """
 
     segmenter: SegmentationModel
@@ -56,34 +57,37 @@ class AdversarialNetworks:
     bf16: bool = False
 
     def predict(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the logits of each head at the size of the images: {"main", "aux"}, (N, C, H, W)."""
+        """Return the logits of each head, "main" and "aux": (N, C, H, W) float32, H x W as the images."""
         height, width = batch.image.shape[2:]
         images = self.segmenter.normalise(batch.image)
         bn_stats = nullcontext() if batch.update_bn_stats else FrozenBNStats(self.segmenter)
         with autocast(images.device, self.bf16), bn_stats:
             logits = self.segmenter(images)
         return {
-            head: upsample(_wide(values).contiguous(), (height, width)) for head, values in logits.items()
+            head: upsample(_float32(values).contiguous(), (height, width)) for head, values in logits.items()
         }
 
     def by_name(self) -> dict[str, nn.Module]:
-        """Return the networks by the name that error messages use."""
+        """Return the networks by their names in error messages."""
         return {"segmenter": self.segmenter, "discriminators": self.discriminators}
 
     def discriminate(self, head: str, maps: Tensor) -> Tensor:
         """Return the raw logits (N, 1, H/32, W/32) of the head's discriminator for maps (N, C, H, W)."""
         with autocast(maps.device, self.bf16):
-            return _wide(self.discriminators[head](maps))
+            return _float32(self.discriminators[head](maps))
 
 
-def _wide(values: Tensor) -> Tensor:
+def _float32(values: Tensor) -> Tensor:
     return values.float() if values.dtype == torch.bfloat16 else values
 
 
 def segmentation_losses(
     networks: AdversarialNetworks, logits: Mapping[str, Tensor], label: Tensor, weights: Heads
 ) -> Group:
-    """Cross entropy of each head: CE(main) + 0.1 CE(aux) in the paper (AdvEnt, section 3)."""
+    """Return the cross entropy of each head as one group: CE(main) + 0.1 CE(aux) in the paper.
+
+    logits (N, C, H, W) of each head; label (N, H, W) int64. Source: AdvEnt (CVPR 2019), section 3.
+    """
     losses = {
         f"seg_{head}": Loss(cross_entropy(values, label), getattr(weights, head), labelled=True)
         for head, values in logits.items()
@@ -96,23 +100,23 @@ def adversarial_losses(
     source: Batch,
     target: Batch,
     weights: LossWeights,
-    view: Callable[[Tensor], Tensor],
+    to_map: Callable[[Tensor], Tensor],
 ) -> Iterator[Group]:
-    """Yield the losses of AdaptSegNet and AdvEnt, in the groups that are back-propagated together.
+    """Yield the losses of AdaptSegNet and AdvEnt, one group for each back-propagation.
 
-    G learns the labels of `source` and to make D classify `target` as source; D learns to separate the two.
+    G learns the labels of `source` and learns to make D classify `target` as source. D learns to separate
+    the two domains. D's logits for `target` are computed once, for G's adversarial losses and for D's own.
 
-    view: logits (N, C, H, W) -> the map of the same shape that D receives. D's logits for `target` are
-    computed once, for G's adversarial losses and for D's own.
+    to_map: logits (N, C, H, W) -> the map of the same shape that D receives.
     """
     discriminators = networks.discriminators
     logits = networks.predict(source)
-    source_maps = {head: view(values.detach()) for head, values in logits.items()}
+    source_maps = {head: to_map(values.detach()) for head, values in logits.items()}
     yield segmentation_losses(networks, logits, source.label, weights.seg)
     del logits
 
     predicted = networks.predict(target)
-    d_logits = {head: networks.discriminate(head, view(values)) for head, values in predicted.items()}
+    d_logits = {head: networks.discriminate(head, to_map(values)) for head, values in predicted.items()}
     adversarial = {
         f"adv_{head}": Loss(domain_bce(values, SOURCE), getattr(weights.target, head))
         for head, values in d_logits.items()

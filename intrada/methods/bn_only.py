@@ -1,7 +1,8 @@
-"""The control for batch normalisation: target batches pass through the network, nothing is asked of them.
+"""Control experiment for batch normalisation: target batches only update the running statistics.
 
-In train mode each pass moves the running statistics towards the target's. What this alone gains is no
-merit of an adversary, so it stands beside AdvEnt in every table.
+Every adversarial method also runs the target batches through the network in train mode, which moves the
+running statistics towards those of the target. This method does only that. The tables list it next to
+AdvEnt, so that this part of a gain is not credited to the discriminators.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ ADVERSARIAL = False
 def losses(
     networks: AdversarialNetworks, source: Batch, target: Batch, weights: LossWeights
 ) -> Iterator[Group]:
-    """Cross entropy on `source`, then one forward pass of `target` without gradient."""
+    """Yield the cross entropy on `source`, then run one forward pass of `target` without gradient."""
     yield segmentation_losses(networks, networks.predict(source), source.label, weights.seg)
     with torch.no_grad():
         networks.predict(target)

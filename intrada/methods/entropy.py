@@ -1,7 +1,7 @@
-"""How unsure a prediction is: what the discriminators look at and what the ranking sorts by.
+"""Entropy of predictions: the discriminators' input and the ranking score.
 
-Source: weighted self-information and MinEnt's entropy, AdvEnt (CVPR 2019), sections 3.1 and 3.2; the
-image score, IntraDA (CVPR 2020), section 3.2. The constants are those of the published code.
+Source: AdvEnt (CVPR 2019), sections 3.1 and 3.2, for the weighted self-information and MinEnt's entropy;
+IntraDA (CVPR 2020), section 3.2, for the score of an image. The constants are those of the published code.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Keeps log2 finite at p = 0. Below the smallest float16, which is why half precision is widened first.
+# Keeps log2 finite at p = 0. It underflows in float16, so half precision is converted to float32 first.
 TINY = 1e-30
 
 
 def self_information(probabilities: Tensor) -> Tensor:
-    """Weighted self-information `-p * log2(p + 1e-30) / log2(C)` of every class at every pixel.
+    """Return the weighted self-information `-p * log2(p + 1e-30) / log2(C)` of every class at every pixel.
 
-    probabilities (N, C, H, W), in 0..1, summing to 1 over C >= 2 classes. Returns the same shape, in
-    0..1/(e * ln C), which over C sums to 0..1; float32, or float64 if the input is. ValueError for
-    fewer than two classes, whose entropy is always 0.
+    probabilities (N, C, H, W), in 0..1, summing to 1 over C >= 2 classes. Returns the same shape, float32,
+    or float64 if the input is float64. The values are in 0..1/(e * ln C); their sum over C is in 0..1.
+    Raises ValueError for fewer than two classes.
     """
     classes = probabilities.shape[1]
     if classes < 2:
@@ -33,10 +33,11 @@ def self_information(probabilities: Tensor) -> Tensor:
 
 
 def information_map(logits: Tensor) -> Tensor:
-    """Self-information of raw logits (N, C, H, W): the map that a discriminator sees. Same shape.
+    """Return the self-information map of raw logits, the input of AdvEnt's discriminators.
 
-    `self_information(logits.softmax(1))` but for rounding, in half as many passes over the map, and with
-    one map kept for the gradient where autograd would keep five. ValueError for fewer than two classes.
+    logits (N, C, H, W). Returns the same shape, dtype and range as `self_information(logits.softmax(1))`,
+    equal to it up to rounding. This version makes half as many passes over the map, and saves one map for
+    the gradient where autograd would save five. Raises ValueError for fewer than two classes.
     """
     if logits.shape[1] < 2:
         raise ValueError(f"self-information needs at least 2 classes, got shape {tuple(logits.shape)}")
@@ -47,7 +48,7 @@ def information_map(logits: Tensor) -> Tensor:
 
 
 class _InformationOfLogits(torch.autograd.Function):
-    """The published formula on the softmax, with its gradient worked out: only the softmax is kept."""
+    """The published formula with a gradient derived by hand, which saves only the softmax."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor) -> Tensor:
@@ -60,23 +61,24 @@ class _InformationOfLogits(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         p: Tensor = ctx.saved_tensors[0]
         above = p + TINY
-        slope = (p / above).mul_(1 / math.log(2)).add_(above.log2_()).mul_(grad)  # by each p, times -log2(C)
+        # The gradient with respect to p, times -log2(C).
+        slope = (p / above).mul_(1 / math.log(2)).add_(above.log2_()).mul_(grad)
         inner = (p * slope).sum(1, keepdim=True)
         return slope.sub_(inner).mul_(p).mul_(-1 / math.log2(grad.shape[1]))
 
 
 def pixel_entropy(information: Tensor) -> Tensor:
-    """Normalised entropy of each pixel: the map (N, C, H, W) summed over its classes.
+    """Return the normalised entropy of each pixel: the self-information summed over the classes.
 
-    Returns (N, H, W) in 0..1 (the sum's rounding error is cut off at both ends).
+    information (N, C, H, W). Returns (N, H, W) in 0..1, clamped because the sum has a rounding error.
     """
     return information.sum(1).clamp(0.0, 1.0)
 
 
 def image_entropy(information: Tensor) -> Tensor:
-    """Mean pixel entropy of each image, in 0..1: map (N, C, H, W) -> (N,).
+    """Return the mean pixel entropy of each image, in 0..1.
 
-    The published code takes the mean over classes as well, so its score is this one divided by C; the
-    order of images is the same.
+    information (N, C, H, W). Returns (N,). The published code also takes the mean over classes, so its score
+    is this one divided by C. The order of the images is the same.
     """
     return pixel_entropy(information).mean((1, 2))

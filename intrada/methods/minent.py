@@ -1,4 +1,4 @@
-"""MinEnt: the entropy of target predictions is minimised directly (AdvEnt, CVPR 2019, section 3.1)."""
+"""MinEnt: direct minimisation of the entropy of target predictions (AdvEnt, CVPR 2019, section 3.1)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ADVERSARIAL = False
 def losses(
     networks: AdversarialNetworks, source: Batch, target: Batch, weights: LossWeights
 ) -> Iterator[Group]:
-    """Cross entropy on `source`, then the mean pixel entropy of `target`."""
+    """Yield the cross entropy on `source`, then the mean pixel entropy of `target`."""
     yield segmentation_losses(networks, networks.predict(source), source.label, weights.seg)
     entropies = {
         f"entropy_{head}": Loss(minent(information_map(values)), getattr(weights.target, head))

@@ -1,4 +1,4 @@
-"""Pseudo-labels: the model's own prediction, where it is sure enough, taken for the truth.
+"""Pseudo-labels: the model's predictions, used as labels where their confidence reaches a threshold.
 
 Source: IntraDA (CVPR 2020), section 3.3, which keeps every pixel (threshold 0).
 """
@@ -15,26 +15,27 @@ from intrada.core.errors import UserError
 
 
 def confidence_bytes(probability: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    """Probability of the predicted class, 0..1, as the bytes of a confidence map: 255 means 1.
+    """Convert probabilities of the predicted class, in 0..1, to a uint8 confidence map, where 255 means 1.
 
-    Rounded down, so that a stored map never claims more than the model did.
+    Values are rounded down, so that a stored confidence never exceeds the model's. Returns the same shape.
     """
     stored: NDArray[np.uint8] = np.floor(probability * 255.0).astype(np.uint8)
     return stored
 
 
 def class_thresholds(counts: NDArray[np.int64], share: float) -> NDArray[np.float64]:
-    """The confidence that the surest `share` (0..1, above 0) of each class's pixels reach: (C,), in 0..1.
+    """Return the threshold of each class that keeps the `share` of its pixels with the highest confidence.
 
-    counts (C, 256) int64: pixels by predicted class and byte of confidence. Of equally sure pixels all are
-    kept, so that at least `share` is. Half a byte below what they reach, so that rounding loses none; 0
-    for a class without a pixel.
+    counts (C, 256) int64: pixels by predicted class and byte of confidence; share: above 0, at most 1.
+    Returns (C,) in 0..1; 0 for a class without a pixel. Pixels of equal confidence are kept or dropped
+    together, so that at least `share` of the pixels is kept. The threshold is half a byte below the lowest
+    confidence that is kept, so that rounding drops no pixel.
     Source: class-balanced self-training (Zou et al., ECCV 2018), section 4.2, for one round.
     """
-    surer = counts[:, ::-1].cumsum(1)[:, ::-1]  # pixels at least as sure
-    enough = surer >= share * counts.sum(1, keepdims=True)
-    reached = np.where(counts.any(1), 255 - enough[:, ::-1].argmax(1), 0)
-    thresholds: NDArray[np.float64] = np.maximum(reached - 0.5, 0.0) / 255.0
+    at_least = counts[:, ::-1].cumsum(1)[:, ::-1]  # pixels of this or a higher confidence
+    enough = at_least >= share * counts.sum(1, keepdims=True)
+    lowest_kept = np.where(counts.any(1), 255 - enough[:, ::-1].argmax(1), 0)
+    thresholds: NDArray[np.float64] = np.maximum(lowest_kept - 0.5, 0.0) / 255.0
     return thresholds
 
 
@@ -44,16 +45,16 @@ def select(
     threshold: float,
     of_class: NDArray[np.float64] | None = None,
 ) -> NDArray[np.uint8]:
-    """Keep the pixels whose confidence is at least `threshold`; 255 (ignored) elsewhere.
+    """Keep the predictions with a confidence of at least `threshold`; set all others to 255 (ignored).
 
-    prediction (H, W) uint8: class indices; confidence (H, W): uint8 as confidence_bytes makes it, or
-    floats in 0..1; threshold 0..1, where 0 keeps everything; of_class (C,): thresholds of each predicted
-    class, which must be reached as well. Returns (H, W) uint8.
-    UserError for a threshold outside 0..1 or nan, ValueError for different shapes.
+    prediction (H, W) uint8: class indices; confidence (H, W): uint8 as returned by confidence_bytes, or
+    floats in 0..1; threshold: 0..1, where 0 keeps all pixels; of_class (C,): a second threshold for each
+    predicted class, in 0..1. Returns (H, W) uint8.
+    Raises UserError for a threshold outside 0..1 or nan, ValueError for different shapes.
     """
-    if not 0 <= threshold <= 1:  # false for nan too
+    if not 0 <= threshold <= 1:  # also refuses nan
         raise UserError(
-            "pseudo_label.min_confidence", str(threshold), "0 (keep all) to 1", "0 is the paper's"
+            "pseudo_label.min_confidence", str(threshold), "0 (keep all) to 1", "the paper uses 0"
         )
     if prediction.shape != confidence.shape:
         raise ValueError(f"prediction {prediction.shape} and confidence {confidence.shape} differ in shape")

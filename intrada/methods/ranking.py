@@ -1,6 +1,6 @@
-"""Step 2 of the paper: order the target images by entropy and cut them into easy and hard.
+"""Step 2 of the paper: sort the target images by entropy and split them into easy and hard.
 
-Source: IntraDA (CVPR 2020), section 3.2; the normalised rules, its section 4.3 and the published code.
+Source: IntraDA (CVPR 2020), section 3.2; for the normalised rules, section 4.3 and the published code.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ def _mean_entropy(entropy: Floats, n_rare: Counts, rare: int) -> Floats:
 
 
 def _published_normalized(entropy: Floats, n_rare: Counts, rare: int) -> Floats:
-    # rare is 11 in the published code, which counts them on Cityscapes' 19 classes.
+    # The published code has 11 rare classes out of Cityscapes' 19.
     return entropy * ((rare - n_rare) / rare + 0.5)
 
 
 def _paper_normalized(entropy: Floats, n_rare: Counts, rare: int) -> Floats:
-    # The paper's text does not say what happens to an image without rare classes; it stays as it is.
+    # The paper does not define the score of an image without rare classes; here it is the entropy.
     return entropy / np.maximum(1, n_rare)
 
 
-# rule -> score from (entropy, number of rare classes that occur in the image, number of rare classes)
+# rule -> function of (entropy, number of rare classes in the image, number of all rare classes) -> score
 RULES: dict[str, Callable[[Floats, Counts, int], Floats]] = {
     "mean_entropy": _mean_entropy,
     "published_normalized": _published_normalized,
@@ -42,21 +42,23 @@ RULES: dict[str, Callable[[Floats, Counts, int], Floats]] = {
 
 
 def score(table: pd.DataFrame, rule: str, rare_classes: Sequence[str]) -> Floats:
-    """Score of each image, (N,) float64, low = sure of itself.
+    """Return the score of each image, (N,) float64; a low score means a confident prediction.
 
-    table: one row an image with `entropy` (mean pixel entropy, 0..1) and, for each rare class, a column
-    `pixels_<class>`: how many pixels the model called so; the class occurs if there is at least one.
-    The published code's entropy is ours divided by the number of classes, which keeps every rule's order.
-    UserError: unknown rule, no rare class for a rule that counts them, missing columns, nan scores.
+    table: one row per image, with `entropy` (mean pixel entropy, 0..1) and, for each rare class, a column
+    `pixels_<class>` with the number of pixels that are predicted as this class. A class is in the image if it
+    has at least one pixel. The published code divides the entropy by the number of classes as well, which
+    changes the order of no rule.
+    Raises UserError for an unknown rule, no rare class for a rule that counts them, a missing column, and an
+    entropy that is nan or infinite.
     """
     if rule not in RULES:
-        raise UserError("rank.rule", f"unknown rule {rule!r}", ", ".join(RULES), "name one of these")
+        raise UserError("rank.rule", f"unknown rule {rule!r}", ", ".join(RULES), "choose one of these")
     if rule != "mean_entropy" and not rare_classes:
         raise UserError(
             "rank.rare_classes",
             f"empty, but {rule} counts them",
             "at least one class name",
-            "name the rare classes or set rank.rule to mean_entropy",
+            "list the rare classes, or set rank.rule to mean_entropy",
         )
     _require(table, ["entropy"])
     entropy = table["entropy"].to_numpy(np.float64)
@@ -82,36 +84,37 @@ def _require(table: pd.DataFrame, columns: Sequence[str]) -> None:
             "scores",
             f"no column {', '.join(missing)}",
             ", ".join(map(str, table.columns)),
-            "name classes of the active class set, or run `score` again",
+            "choose classes of the active class set, or run `score` again",
         )
 
 
 def rank(
     table: pd.DataFrame, rule: str, easy_fraction: float, rare_classes: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Order the images by score and call the first `int(easy_fraction * N)` easy, the rest hard.
+    """Sort the images by score. The first `int(easy_fraction * N)` are easy, the others hard.
 
-    table: as for `score`, with the image's id in `image`. easy_fraction: lambda in the paper, 0..1.
-    Returns image, score, rank (1 = most certain), subset ("easy" or "hard"), sorted by rank; equal scores
-    keep the table's order. UserError: those of `score`, a fraction outside 0..1 or nan, an image twice.
+    table: as for `score`, with the id of the image in `image`; easy_fraction: lambda in the paper, 0..1.
+    Returns a frame with the columns image, score, rank (1 = lowest score) and subset ("easy" or "hard"),
+    sorted by rank. Images of equal score keep the order of the table.
+    Raises UserError as `score` does, for a fraction outside 0..1 or nan, and for an image in two rows.
     """
     if math.isnan(easy_fraction) or not 0 <= easy_fraction <= 1:
         raise UserError(
             "rank.easy_fraction",
             str(easy_fraction),
             "0 (no easy image) to 1 (no hard image)",
-            "0.67 is the paper's",
+            "the paper uses 0.67",
         )
     _require(table, ["image"])
-    twice = table["image"][table["image"].duplicated()]
-    if len(twice):
+    duplicates = table["image"][table["image"].duplicated()]
+    if len(duplicates):
         raise UserError(
-            "scores", f"image {twice.iloc[0]} stands in two rows", "one row an image", "run `score` again"
+            "scores", f"image {duplicates.iloc[0]} is in two rows", "one row per image", "run `score` again"
         )
     scores = score(table, rule, rare_classes)
     order = np.argsort(scores, kind="stable")
     ranks = np.arange(1, len(order) + 1)
-    # int() as in the published code: 0.29 of 100 images are 28, since 0.29 * 100 is just below 29.
+    # int() as in the published code: 0.29 of 100 images is 28, because 0.29 * 100 is just below 29.
     easy = ranks <= int(easy_fraction * len(order))
     return pd.DataFrame(
         {

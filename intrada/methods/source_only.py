@@ -1,4 +1,8 @@
-"""Supervised training on the labelled images alone: the baseline, and self-training where lambda is 1."""
+"""Supervised training on the source images only.
+
+With ground truth it is the baseline without adaptation. With pseudo-labels it is self-training, which
+replaces step 3 of IntraDA where every target image is easy (lambda = 1).
+"""
 
 from __future__ import annotations
 
@@ -15,5 +19,5 @@ ADVERSARIAL = False
 def losses(
     networks: AdversarialNetworks, source: Batch, target: Batch | None, weights: LossWeights
 ) -> Iterator[Group]:
-    """Cross entropy on `source`; `target` is not looked at."""
+    """Yield the cross entropy on `source`. `target` is not used."""
     yield segmentation_losses(networks, networks.predict(source), source.label, weights.seg)

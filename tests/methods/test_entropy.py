@@ -24,8 +24,8 @@ def pixel(*probabilities: float) -> Tensor:
     ],
 )
 def test_self_information_by_hand(probabilities: tuple[float, ...], information: tuple[float, ...]) -> None:
-    found = entropy.self_information(pixel(*probabilities))
-    torch.testing.assert_close(found, pixel(*information), rtol=1e-12, atol=1e-15)
+    actual = entropy.self_information(pixel(*probabilities))
+    torch.testing.assert_close(actual, pixel(*information), rtol=1e-12, atol=1e-15)
 
 
 def test_certain_pixel_has_a_finite_gradient() -> None:
@@ -34,7 +34,7 @@ def test_certain_pixel_has_a_finite_gradient() -> None:
     assert certain.grad is not None and torch.isfinite(certain.grad).all()
 
 
-def test_image_entropy_is_the_mean_over_pixels_not_over_classes() -> None:
+def test_image_entropy_is_a_mean_over_pixels_and_a_sum_over_classes() -> None:
     # left pixel: two equal classes, entropy 1; right pixel: certain, entropy 0
     probabilities = torch.tensor([[[0.5, 1.0]], [[0.5, 0.0]]]).unsqueeze(0)
     information = entropy.self_information(probabilities)
@@ -48,34 +48,34 @@ def test_pixel_entropy_of_equal_classes_never_exceeds_one() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_is_widened_since_1e30th_underflows_there(dtype: torch.dtype) -> None:
+def test_half_precision_is_converted_to_float32_where_1e_30_does_not_underflow(dtype: torch.dtype) -> None:
     logits = torch.tensor([50.0, -50.0], dtype=dtype).view(1, 2, 1, 1)
-    for found in (entropy.information_map(logits), entropy.self_information(logits.softmax(1))):
-        assert found.dtype == torch.float32 and torch.isfinite(found).all()
+    for actual in (entropy.information_map(logits), entropy.self_information(logits.softmax(1))):
+        assert actual.dtype == torch.float32 and torch.isfinite(actual).all()
 
 
-def test_information_map_widens_before_the_softmax() -> None:
+def test_information_map_converts_to_float32_before_the_softmax() -> None:
     logits = torch.tensor([0.1, 1.7, -2.3], dtype=torch.float16).view(1, 3, 1, 1)
     torch.testing.assert_close(
         entropy.information_map(logits), entropy.information_map(logits.float()), rtol=0, atol=0
     )
 
 
-def test_information_map_is_the_self_information_of_the_softmax_but_for_rounding() -> None:
-    """Values and gradients, also where a probability is too small for a float."""
+def test_information_map_equals_the_self_information_of_the_softmax_up_to_rounding() -> None:
+    """Compare values and gradients, including probabilities that underflow to 0."""
     logits = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     logits[0, :, 0, 0] = torch.tensor([0.0, 2000.0, -2000.0, 30.0, 1999.0])
-    slope = torch.randn(logits.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    found = []
-    for way in (entropy.information_map, lambda values: entropy.self_information(values.softmax(1))):
+    gradient = torch.randn(logits.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    actual = []
+    for function in (entropy.information_map, lambda values: entropy.self_information(values.softmax(1))):
         leaf = logits.clone().requires_grad_()
-        values = way(leaf)
-        values.backward(slope)
-        found.append((values.detach(), leaf.grad))
-    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-14)
+        values = function(leaf)
+        values.backward(gradient)
+        actual.append((values.detach(), leaf.grad))
+    torch.testing.assert_close(*actual, rtol=1e-12, atol=1e-14)
 
 
-def test_one_class_is_refused() -> None:
+def test_a_single_class_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 2 classes"):
         entropy.self_information(torch.ones(1, 1, 2, 2))
     with pytest.raises(ValueError, match="at least 2 classes"):

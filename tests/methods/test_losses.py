@@ -25,11 +25,11 @@ LN2, LN3 = math.log(2), math.log(3)
 )
 def test_cross_entropy_by_hand(labels: tuple[int, int], loss: float) -> None:
     logits = torch.tensor([[[0.0, 0.0]], [[LN3, 0.0]]], dtype=torch.float64).unsqueeze(0)
-    found = losses.cross_entropy(logits, torch.tensor([[labels]]))
-    assert found.item() == pytest.approx(loss, abs=1e-12)
+    actual = losses.cross_entropy(logits, torch.tensor([[labels]]))
+    assert actual.item() == pytest.approx(loss, abs=1e-12)
 
 
-def test_all_ignored_labels_give_zero_loss_and_zero_gradient() -> None:
+def test_a_batch_of_ignored_labels_gives_zero_loss_and_zero_gradient() -> None:
     logits = torch.randn(1, 3, 2, 2, requires_grad=True)
     loss = losses.cross_entropy(logits, torch.full((1, 2, 2), 255))
     loss.backward()
@@ -37,10 +37,10 @@ def test_all_ignored_labels_give_zero_loss_and_zero_gradient() -> None:
     assert logits.grad is not None and not logits.grad.any()
 
 
-def test_mean_is_over_the_pixels_of_the_batch_not_over_its_images() -> None:
+def test_cross_entropy_is_the_mean_over_all_valid_pixels_of_the_batch() -> None:
     logits = torch.zeros(2, 2, 1, 2, dtype=torch.float64)
     logits[1, 1] = LN3
-    labels = torch.tensor([[[0, 255]], [[0, 0]]])  # one valid pixel here, two there
+    labels = torch.tensor([[[0, 255]], [[0, 0]]])  # one valid pixel in the first image, two in the second
     assert losses.cross_entropy(logits, labels).item() == pytest.approx((LN2 + 2 * 2 * LN2) / 3)
 
 
@@ -54,14 +54,16 @@ def test_mean_is_over_the_pixels_of_the_batch_not_over_its_images() -> None:
     ],
 )
 def test_domain_bce_by_hand(d_logits: float, domain: float, loss: float) -> None:
-    found = losses.domain_bce(torch.full((2, 1, 3, 4), d_logits, dtype=torch.float64), domain)
-    assert found.item() == pytest.approx(loss, abs=1e-12)
+    actual = losses.domain_bce(torch.full((2, 1, 3, 4), d_logits, dtype=torch.float64), domain)
+    assert actual.item() == pytest.approx(loss, abs=1e-12)
 
 
 def test_the_adversarial_loss_moves_logits_towards_the_domain() -> None:
     d_logits = torch.zeros(1, 1, 1, 1, requires_grad=True)
     losses.domain_bce(d_logits, losses.SOURCE).backward()
-    assert d_logits.grad is not None and d_logits.grad.item() > 0  # a step down makes it negative: source
+    assert (
+        d_logits.grad is not None and d_logits.grad.item() > 0
+    )  # a step against it makes the logit negative: source
 
 
 def test_minent_is_the_mean_pixel_entropy() -> None:

@@ -19,7 +19,7 @@ from intrada.methods.losses import SOURCE, TARGET, cross_entropy, domain_bce
 from intrada.models import discriminator
 from tests.support.tiny_segmenter import build
 
-C, SIZE = 3, 32  # the discriminator needs 32 pixels
+C, SIZE = 3, 32  # 32 pixels are the smallest size that the discriminator accepts
 WEIGHTS = LossWeights(seg=Heads(main=1.0, aux=0.1), target=Heads(main=0.25, aux=0.5))
 HEADS = ("main", "aux")
 
@@ -33,7 +33,7 @@ def one_thread() -> Iterator[None]:
 
 
 def networks() -> AdversarialNetworks:
-    """The same networks each time."""
+    """Return new networks with the same weights in each call."""
     torch.manual_seed(0)
     segmenter = build(C)
     discriminators = nn.ModuleDict({head: discriminator.build(C, width=2) for head in HEADS})
@@ -54,160 +54,162 @@ def gradients(module: nn.Module) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
 
 
-def statistics(found: AdversarialNetworks) -> Tensor:
-    mean, variance = found.segmenter.norm.running_mean, found.segmenter.norm.running_var
+def statistics(nets: AdversarialNetworks) -> Tensor:
+    mean, variance = nets.segmenter.norm.running_mean, nets.segmenter.norm.running_var
     return torch.cat([mean, variance]).clone()
 
 
-def clear(found: AdversarialNetworks) -> None:
-    found.segmenter.zero_grad(set_to_none=True)
-    found.discriminators.zero_grad(set_to_none=True)
+def clear(nets: AdversarialNetworks) -> None:
+    nets.segmenter.zero_grad(set_to_none=True)
+    nets.discriminators.zero_grad(set_to_none=True)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_is_a_module_of_its_name_that_says_what_it_needs(name: str) -> None:
+def test_a_method_is_a_module_that_defines_needs_target_and_adversarial(name: str) -> None:
     module = method(name)
     assert module.__name__ == METHODS[name] == f"intrada.methods.{name}"
     assert isinstance(module.NEEDS_TARGET, bool) and isinstance(module.ADVERSARIAL, bool)
 
 
-def test_an_unknown_method_is_refused_with_the_names() -> None:
+def test_the_error_for_an_unknown_method_lists_the_methods() -> None:
     with pytest.raises(UserError, match="source_only, bn_only, minent, adaptsegnet, advent"):
         method("minnet")
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_gives_finite_named_losses_and_a_gradient_to_each_weight(name: str) -> None:
-    found, way = networks(), import_module(METHODS[name])
-    record = training_step(way, found, SOURCES, TARGETS, WEIGHTS)
+def test_every_method_gives_finite_losses_and_a_gradient_for_each_weight(name: str) -> None:
+    trained, module = networks(), import_module(METHODS[name])
+    record = training_step(module, trained, SOURCES, TARGETS, WEIGHTS)
     assert record.keys() >= {"seg_main", "seg_aux"}
     assert all(value.isfinite() and value.ndim == 0 and not value.requires_grad for value in record.values())
-    assert all(p.grad is not None for p in found.segmenter.parameters())
-    trained = [p.grad is not None for p in found.discriminators.parameters()]
-    assert trained == [way.ADVERSARIAL] * len(trained)
+    assert all(p.grad is not None for p in trained.segmenter.parameters())
+    has_gradient = [p.grad is not None for p in trained.discriminators.parameters()]
+    assert has_gradient == [module.ADVERSARIAL] * len(has_gradient)
 
 
-def test_advent_trains_g_to_mislead_d_and_d_to_discriminate_and_never_the_other_way_round() -> None:
-    found = networks()
-    groups = advent.losses(found, SOURCES, TARGETS, WEIGHTS)
+def test_each_loss_group_of_advent_gives_gradients_to_one_network_only() -> None:
+    trained = networks()
+    groups = advent.losses(trained, SOURCES, TARGETS, WEIGHTS)
 
     supervised = next(groups)
     assert list(supervised.losses) == ["seg_main", "seg_aux"]
     back_propagate([supervised])
-    assert gradients(found.segmenter) and not gradients(found.discriminators)
+    assert gradients(trained.segmenter) and not gradients(trained.discriminators)
 
-    clear(found)
+    clear(trained)
     adversarial = next(groups)
     assert list(adversarial.losses) == ["adv_main", "adv_aux"]
     back_propagate([adversarial])
-    assert not gradients(found.discriminators)
-    assert all(value.abs().sum() > 0 for value in (found.segmenter.main.weight.grad,))
+    assert not gradients(trained.discriminators)
+    assert all(value.abs().sum() > 0 for value in (trained.segmenter.main.weight.grad,))
 
     for domain in ("target", "source"):
-        clear(found)
+        clear(trained)
         discriminator = next(groups)
         assert list(discriminator.losses) == [f"d_{domain}_main", f"d_{domain}_aux"]
         back_propagate([discriminator])
-        assert not gradients(found.segmenter)
-        assert len(gradients(found.discriminators)) == len(list(found.discriminators.parameters()))
+        assert not gradients(trained.segmenter)
+        assert len(gradients(trained.discriminators)) == len(list(trained.discriminators.parameters()))
     assert next(groups, None) is None
 
 
-def test_advent_is_the_papers_objective_worked_in_one_piece() -> None:
-    """Gradients of G and of D against the formulas of AdvEnt, written down without groups or freezing."""
-    found, whole = networks(), networks()
-    record = training_step(advent, found, SOURCES, TARGETS, WEIGHTS)
+def test_the_gradients_of_advent_are_those_of_the_papers_objective() -> None:
+    """Compare G's and D's gradients with AdvEnt's equations, computed without loss groups."""
+    trained, reference = networks(), networks()
+    record = training_step(advent, trained, SOURCES, TARGETS, WEIGHTS)
 
-    source, target = whole.predict(SOURCES), whole.predict(TARGETS)
+    source, target = reference.predict(SOURCES), reference.predict(TARGETS)
     seg = {head: cross_entropy(source[head], SOURCES.label) for head in HEADS}
-    d_logits = {head: whole.discriminators[head](information_map(target[head])) for head in HEADS}
+    d_logits = {head: reference.discriminators[head](information_map(target[head])) for head in HEADS}
     adversarial = {head: domain_bce(d_logits[head], SOURCE) for head in HEADS}
     of_g = 1.0 * seg["main"] + 0.1 * seg["aux"] + 0.25 * adversarial["main"] + 0.5 * adversarial["aux"]
-    weights = dict(whole.segmenter.named_parameters())
+    weights = dict(reference.segmenter.named_parameters())
     expected = dict(zip(weights, torch.autograd.grad(of_g, list(weights.values())), strict=True))
-    torch.testing.assert_close(gradients(found.segmenter), expected)
+    torch.testing.assert_close(gradients(trained.segmenter), expected)
 
     d_losses = {}
     for domain, logits, truth in (("source", source, SOURCE), ("target", target, TARGET)):
         for head in HEADS:
-            seen = information_map(logits[head]).detach()
-            d_losses[f"d_{domain}_{head}"] = domain_bce(whole.discriminators[head](seen), truth)
+            information = information_map(logits[head]).detach()
+            d_losses[f"d_{domain}_{head}"] = domain_bce(reference.discriminators[head](information), truth)
     (sum(d_losses.values()) / 2).backward()
-    torch.testing.assert_close(gradients(found.discriminators), gradients(whole.discriminators))
+    torch.testing.assert_close(gradients(trained.discriminators), gradients(reference.discriminators))
 
     logged = {f"seg_{h}": seg[h] for h in HEADS} | {f"adv_{h}": adversarial[h] for h in HEADS} | d_losses
     torch.testing.assert_close(record, {name: value.detach() for name, value in logged.items()})
 
 
-def test_weights_scale_the_gradient_and_not_what_is_logged() -> None:
-    one, two = networks(), networks()
+def test_loss_weights_scale_the_gradients_but_not_the_logged_losses() -> None:
+    first, second = networks(), networks()
     doubled = LossWeights(seg=Heads(main=2.0, aux=0.2), target=Heads(main=0.5, aux=1.0))
     records = [
-        training_step(advent, one, SOURCES, TARGETS, WEIGHTS),
-        training_step(advent, two, SOURCES, TARGETS, doubled),
+        training_step(advent, first, SOURCES, TARGETS, WEIGHTS),
+        training_step(advent, second, SOURCES, TARGETS, doubled),
     ]
     torch.testing.assert_close(records[0], records[1], rtol=0, atol=0)
-    twice = {name: 2 * value for name, value in gradients(one.segmenter).items()}
-    torch.testing.assert_close(gradients(two.segmenter), twice)
-    torch.testing.assert_close(gradients(two.discriminators), gradients(one.discriminators), rtol=0, atol=0)
+    twice = {name: 2 * value for name, value in gradients(first.segmenter).items()}
+    torch.testing.assert_close(gradients(second.segmenter), twice)
+    torch.testing.assert_close(
+        gradients(second.discriminators), gradients(first.discriminators), rtol=0, atol=0
+    )
 
 
-def test_a_weight_of_zero_silences_its_loss() -> None:
-    found = networks()
+def test_a_loss_of_weight_zero_gives_no_gradient() -> None:
+    trained = networks()
     muted = LossWeights(seg=Heads(main=1.0, aux=0.0), target=Heads(main=0.0, aux=0.0))
-    training_step(advent, found, SOURCES, TARGETS, muted)
-    assert not found.segmenter.aux.weight.grad.any()
-    alone = networks()
-    training_step(source_only, alone, SOURCES, None, muted)
-    torch.testing.assert_close(gradients(found.segmenter), gradients(alone.segmenter))
+    training_step(advent, trained, SOURCES, TARGETS, muted)
+    assert not trained.segmenter.aux.weight.grad.any()
+    reference = networks()
+    training_step(source_only, reference, SOURCES, None, muted)
+    torch.testing.assert_close(gradients(trained.segmenter), gradients(reference.segmenter))
 
 
-def test_source_only_never_touches_the_target() -> None:
-    found, untouched = networks(), networks()
-    training_step(source_only, found, SOURCES, None, WEIGHTS)  # None has no image to look at
-    training_step(source_only, untouched, SOURCES, TARGETS, WEIGHTS)
-    assert torch.equal(statistics(found), statistics(untouched))
-    torch.testing.assert_close(gradients(found.segmenter), gradients(untouched.segmenter), rtol=0, atol=0)
+def test_source_only_does_not_use_the_target() -> None:
+    without_target, with_target = networks(), networks()
+    training_step(source_only, without_target, SOURCES, None, WEIGHTS)
+    training_step(source_only, with_target, SOURCES, TARGETS, WEIGHTS)
+    assert torch.equal(statistics(without_target), statistics(with_target))
+    torch.testing.assert_close(
+        gradients(without_target.segmenter), gradients(with_target.segmenter), rtol=0, atol=0
+    )
 
 
-def test_bn_only_changes_the_statistics_by_the_target_and_nothing_else() -> None:
-    found, alone = networks(), networks()
-    training_step(bn_only, found, SOURCES, TARGETS, WEIGHTS)
-    training_step(source_only, alone, SOURCES, None, WEIGHTS)
-    torch.testing.assert_close(gradients(found.segmenter), gradients(alone.segmenter), rtol=0, atol=0)
-    assert not torch.equal(statistics(found), statistics(alone))
+def test_bn_only_uses_the_target_for_the_running_statistics_only() -> None:
+    trained, reference = networks(), networks()
+    training_step(bn_only, trained, SOURCES, TARGETS, WEIGHTS)
+    training_step(source_only, reference, SOURCES, None, WEIGHTS)
+    torch.testing.assert_close(gradients(trained.segmenter), gradients(reference.segmenter), rtol=0, atol=0)
+    assert not torch.equal(statistics(trained), statistics(reference))
     with torch.no_grad():
-        alone.predict(TARGETS)
-    assert torch.equal(statistics(found), statistics(alone))
+        reference.predict(TARGETS)
+    assert torch.equal(statistics(trained), statistics(reference))
 
 
-def test_the_labels_of_the_target_are_not_looked_at() -> None:
+def test_no_method_uses_the_labels_of_the_target() -> None:
     labelled = TARGETS._replace(label=torch.zeros_like(TARGETS.label))
     for name in METHODS:
-        one, two = networks(), networks()
-        training_step(import_module(METHODS[name]), one, SOURCES, TARGETS, WEIGHTS)
-        training_step(import_module(METHODS[name]), two, SOURCES, labelled, WEIGHTS)
-        torch.testing.assert_close(gradients(one.segmenter), gradients(two.segmenter), rtol=0, atol=0)
+        first, second = networks(), networks()
+        training_step(import_module(METHODS[name]), first, SOURCES, TARGETS, WEIGHTS)
+        training_step(import_module(METHODS[name]), second, SOURCES, labelled, WEIGHTS)
+        torch.testing.assert_close(gradients(first.segmenter), gradients(second.segmenter), rtol=0, atol=0)
 
 
-def test_only_one_graph_is_alive() -> None:
-    """A group is asked for after the last has been back-propagated and forgotten."""
+def test_a_graph_is_freed_before_the_next_group_is_computed() -> None:
     order: list[str] = []
     network = nn.Linear(1, 1, bias=False)
 
     def groups() -> Iterator[Group]:
         for name in ("first", "second"):
             value = network.weight.sum() * 1.0
-            value.register_hook(lambda grad, name=name: order.append(f"{name} back"))
-            weakref.finalize(value, order.append, f"{name} gone")
-            order.append(f"{name} asked")
+            value.register_hook(lambda grad, name=name: order.append(f"{name} back-propagated"))
+            weakref.finalize(value, order.append, f"{name} freed")
+            order.append(f"{name} computed")
             yield Group({name: Loss(value, 1.0)}, network)
             del value
 
     back_propagate(groups())
-    assert order == [
-        "first asked", "first back", "first gone", "second asked", "second back", "second gone",
-    ]  # fmt: skip
+    events = ("computed", "back-propagated", "freed")
+    assert order == [f"{name} {event}" for name in ("first", "second") for event in events]
 
 
 def test_predictions_have_the_size_of_the_images() -> None:
@@ -216,12 +218,12 @@ def test_predictions_have_the_size_of_the_images() -> None:
     )
 
 
-def test_minent_asks_for_the_mean_pixel_entropy_of_the_target() -> None:
+def test_minent_minimises_the_mean_pixel_entropy_of_the_target() -> None:
     first, second = networks(), networks()
     groups = minent.losses(first, SOURCES, TARGETS, WEIGHTS)
     next(groups)
     group = next(groups).losses
-    second.predict(SOURCES)  # moves the running statistics as the first group did
+    second.predict(SOURCES)  # updates the running statistics as the first group did
     for head, logits in second.predict(TARGETS).items():
         entropy = information_map(logits).sum(1).mean()
         assert group[f"entropy_{head}"].value.item() == pytest.approx(entropy.item())
@@ -229,11 +231,11 @@ def test_minent_asks_for_the_mean_pixel_entropy_of_the_target() -> None:
     assert next(groups, None) is None
 
 
-def test_adaptsegnet_shows_its_discriminators_softmax_maps() -> None:
-    found, seen = networks(), list[Tensor]()
-    found.discriminators["main"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    training_step(adaptsegnet, found, SOURCES, TARGETS, WEIGHTS)
-    assert len(seen) == 2  # the target's logits serve G and D
-    for maps in seen:
+def test_the_discriminators_of_adaptsegnet_receive_softmax_maps() -> None:
+    trained, received = networks(), list[Tensor]()
+    trained.discriminators["main"].register_forward_pre_hook(lambda _, inputs: received.append(inputs[0]))
+    training_step(adaptsegnet, trained, SOURCES, TARGETS, WEIGHTS)
+    assert len(received) == 2  # one map of each domain: D's logits for the target are reused
+    for maps in received:
         assert torch.allclose(maps.sum(1), torch.ones(2, SIZE, SIZE))
-    assert not torch.equal(seen[0], seen[1])
+    assert not torch.equal(received[0], received[1])

@@ -37,18 +37,18 @@ def test_rules_by_hand_with_ties_in_table_order(rule: str, scores: tuple[float, 
 
 
 @pytest.mark.parametrize("fraction, easy", [(0, ""), (0.24, ""), (0.25, "b"), (0.67, "bd"), (1, "bdac")])
-def test_easy_part_is_the_low_entropy_prefix(fraction: float, easy: str) -> None:
+def test_the_easy_subset_is_the_low_entropy_prefix(fraction: float, easy: str) -> None:
     ranked = ranking.rank(TABLE, "mean_entropy", fraction)
     assert "".join(ranked.image[ranked.subset == "easy"]) == easy
     assert set(ranked.subset) <= {"easy", "hard"}
 
 
-def test_easy_count_is_cut_off_as_the_published_int_does() -> None:
+def test_the_number_of_easy_images_is_rounded_down_as_in_the_published_code() -> None:
     table = pd.DataFrame({"image": [str(i) for i in range(100)], "entropy": [0.5] * 100})
     assert (ranking.rank(table, "mean_entropy", 0.29).subset == "easy").sum() == 28
 
 
-def test_many_ties_keep_the_tables_order() -> None:
+def test_images_of_equal_score_keep_the_order_of_the_table() -> None:
     table = pd.DataFrame({"image": [str(i) for i in range(100)], "entropy": [0.5, 0.25] * 50})
     ranked = ranking.rank(table, "mean_entropy", 0.5)
     assert list(ranked.image) == [str(i) for i in [*range(1, 100, 2), *range(0, 100, 2)]]
@@ -62,13 +62,15 @@ def test_output_is_sorted_by_rank_and_has_four_columns() -> None:
 
 
 def test_order_does_not_depend_on_the_scale_of_entropy() -> None:
-    published = TABLE.assign(entropy=TABLE.entropy / 19)  # the published code's mean over classes as well
+    published = TABLE.assign(
+        entropy=TABLE.entropy / 19
+    )  # the published code also takes the mean over classes
     for rule in ranking.RULES:
         ours, theirs = (ranking.rank(table, rule, 0.5, RARE).image for table in (TABLE, published))
         assert list(ours) == list(theirs)
 
 
-def test_no_image_gives_an_empty_table() -> None:
+def test_an_empty_table_gives_an_empty_table() -> None:
     assert len(ranking.rank(TABLE.iloc[:0], "published_normalized", 0.67, RARE)) == 0
 
 
@@ -86,10 +88,10 @@ def test_fraction_outside_0_to_1_is_refused(fraction: float) -> None:
         (TABLE, "paper_normalized", ["train"], "no column pixels_train"),
         (TABLE.drop(columns="entropy"), "mean_entropy", [], "no column entropy"),
         (TABLE.assign(entropy=float("nan")), "mean_entropy", [], "row 0 is not a number"),
-        (pd.concat([TABLE, TABLE]), "mean_entropy", [], "image a stands in two rows"),
+        (pd.concat([TABLE, TABLE]), "mean_entropy", [], "image a is in two rows"),
     ],
 )
-def test_what_cannot_be_ranked_is_refused(
+def test_wrong_tables_and_parameters_are_refused(
     table: pd.DataFrame, rule: str, rare: list[str], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
@@ -102,7 +104,7 @@ def test_published_scores_and_splits_follow_from_the_published_entropies(precisi
     plain, normalized = stored[f"nonorm_{precision}"], stored[f"norm_{precision}"]
     rare = [str(number) for number in (3, 4, 5, 6, 7, 9, 12, 14, 15, 16, 17)]
     table = pd.DataFrame(
-        {"image": image, "entropy": 19 * entropy}  # the stored mean is over the 19 classes too
+        {"image": image, "entropy": 19 * entropy}  # the stored value is a mean over the 19 classes as well
         | {f"pixels_{name}": int(int(name) in normalized["rare_classes"][image]) for name in rare}
         for image, entropy in plain["entropy"].items()
     )
@@ -111,31 +113,31 @@ def test_published_scores_and_splits_follow_from_the_published_entropies(precisi
         assert (ranked.score / 19).tolist() == pytest.approx(
             [expected["entropy"][i] for i in ranked.image], rel=1e-7
         )
-        for part in ("easy", "hard"):
-            assert ranked.image[ranked.subset == part].tolist() == expected[part]
+        for subset in ("easy", "hard"):
+            assert ranked.image[ranked.subset == subset].tolist() == expected[subset]
 
 
 @pytest.mark.parametrize("rule", ranking.RULES)
-def test_every_rule_says_by_how_much_it_can_enlarge_an_entropy(rule: str) -> None:
-    counted = ranking.rank(TABLE, rule, 0.5, RARE).set_index("image")["score"]
-    factors = counted / TABLE.set_index("image")["entropy"]
+def test_largest_factor_is_the_largest_ratio_of_score_to_entropy(rule: str) -> None:
+    scores = ranking.rank(TABLE, rule, 0.5, RARE).set_index("image")["score"]
+    factors = scores / TABLE.set_index("image")["entropy"]
     assert factors.max() == near_ties.LARGEST_FACTOR[rule]
 
 
-def test_the_spread_of_log_probabilities_is_below_the_bound_of_the_tolerance() -> None:
-    """It is largest where one class stands out of equal ones (Reeb and Wolf, 2015)."""
+def test_the_bf16_tolerance_bounds_the_variance_of_log_probabilities() -> None:
+    """The variance is largest where all classes but one are equally probable (Reeb and Wolf, 2015)."""
     for classes in (2, 3, 19, 254):
         first = np.linspace(1e-4, 1 - 1e-4, 20001)
-        spread = first * (1 - first) * np.log(first * (classes - 1) / (1 - first)) ** 2
-        found = 3 * 2**-9 * spread.max() / np.log(classes)
-        assert 0.4 * near_ties.bf16_tolerance(classes) < found < near_ties.bf16_tolerance(classes)
+        variance = first * (1 - first) * np.log(first * (classes - 1) / (1 - first)) ** 2
+        largest = 3 * 2**-9 * variance.max() / np.log(classes)
+        assert 0.4 * near_ties.bf16_tolerance(classes) < largest < near_ties.bf16_tolerance(classes)
 
 
-def test_near_ties_are_the_images_that_could_change_places_over_the_cut() -> None:
+def test_near_ties_are_the_images_that_could_change_their_subset() -> None:
     tolerance = near_ties.bf16_tolerance(19)
     scores = [0.1, 0.5 - 1.9 * tolerance, 0.5, 0.5 + 0.05 * tolerance, 0.9]
     split = pd.DataFrame({"score": scores, "subset": ["easy", "easy", "hard", "hard", "hard"]})
-    # easy: as far as 2 t below the surest hard one, at 0.5; hard: 2 t above the least sure easy one
+    # easy: at most 2 t below the lowest hard score, 0.5; hard: at most 2 t above the highest easy score
     near = [False, True, True, True, False]
     assert near_ties.near_ties(split, "mean_entropy", 19).tolist() == near
     further = split.assign(score=[0.1, 0.5 - 2.1 * tolerance, 0.5, 0.5 + 0.5 * tolerance, 0.9])
