@@ -1,11 +1,12 @@
 # make demo: environment, then the pipeline on the toy city, ending in its table of results
+# make repro: environment, then the pipeline of params.yaml by DVC alone
 # make test: environment, then lint, types and all tests; make test-fast: without the slow ones
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 ENV := .venv/installed
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo test test-fast lint env bench clean
+.PHONY: demo repro test test-fast lint env bench clean
 .DEFAULT_GOAL := demo
 
 env: $(ENV)
@@ -14,7 +15,11 @@ $(ENV): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else f"$(PYTHON) is Python {v[0]}.{v[1]}; allowed: 3.11 to 3.13; do next: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,efficientnet,export]'
+	@test -x $(BIN)/dvc || $(BIN)/python -m pip install --quiet --force-reinstall --no-deps --constraint constraints.txt dvc  # an older intrada had replaced it
 	@touch $@
+
+repro: env
+	python -m intrada.pipeline.dvc_command repro
 
 demo: env
 	snakemake --cores all --resources gpu=1

@@ -15,7 +15,7 @@ from intrada.core.errors import UserError
 
 IMAGES = 25_000
 ALLOWED = 10.0  # seconds
-DVC = (sys.executable, "-m", "intrada.pipeline.dvc_command")
+DVC = (sys.executable, "-m", "dvc")
 COMMIT = (*DVC, "commit", "--force", "preprocess@source")
 STATUS = (*DVC, "status", "dvc.yaml")
 DRY_RUN = (sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--quiet")

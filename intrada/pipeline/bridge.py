@@ -16,16 +16,11 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
-
-from dvc.dependency.param import ParamsDependency
-from dvc.lock import LockError
-from dvc.repo import Repo
-from dvc.repo.index import Index
+from typing import IO
 
 from intrada.core import locks
-from intrada.core.errors import UserError
-from intrada.pipeline import dvc_command
+from intrada.pipeline import dvc_api, dvc_recovery
+from intrada.pipeline.dvc_api import Definition
 
 TOKENS = Path(".snakemake/tokens")
 LOCK = Path(".snakemake/intrada.lock")
@@ -72,11 +67,10 @@ def stages(
     """All stages of the DVC projects `wanted` in `folder`, upstream first.
 
     fresh: ask DVC which of them are stale and renew their tokens. Only the main process may, since a job
-    that parses the Snakefile again would look at a half-finished state. dry: run nothing meanwhile.
-    on_cpu: the params keep every stage on the CPU, so that none asks for a GPU.
-    UserError while a `dvc repro` runs one of the stages.
+    that parses the Snakefile again would look at a half-finished state. Before it asks, what a killed
+    DVC left behind is put right (`dvc_recovery`). dry: run nothing meanwhile. on_cpu: the params keep every
+    stage on the CPU, so that none asks for a GPU. UserError while a `dvc repro` runs one of the stages.
     """
-    dvc_command.install()  # so that no killed process counts as one that runs a stage
     top = folder.resolve()
     return [
         stage for project in wanted for stage in _stages_of(top, project, fresh=fresh, dry=dry, on_cpu=on_cpu)
@@ -84,31 +78,18 @@ def stages(
 
 
 def _stages_of(folder: Path, project: str, *, fresh: bool, dry: bool, on_cpu: bool) -> list[Stage]:
-    with Repo(str(folder / project), _wait_for_lock=True) as repo:
-        path = str(folder / project / "dvc.yaml")
-        index = Index.from_file(repo, path)  # without the .dvc files that repo.index would look for
-        if fresh:
-            stale = _stale(repo, index.stages, path)
-            if not dry and VALIDATE in stale:
-                _validate()
-            _renew_tokens(project, index.stages, stale - {VALIDATE})
-        return [_stage(stage, index.graph, folder, project, on_cpu) for stage in index.stages]
-
-
-def _stale(repo: Repo, found: list[Any], path: str) -> set[str]:
-    """The names of the stages that DVC calls stale; `path` is the dvc.yaml that defines them."""
-    try:
-        stale = repo.status(targets=[path])
-        return {stage.name for stage in found if stage.addressing in stale}
-    except LockError as error:  # it names the processes, each once for every path
-        holders = ", ".join(sorted(set(re.findall(r"\(PID \d+\): .*", str(error)))))
-        raise UserError(
-            os.path.relpath(path),
-            f"a stage is run by another process: {holders or error}",
-            "one run at a time",
-            "wait for it to end, or stop it; if the number is another program's by now, as after a power"
-            " cut, remove .dvc/tmp/rwlock beside it; nothing was touched",
-        ) from None
+    path = folder / project / "dvc.yaml"
+    if fresh:
+        dvc_recovery.prepare(path.parent)
+    with dvc_api.opened(path.parent) as repo:
+        found = dvc_api.definitions(repo, path)
+        stale = dvc_api.stale(repo, path, found) if fresh else set()
+    if fresh:
+        if not dry and VALIDATE in stale:
+            _validate()
+        _renew_tokens(project, found, stale - {VALIDATE})
+    outputs = {stage.name: _file_outputs(stage, folder) for stage in found}
+    return [_stage(stage, outputs, folder, project, on_cpu) for stage in found]
 
 
 def _validate() -> None:
@@ -117,7 +98,7 @@ def _validate() -> None:
     Every stage follows `validate`, and as a job it would make Snakemake plan all of them anew. Its
     stamp is the same for all valid params, so it may look older than whatever was made since.
     """
-    dvc = [sys.executable, "-m", "intrada.pipeline.dvc_command"]
+    dvc = [sys.executable, "-m", "dvc"]
     subprocess.run([*dvc, "--wait-for-lock", "repro", "-q", "-s", VALIDATE], check=True)
     os.utime(STAMP, (0, 0))
 
@@ -127,40 +108,36 @@ def hold_lock() -> IO[str]:
     return locks.hold(LOCK, "this checkout")
 
 
-def _stage(stage: Any, graph: Any, folder: Path, project: str, on_cpu: bool) -> Stage:
-    def relative(path: str) -> str:
-        return Path(path).relative_to(folder).as_posix()
-
-    upstream = list(graph.successors(stage))
-    before = [path for parent in upstream for path in _file_outputs(parent)]
-    # of the params, DVC knows which ones the stage reads; the file is newer than all outputs after any edit
-    deps = [dep for dep in stage.deps if not isinstance(dep, ParamsDependency)]
-    files = [dep.fs_path for dep in deps if dep.fs_path and Path(dep.fs_path).is_file()]
+def _stage(
+    stage: Definition, outputs: dict[str, list[str]], folder: Path, project: str, on_cpu: bool
+) -> Stage:
+    """outputs: of every stage the file outputs, relative to `folder`."""
+    before = [path for parent in stage.upstream for path in outputs[parent]]
+    files = [path.relative_to(folder).as_posix() for path in stage.deps if path.is_file()]
     if stage.name == VALIDATE:  # done before the rules are made: see _validate
         files = []
-    meta = stage.meta or {}
-    resources = {key: int(value) for key, value in meta.get("resources", {}).items()}
+    resources = {key: int(value) for key, value in stage.meta.get("resources", {}).items()}
     processes = resources.get("gpu", 1)  # one for each device, each with its threads
     if on_cpu:
         resources.pop("gpu", None)
     return Stage(
         project=project,
         name=stage.name,
-        inputs=sorted({relative(path) for path in {*files, *before}}) + [str(_token(project, stage))],
-        outputs=[relative(path) for path in _file_outputs(stage)],
-        upstream=[parent.name for parent in upstream],
-        threads=int(meta.get("threads", 1)) * processes,
+        inputs=sorted({*files, *before}) + [str(_token(project, stage.name))],
+        outputs=outputs[stage.name],
+        upstream=stage.upstream,
+        threads=int(stage.meta.get("threads", 1)) * processes,
         resources=resources,
     )
 
 
-def _file_outputs(stage: Any) -> list[str]:
+def _file_outputs(stage: Definition, folder: Path) -> list[str]:
     """Outputs that are files: those whose name has a suffix (they need not exist yet)."""
-    return [out.fs_path for out in stage.outs if Path(out.fs_path).suffix]
+    return [path.relative_to(folder).as_posix() for path in stage.outs if path.suffix]
 
 
-def _token(project: str, stage: Any) -> Path:
-    return TOKENS / _plain(project, stage.name)
+def _token(project: str, name: str) -> Path:
+    return TOKENS / _plain(project, name)
 
 
 def _plain(project: str, name: str) -> str:
@@ -168,10 +145,10 @@ def _plain(project: str, name: str) -> str:
     return re.sub(r"\W", "_", name if project == MAIN else f"{project}_{name}")
 
 
-def _renew_tokens(project: str, found: list[Any], stale: set[str]) -> None:
+def _renew_tokens(project: str, found: list[Definition], stale: set[str]) -> None:
     TOKENS.mkdir(parents=True, exist_ok=True)
     for stage in found:
-        token = _token(project, stage)
+        token = _token(project, stage.name)
         if stage.name in stale:
             # new bytes as well: Snakemake takes a small file with the bytes it had for unchanged
             token.write_text(str(time.time_ns()))

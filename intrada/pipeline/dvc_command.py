@@ -1,52 +1,30 @@
-"""`dvc`, with two promises more: a kill leaves the old dvc.lock, not half a new one, and ends every lock.
+"""`python -m intrada.pipeline.dvc_command repro ...`: `dvc repro ...` that starts after any kill.
 
-DVC 3 writes dvc.lock in place, for half a second after each stage, and reads half of one neither in
-`dvc repro` nor anywhere else. What a killed process had locked stays locked while nobody has waited for it,
-which process 1 of many containers never does. DVC also parses dvc.lock for comments to keep, of which it has
-none: a second after each stage. This is the `dvc` of the project's environment, and of Snakemake's rules.
+It runs the unchanged DVC once `dvc_recovery` has put right what a killed one left behind.
 """
 
 from __future__ import annotations
 
-import os
+import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-from dvc import cli, rwlock
-from dvc.utils.serialize import _common, _yaml
-
-from intrada.core.atomic import alive, atomic_file, sweep
+from intrada.core.errors import UserError
+from intrada.pipeline import dvc_api, dvc_recovery
 
 
-def main() -> int:
-    """Run DVC with the words of the command line; its exit status."""
-    install()
-    status: int = cli.main(sys.argv[1:])
-    return status
-
-
-def install() -> None:
-    """In this process let DVC write YAML by `_dump`, read dvc.lock by `_parse`, ask `alive` who lives."""
-    _common._dump_data = _dump
-    _yaml.parse_yaml_for_update = _parse
-    rwlock.psutil = SimpleNamespace(pid_exists=alive)  # all that it asks of psutil
-
-
-def _dump(
-    path: os.PathLike[str] | str, data: Any, dumper: Callable[..., None], fs: Any = None, **options: Any
-) -> None:
-    """`_dump_data` of DVC, whose files are all in the workspace: `data` as `dumper` writes it."""
-    sweep([Path(path).parent])  # what a killed one has left there
-    with atomic_file(Path(path)) as temporary, temporary.open("w+", encoding="utf-8") as file:
-        dumper(data, file, **options)
-
-
-def _parse(text: str, path: os.PathLike[str] | str) -> Any:
-    """`parse_yaml_for_update` of DVC, which keeps comments; dvc.lock as DVC parses it everywhere else."""
-    return _yaml.parse_yaml(text, path, typ="safe" if Path(path).name == "dvc.lock" else "rt")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run DVC with the words `argv` (None: of the command line); its exit status, 1 for a UserError."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--cd", type=Path, default=Path(), metavar="FOLDER")  # one of DVC's own options
+    try:
+        dvc_recovery.prepare(parser.parse_known_args(words)[0].cd)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return dvc_api.run(words)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 import pytest
@@ -19,6 +18,7 @@ from intrada.data.datasets import DATASETS
 from intrada.methods import METHODS
 from intrada.models import MODELS
 from intrada.pipeline import bridge
+from intrada.pipeline.dvc_api import Definition
 from intrada.pipeline.stage_runner import keys_of
 from intrada.stages import STAGES
 from tests.support.definition import ROOT, Job, jobs, stages
@@ -234,7 +234,6 @@ def test_a_stage_on_two_devices_asks_for_both_and_for_the_threads_of_two_process
     tmp_path: Path, on_cpu: bool, resources: dict[str, int]
 ) -> None:
     meta = {"threads": "3", "resources": {"gpu": "2"}}  # as DVC fills in the params
-    stage = SimpleNamespace(name="score", deps=[], outs=[], meta=meta)
-    graph = SimpleNamespace(successors=lambda stage: [])
-    found = bridge._stage(stage, graph, tmp_path, bridge.MAIN, on_cpu)
+    stage = Definition("score", "score", [], [], [], meta)
+    found = bridge._stage(stage, {"score": []}, tmp_path, bridge.MAIN, on_cpu)
     assert (found.threads, found.resources) == (6, resources)

@@ -33,12 +33,12 @@ from tests.support import chaos_phases
 from tests.support import project as projects
 from tests.support.chaos_phases import CHECKPOINT, ITERATION, OUTPUT, RECORD, Hit, State
 from tests.support.definition import ROOT, jobs
-from tests.support.project import DVC, SNAKEMAKE, TRAINING, Project
+from tests.support.project import DVC_AFTER_KILL, SNAKEMAKE, TRAINING, Project
 from tests.support.tiny_project import ORDER
 
 JOBS = (*ORDER, "report")
 SCRIPT = "jobs.sh"
-COMMANDS = {"cli": ("sh", SCRIPT), "dvc": (*DVC, "repro"), "snakemake": SNAKEMAKE}
+COMMANDS = {"cli": ("sh", SCRIPT), "dvc": (*DVC_AFTER_KILL, "repro"), "snakemake": SNAKEMAKE}
 RANDOM, JOB_END = "random", "job end"
 AIMS = (RANDOM, CHECKPOINT, RANDOM, OUTPUT, ITERATION, JOB_END, RANDOM, RECORD)
 

@@ -19,7 +19,8 @@ from intrada.core.config import plain_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG = Path("logs/execution.jsonl")
-DVC = (sys.executable, "-m", "intrada.pipeline.dvc_command")  # what the environment calls `dvc`
+DVC = (sys.executable, "-m", "dvc")
+DVC_AFTER_KILL = (sys.executable, "-m", "intrada.pipeline.dvc_command")  # puts right what a kill has left
 SNAKEMAKE = (sys.executable, "-m", "snakemake", "--cores", "all")
 TRAINING = ("train_source", "train_inter", "train_intra")
 Driver = Callable[["Project"], subprocess.CompletedProcess[str]]

@@ -27,5 +27,5 @@ for stage in STAGES:
         message:
             f"{stage.name}: dvc --cd {stage.project} repro -s (log: logs/{stage.rule}.log)"
         shell:
-            "{sys.executable:q} -m intrada.pipeline.dvc_command --cd {params.project:q} --wait-for-lock repro -s {params.stage:q} > {log:q} 2>&1"
+            "{sys.executable:q} -m dvc --cd {params.project:q} --wait-for-lock repro -s {params.stage:q} > {log:q} 2>&1"
             " || {{ tail -n 20 {log:q}; exit 1; }}"

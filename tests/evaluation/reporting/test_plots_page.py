@@ -48,7 +48,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("command", [("show",), ("diff", "HEAD")])
 def test_the_plots_are_drawn_without_network(browser: Any, checkout: Path, command: tuple[str, ...]) -> None:
-    dvc = [sys.executable, "-m", "intrada.pipeline.dvc_command", "plots", *command, "--out", "shown"]
+    dvc = [sys.executable, "-m", "dvc", "plots", *command, "--out", "shown"]
     subprocess.run(dvc, check=True, capture_output=True)
     address = (checkout / "shown/index.html").as_uri()
     watched = Watched(browser, address)
