@@ -1,9 +1,9 @@
-"""What came out: table of models, figures, a diagnosis with target labels, and one page with all of it."""
+"""Write the report: a table of the models, figures, a diagnosis with target labels, and an HTML page."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from intrada.evaluation.reporting import advice, drawing, gallery, results
 from intrada.evaluation.reporting import diagnosis as diagnoses
 from intrada.evaluation.reporting import figures as draw
 from intrada.evaluation.reporting import page as html
-from intrada.evaluation.reporting import samples as pictures
+from intrada.evaluation.reporting import samples as sample_images
 
 READS = (
     "seed", "compute", "classes", "toycity", "preprocess", "model", "train_source", "train_inter", "score",
@@ -36,58 +36,58 @@ def run(
     scores: Annotated[Path, In("scores.csv of the score stage")],
     split: Annotated[Path, In("split.csv of the rank stage")],
     predictions: Annotated[Path, In("folder of predicted label maps of the target images")],
-    truth: Annotated[Path, In("folder of target labels with their index.csv, for the diagnosis alone")],
+    truth: Annotated[Path, In("folder of target labels with their index.csv, for the diagnosis only")],
     pseudo_labels: Annotated[Path, In("folder of the easy images' pseudo-labels")],
     losses_source: Annotated[Path, In("losses.csv of the source-only model")],
     losses_inter: Annotated[Path, In("losses.csv of step 1")],
-    losses_intra: Annotated[Path, In("losses.csv of step 3; without rows where lambda = 0")],
+    losses_intra: Annotated[Path, In("losses.csv of step 3; without rows if lambda = 0")],
     model_source: Annotated[Path, In("the source-only model, for its fingerprint")],
     model_inter: Annotated[Path, In("the model of step 1, for its fingerprint")],
     model_intra: Annotated[Path, In("the model of step 3, for its fingerprint")],
-    evaluate: Annotated[Path, In("folder with the evaluations, a folder a model")],
-    snapshots: Annotated[Path, In("folder with the choice among snapshots, a folder a model")],
-    page: Annotated[Path, Out("the report as one HTML page, figures inside")],
+    evaluate: Annotated[Path, In("folder of the evaluations, with one subfolder per model")],
+    snapshots: Annotated[Path, In("folder of the selected snapshots, with one subfolder per model")],
+    page: Annotated[Path, Out("the report as one HTML page with its figures")],
     samples: Annotated[Path, Out("figure of the easiest and hardest evaluation images (PNG)")],
     class_iou: Annotated[Path, Out("figure of each class's IoU (PNG)")],
-    histogram: Annotated[Path, Out("figure of the target images' scores with the cut (PNG)")],
+    histogram: Annotated[Path, Out("histogram of the target images' scores with the cut (PNG)")],
     curves: Annotated[Path, Out("figure of the losses (PNG)")],
     table: Annotated[Path, Out("mIoU and pixel accuracy of the models (Markdown)")],
-    diagnosis: Annotated[Path, Out("how right the labels predicted on the target are (JSON)")],
+    diagnosis: Annotated[Path, Out("quality of the labels predicted on the target (JSON)")],
     context: Context,
 ) -> None:
-    """Show what the other stages wrote; nothing here, the diagnosis least of all, flows back into them."""
+    """Write the report of a run. No other stage reads it; the diagnosis alone reads target labels."""
     classes = params.class_set
     ranked = tables.read(split, tables.SPLIT)
     folders = {name: evaluate / name for name in ("source", "inter", "intra", *params.rounds)}
     models = [results.read(name, folder, classes) for name, folder in folders.items()]
-    chosen = _chosen(snapshots, folders, params.select)
+    selected = _selected(snapshots, folders, params.select)
     losses = _losses({"source": losses_source, "inter": losses_inter, "intra": losses_intra})
-    shown = pictures.read(folders, gallery.SIDES[0])
+    shown = sample_images.read(folders, gallery.SIDES[0])
     target = _labelled(truth, ranked, tables.read(scores, tables.SCORES))
-    seen = _look(target, predictions, pseudo_labels, len(classes), context)
-    found = diagnoses.diagnose(seen, len(classes)) if len(target) else diagnoses.absent()
+    comparisons = _compare(target, predictions, pseudo_labels, len(classes), context)
+    quality = diagnoses.diagnose(comparisons, len(classes)) if len(target) else diagnoses.without_labels()
 
-    ends = pictures.ends(shown, params.evaluate.samples)
+    extremes = sample_images.easiest_and_hardest(shown, params.evaluate.samples)
     figures = {
-        samples: partial(draw.samples, ends, classes),
+        samples: partial(draw.samples, extremes, classes),
         class_iou: partial(draw.class_iou, models, classes),
         histogram: partial(draw.entropy_histogram, ranked, html.QUANTITIES[params.rank.rule]),
         curves: partial(draw.training_curves, losses),
     }
     for path, figure in figures.items():
         drawing.write_png(path, figure)
-    _write(diagnosis, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    _write(diagnosis, json.dumps(quality, indent=2, ensure_ascii=False) + "\n")
     _write(table, results.markdown(models))
     used = (model_source, model_inter, model_intra, scores, split, pseudo_labels, evaluate, snapshots)
     content = html.Content(
         params.report.title,
         html.facts(ranked, params.rank, classes),
-        advice.advise(models, classes, chosen, found),
+        advice.advise(models, classes, selected, quality),
         models,
-        chosen,
+        selected,
         html.figures(figures[class_iou], figures[curves], figures[histogram], ranked, params.rank),
         gallery.build(shown, classes.palette()),
-        found,
+        quality,
         _provenance(params, used),
     )
     _write(page, html.render(content, classes))
@@ -98,9 +98,9 @@ def _write(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _chosen(snapshots: Path, names: Mapping[str, Path], rule: str) -> list[results.Selected]:
-    choices = {name: tables.read(snapshots / name / "snapshots.csv", tables.SNAPSHOTS) for name in names}
-    return results.selection(choices, rule)
+def _selected(snapshots: Path, names: Iterable[str], rule: str) -> list[results.SelectedSnapshots]:
+    by_name = {name: tables.read(snapshots / name / "snapshots.csv", tables.SNAPSHOTS) for name in names}
+    return results.selected_snapshots(by_name, rule)
 
 
 def _losses(paths: Mapping[str, Path]) -> dict[str, pd.DataFrame]:
@@ -108,43 +108,43 @@ def _losses(paths: Mapping[str, Path]) -> dict[str, pd.DataFrame]:
 
 
 def _provenance(params: Params, used: tuple[Path, ...]) -> html.Provenance:
-    """The same for the same inputs: time, machine and versions stand in the record of the run instead."""
+    """Return the parameters and the fingerprints of the files in use; no time and no version, which vary."""
     text = plain_yaml.dump(params.model_dump(mode="json"))
     return html.Provenance(text, {path.as_posix(): hashing.fingerprint(path) for path in used})
 
 
 def _labelled(truth: Path, ranked: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """image, subset, entropy and label of the target images that have one, in the order of the ranking."""
+    """Return image, subset, entropy and label of the labelled target images, in the order of the ranking."""
     path = truth / "index.csv"
     if not path.exists():
         return ranked.head(0)
     index = tables.read(path, tables.INDEX)
     labelled = index[index["label"] != ""][["id", "label"]].rename(columns={"id": "image"})
-    known = ranked[["image", "subset"]].merge(scores[["image", "entropy"]], on="image")
-    if unknown_ids := sorted(set(labelled["image"]) - set(known["image"])):
+    scored = ranked[["image", "subset"]].merge(scores[["image", "entropy"]], on="image")
+    if unknown_ids := sorted(set(labelled["image"]) - set(scored["image"])):
         raise UserError(
             path, f"{len(unknown_ids)} images that were not scored and ranked, {unknown_ids[0]} first",
-            "labels of the target images alone",
+            "labels of the scored target images only",
             "run score and rank again: they belong to other target images",
         )  # fmt: skip
-    return known.merge(labelled, on="image")
+    return scored.merge(labelled, on="image")
 
 
-def _look(
+def _compare(
     target: pd.DataFrame, predictions: Path, pseudo_labels: Path, num_classes: int, context: Context
-) -> Iterator[diagnoses.Seen]:
-    """Compare the predictions of each image with its label; a hard image has no pseudo-label."""
+) -> Iterator[diagnoses.Comparison]:
+    """Yield the comparison of each labelled image; a hard image has no pseudo-label."""
 
-    def look(row: Mapping[Any, Any]) -> diagnoses.Seen:
+    def compare(row: Mapping[Any, Any]) -> diagnoses.Comparison:
         label = files.read_label(Path(row["label"]))
 
-        def compared(folder: Path) -> Confusion:
+        def confusion(folder: Path) -> Confusion:
             path = folder / f"{row['image']}.png"
             return diagnoses.compare(path, label, files.read_label(path), num_classes)
 
-        pseudo = compared(pseudo_labels) if row["subset"] == EASY else None
-        return diagnoses.Seen(row["subset"], row["entropy"], compared(predictions), pseudo)
+        pseudo = confusion(pseudo_labels) if row["subset"] == EASY else None
+        return diagnoses.Comparison(row["subset"], row["entropy"], confusion(predictions), pseudo)
 
     rows = target.to_dict("records")
     with ThreadPoolExecutor(context.workers) as pool:
-        yield from context.progress(pool.map(look, rows), len(rows), "image")
+        yield from context.progress(pool.map(compare, rows), len(rows), "image")

@@ -1,4 +1,4 @@
-"""A real headless Chromium without network, as the tests of pages use it."""
+"""A headless Chromium without network for the tests of HTML pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.optional import needs
 
-# as in CI: a missing browser is a failure, not a skip
+# set in CI: a missing browser fails the tests instead of skipping them
 REQUIRED = os.environ.get("INTRADA_REQUIRE_BROWSER") == "1"
 playwright = import_module("playwright.sync_api") if REQUIRED else needs("playwright.sync_api", "dev")
 
@@ -25,26 +25,26 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None and not REQUIRED, reason=MI
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """To be imported by a test module."""
+    """The browser; a test module imports this fixture."""
     if CHROMIUM is None:
         pytest.fail(MISSING)
     with playwright.sync_playwright() as api:
-        # root, as in a container, has no sandbox
+        # Chromium has no sandbox for root, the usual user of a container
         options = ["--no-sandbox"] if os.geteuid() == 0 else []
-        found = api.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield found
-        found.close()
+        browser = api.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield browser
+        browser.close()
 
 
 class Watched:
-    """A page with everything that it asked for and complained of."""
+    """A page that records its requests (URLs) and its console messages and errors."""
 
-    def __init__(self, browser: Any, address: str, **options: Any) -> None:
-        self.asked: list[str] = []
-        self.complaints: list[str] = []
+    def __init__(self, browser: Any, url: str, **options: Any) -> None:
+        self.requests: list[str] = []
+        self.messages: list[str] = []
         self.context = browser.new_context(**{"viewport": DESK, "offline": True, **options})
         self.page = self.context.new_page()
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(address)
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
+        self.page.goto(url)

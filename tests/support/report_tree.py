@@ -1,4 +1,4 @@
-"""A made-up project after all stages but the report: what the tests of the report read."""
+"""The inputs of the report stage for an invented project."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def label(path: Path, values: list[list[int]]) -> None:
 
 
 def target(split: float, labelled: bool) -> None:
-    """Scores, split, predictions, truth and pseudo-labels of the target's training images."""
+    """Write scores, split, predictions, labels and pseudo-labels of the target's training images."""
     scores = pd.DataFrame({"image": list(TARGET), "entropy": [row[0] for row in TARGET.values()]})
     tables.write(Path("scores.csv"), scores.assign(pixels_road=1, pixels_sky=0, pixels_car=0), tables.SCORES)
     ranked = ranking.rank(scores, "mean_entropy", split)
@@ -60,7 +60,7 @@ def target(split: float, labelled: bool) -> None:
 
 
 def evaluation(name: str, labelled: bool = True) -> None:
-    """What evaluate leaves of one model; the third image, x, is no sample."""
+    """Write the evaluation of one model, with samples of the images v and w but not of x."""
     folder = Path("evaluate") / name
     for image in ("v", "w"):
         label(folder / "samples" / "prediction" / f"{image}.png", TRUTH)
@@ -68,21 +68,21 @@ def evaluation(name: str, labelled: bool = True) -> None:
         files.write_image(Path(f"{image}.png"), np.full((4, 8, 3), 90, np.uint8))
         label(Path(f"{image}_label.png"), [[0, 255, 1], [2, 2, 2]])
     iou = {"source": [40.0, 60.08, None], "inter": [70.0, 50.0, None], "intra": [75.0, 60.12, None]}[name]
-    seen = {key: value if labelled else None for key, value in METRICS[name].items()}
+    metrics = {key: value if labelled else None for key, value in METRICS[name].items()}
     iou = iou if labelled else [None] * 3
-    (folder / "metrics.json").write_text(json.dumps(seen))
+    (folder / "metrics.json").write_text(json.dumps(metrics))
     files.write_csv(folder / "classes.csv", pd.DataFrame({"class": CLASSES, "iou": iou, "pixels": 1}))
     images = pd.DataFrame({"id": ["v", "w", "x"], "image": ["v.png", "w.png", "x.png"]})
     images["label"] = ["v_label.png", "", ""] if labelled else ""
     images = images.assign(width=8, height=4, entropy=[0.5, 0.25, 0.3], subset=["hard", "easy", "easy"])
     tables.write(folder / "images.csv", images, tables.IMAGES)
-    found = pd.DataFrame({"iteration": [200, 400], "information": [0.6, 0.5]})
-    found["mIoU"] = [61.25, METRICS[name]["mIoU"]] if labelled else math.nan
-    tables.write(Path("snapshots") / name / "snapshots.csv", validators.choose(found), tables.SNAPSHOTS)
+    snapshots = pd.DataFrame({"iteration": [200, 400], "information": [0.6, 0.5]})
+    snapshots["mIoU"] = [61.25, METRICS[name]["mIoU"]] if labelled else math.nan
+    tables.write(Path("snapshots") / name / "snapshots.csv", validators.choose(snapshots), tables.SNAPSHOTS)
 
 
 def tree(split: float = 0.5, labelled: bool = True) -> None:
-    """What the stages before the report leave, in the working directory."""
+    """Write the inputs of the report to the working directory."""
     target(split, labelled)
     for name in METRICS:
         evaluation(name, labelled)
@@ -94,7 +94,7 @@ def tree(split: float = 0.5, labelled: bool = True) -> None:
 
 
 def write_report(out: str = "report", split: float = 0.5, **rounds: Round) -> Path:
-    """Run the stage in the working directory; its outputs are under the folder returned."""
+    """Run the stage in the working directory and return the folder of its outputs."""
     rank = Rank(rule="mean_entropy", easy_fraction=split, rare_classes=[])
     report_block = Report(title="<b>A & B</b>")
     changes = {

@@ -1,4 +1,4 @@
-"""What the numbers say, in sentences, and what to look at next."""
+"""Summarise the results of a run in sentences, with a next step for each problem."""
 
 from __future__ import annotations
 
@@ -13,39 +13,46 @@ import numpy as np
 from intrada.core.config.classes import ClassSet
 from intrada.evaluation import validators
 from intrada.evaluation.reporting import results
-from intrada.evaluation.reporting.results import Result, Selected, decimal
+from intrada.evaluation.reporting.results import Result, SelectedSnapshots, decimal
 
-SMALL = 2.0  # points of mIoU: less may be another seed (three on the toy city: docs/results/toycity.md)
-FAR = 1.0  # points between two choices, or lost by a class
-WRONG = 15.0  # percent of the pseudo-labels' pixels
-WEAK = -0.3  # Spearman correlation of entropy and quality; nearer to 0 the ranking says little
-HIGH, LOW = "mIoU_hard", "mIoU_easy"
+# Thresholds. A gain below SEED_NOISE may come from the seed (three seeds: docs/results/toycity.md).
+SEED_NOISE = 2.0  # points of mIoU
+NOTABLE = 1.0  # points: a difference between two snapshots, or the loss of a class
+MAX_WRONG = 15.0  # percent of the pseudo-labelled pixels
+MIN_CORRELATION = -0.3  # Spearman, of entropy and mIoU; closer to 0 the ranking is not informative
 
 
 @dataclass(frozen=True)
 class Advice:
-    """A sentence of the page. tone: good news, bad news, or neither."""
+    """A sentence of the page. tone: "good" for a gain, "bad" for a problem, "note" for anything else."""
 
     tone: Literal["good", "bad", "note"]
     text: str
 
 
 def advise(
-    models: Sequence[Result], classes: ClassSet, chosen: Sequence[Selected], diagnosis: dict[str, Any]
+    models: Sequence[Result],
+    classes: ClassSet,
+    chosen: Sequence[SelectedSnapshots],
+    diagnosis: dict[str, Any],
 ) -> list[Advice]:
-    """models: source, inter, intra, rounds; chosen: what each rule selects of them; diagnosis: see there."""
+    """Return the sentences of the page, in their order.
+
+    models: source, inter, intra and the later rounds; chosen: the selected snapshots of each of them;
+    diagnosis: the dict of `diagnosis.diagnose`.
+    """
     if not results.has_labels(list(models)):
         return [
             Advice(
                 "note",
-                "The evaluation images have no labels, so nothing here says which model is better. Look at "
-                "the gallery, hardest images first, and compare the predictions of source, inter and intra.",
+                "The evaluation images have no labels, so the models cannot be compared by mIoU. Compare the "
+                "predictions of source, inter and intra in the gallery, hardest images first.",
             )
         ]
     source, *later = models
     return [
         _adaptation(source, later[-1]),
-        *(_step(before, after) for before, after in itertools.pairwise(later)),
+        *(_round(before, after) for before, after in itertools.pairwise(later)),
         *_classes(models, classes),
         *_selection(chosen[-1]),
         *_ranking(diagnosis),
@@ -63,42 +70,47 @@ def _change(before: Result, after: Result, key: str = "mIoU") -> float:
 
 def _adaptation(source: Result, last: Result) -> Advice:
     gain = _change(source, last)
-    numbers = f"{decimal(source.metrics['mIoU'])} to {decimal(last.metrics['mIoU'])} percent"
+    before, after = decimal(source.metrics["mIoU"]), decimal(last.metrics["mIoU"])
     if gain < 0:
         return Advice(
             "bad",
-            f"Adaptation made the model worse: mIoU from {numbers}, {_points(gain)} lost against source "
-            "alone. Look at the losses first: do those of segmenter and discriminator stay in balance?",
+            f"Adaptation lowered the mIoU from {before} to {after} percent ({_points(gain)} below the "
+            "source-only model). Check the training curves first: if a discriminator's loss falls to 0, the "
+            "segmenter no longer learns from it.",
         )
     return Advice(
-        "good", f"Adaptation, {source.name} to {last.name}: mIoU from {numbers}, {_points(gain)} gained."
+        "good",
+        f"Adaptation ({source.name} to {last.name}) raised the mIoU from {before} to {after} percent "
+        f"(by {_points(gain)}).",
     )
 
 
-def _step(before: Result, after: Result) -> Advice:
-    """What one round of steps 2 and 3 changed; its aim are the hard images."""
-    gain, hard, easy = (_change(before, after, key) for key in ("mIoU", HIGH, LOW))
-    parts = "" if math.isnan(hard + easy) else f" (hard images {_signed(hard)}, easy images {_signed(easy)})"
+def _round(before: Result, after: Result) -> Advice:
+    """Return the effect of one round of steps 2 and 3, which should improve the hard images."""
+    gain, hard, easy = (_change(before, after, key) for key in ("mIoU", "mIoU_hard", "mIoU_easy"))
+    subsets = (
+        "" if math.isnan(hard + easy) else f" (hard images {_signed(hard)}, easy images {_signed(easy)})"
+    )
     if gain <= -0.05:
         return Advice(
             "bad",
-            f"{after.name} is worse than {before.name}: {_points(gain)} of mIoU lost{parts}. Look at the "
-            "quality of the pseudo-labels; a smaller rank.easy_fraction or a higher "
-            "pseudo_label.min_confidence gives fewer and better ones.",
+            f"{after.name} is worse than {before.name}: it lost {_points(gain)} of mIoU{subsets}. Check the "
+            "quality of the pseudo-labels. A smaller rank.easy_fraction or a higher "
+            "pseudo_label.min_confidence gives fewer but better pseudo-labels.",
         )
     if hard < 0:
         return Advice(
             "bad",
-            f"{after.name} gained {_points(gain)} of mIoU over {before.name}{parts}, but not on the hard "
-            "images, which it is for. Look at the hard images in the gallery.",
+            f"{after.name} gained {_points(gain)} of mIoU over {before.name}{subsets}, but not on the hard "
+            "images, which step 3 is meant to improve. Check the hard images in the gallery.",
         )
-    if gain < SMALL:
+    if gain < SEED_NOISE:
         return Advice(
             "note",
-            f"{after.name} against {before.name}: {_signed(gain)} points of mIoU{parts}. Another seed may "
-            "change as much: repeat the run before you rely on it.",
+            f"{after.name} minus {before.name}: {_signed(gain)} points of mIoU{subsets}. Another seed can "
+            "change the mIoU by as much. Repeat the run with other seeds before you rely on this gain.",
         )
-    return Advice("good", f"{after.name} gained {_points(gain)} of mIoU over {before.name}{parts}.")
+    return Advice("good", f"{after.name} gained {_points(gain)} of mIoU over {before.name}{subsets}.")
 
 
 def _signed(value: float) -> str:
@@ -106,77 +118,81 @@ def _signed(value: float) -> str:
 
 
 def _classes(models: Sequence[Result], classes: ClassSet) -> Iterator[Advice]:
-    """The worst class of the last model, those that it never finds, and the one that adaptation cost most."""
+    """Yield the classes of IoU 0 and the worst other class of the last model, and the largest loss of IoU."""
     last = models[-1]
-    known = [index for index in range(len(classes)) if not math.isnan(last.class_iou[index])]
-    never = [classes.names[index] for index in known if last.class_iou[index] < 0.05]
-    found = [index for index in known if last.class_iou[index] >= 0.05]
-    if never:
+    present = [index for index in range(len(classes)) if not math.isnan(last.class_iou[index])]
+    missed = [classes.names[index] for index in present if last.class_iou[index] < 0.05]
+    detected = [index for index in present if last.class_iou[index] >= 0.05]
+    if missed:
         yield Advice(
             "bad",
-            f"{last.name} never finds {', '.join(never)}. Are these classes in the source labels, and large "
-            "enough at the network's input size?",
+            f"{last.name} never predicts {', '.join(missed)} correctly. Check that the source labels contain "
+            "these classes, and that their objects are large enough at the network's input size.",
         )
-    if found:
-        worst = min(found, key=lambda index: float(last.class_iou[index]))
+    if detected:
+        worst = min(detected, key=lambda index: float(last.class_iou[index]))
         yield Advice(
             "note",
             f"Worst class of {last.name}: {classes.names[worst]}, "
             f"IoU {decimal(float(last.class_iou[worst]))} percent. "
-            "Look at where it should be in the gallery, label against prediction.",
+            "Compare its labels and predictions in the gallery.",
         )
     change = last.class_iou - models[0].class_iou
-    if not np.isnan(change).all() and np.nanmin(change) <= -FAR:
+    if not np.isnan(change).all() and np.nanmin(change) <= -NOTABLE:
         lost = int(np.nanargmin(change))
         yield Advice(
             "bad",
-            f"Adaptation cost {classes.names[lost]} {_points(float(change[lost]))} of IoU "
-            f"({models[0].name} to {last.name}), more than any other class.",
+            f"The IoU of {classes.names[lost]} fell by {_points(float(change[lost]))} "
+            f"({models[0].name} to {last.name}), the largest loss of any class.",
         )
 
 
-def _selection(chosen: Selected) -> Iterator[Advice]:
-    """The snapshot in use, and the one that is chosen without labels, against the best there is."""
+def _selection(chosen: SelectedSnapshots) -> Iterator[Advice]:
+    """Compare the label-free choice with the best snapshot and with the selected one."""
     scores = {rule: miou for rule, _, _, miou in chosen.rows if miou is not None}
     best = scores.get(validators.ORACLE)
     free = scores.get(validators.LABEL_FREE)
-    used = next((scores.get(rule) for rule, in_use, _, _ in chosen.rows if in_use), None)
-    if best is None or free is None or used is None or chosen.count < 2:
+    selected = next((scores.get(rule) for rule, in_use, _, _ in chosen.rows if in_use), None)
+    if best is None or free is None or selected is None or chosen.count < 2:
         return
-    far = best - free
-    words = f"the choice without labels ({decimal(free)} percent mIoU) lies {_points(far)} below the best"
-    if far >= FAR:
-        yield Advice("bad", f"Of {chosen.name}'s {chosen.count} snapshots {words}: do not rely on it here.")
+    gap = best - free
+    comparison = (
+        f"Of the {chosen.count} snapshots of {chosen.name}, the label-free choice ({decimal(free)} percent "
+        f"mIoU) is {_points(gap)} below the best."
+    )
+    if gap >= NOTABLE:
+        yield Advice("bad", f"{comparison} Do not rely on it for this data.")
     else:
-        yield Advice("good", f"Of {chosen.name}'s {chosen.count} snapshots {words}: labels would add little.")
-    if free - used >= FAR:
+        yield Advice("good", f"{comparison} Labels would improve the choice only a little.")
+    if free - selected >= NOTABLE:
         yield Advice(
             "note",
-            f"The snapshot in use is {_points(free - used)} worse than the one chosen without labels: "
-            "try select: label_free.",
+            f"The selected snapshot is {_points(free - selected)} worse than the label-free choice. "
+            "Try select: label_free.",
         )
 
 
 def _ranking(diagnosis: dict[str, Any]) -> Iterator[Advice]:
     correlation = diagnosis["spearman_entropy_mIoU"]
-    if correlation is not None and correlation > WEAK:
+    if correlation is not None and correlation > MIN_CORRELATION:
         yield Advice(
             "bad",
-            "Entropy says little about which target images are predicted well (Spearman correlation "
-            f"{decimal(correlation, 2)}): easy and hard are nearly drawn by chance. Try another rank.rule.",
+            "The entropy of a target image hardly predicts its mIoU (Spearman correlation "
+            f"{decimal(correlation, 2)}), so the split into easy and hard is nearly random. Try another "
+            "rank.rule.",
         )
 
 
 def _pseudo_labels(diagnosis: dict[str, Any]) -> Iterator[Advice]:
-    right = (diagnosis["pseudo_labels"] or {}).get("pixel_accuracy")
-    if right is None:
+    accuracy = (diagnosis["pseudo_labels"] or {}).get("pixel_accuracy")
+    if accuracy is None:
         return
-    wrong = 100 - right
-    if wrong > WRONG:
+    wrong = 100 - accuracy
+    if wrong > MAX_WRONG:
         yield Advice(
             "bad",
-            f"{decimal(wrong)} percent of the pseudo-labels' pixels are wrong, and step 3 learns them: try a "
-            "smaller rank.easy_fraction or a higher pseudo_label.min_confidence.",
+            f"{decimal(wrong)} percent of the pseudo-labelled pixels are wrong, and step 3 trains on them. "
+            "Try a smaller rank.easy_fraction or a higher pseudo_label.min_confidence.",
         )
     else:
-        yield Advice("good", f"{decimal(right)} percent of the pseudo-labels' pixels are right.")
+        yield Advice("good", f"{decimal(accuracy)} percent of the pseudo-labelled pixels are correct.")

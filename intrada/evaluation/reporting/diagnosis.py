@@ -1,6 +1,6 @@
-"""How right the predicted labels of the target's training images are: for understanding a run alone.
+"""Quality of the labels predicted on the target's training images, for the report only.
 
-It looks at target labels, which no other stage reads; nothing of it flows back into the method.
+This module reads target labels, which no other stage reads. No stage reads its results.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from intrada.data.tables import EASY, HARD
 from intrada.evaluation.metrics import Confusion, confusion_matrix, miou, pixel_accuracy
 
 NOTE = (
-    "A diagnosis: it compares step 1's predictions with the target's training labels, "
-    "which no other stage reads and which the method never sees. Numbers are percent."
+    "These numbers (percent) compare step 1's predictions with the labels of the target's training images. "
+    "No other stage reads these labels, and training does not use them."
 )
-NO_LABELS = "No diagnosis: the target's training images have no labels, and the method needs none."
+NO_LABELS = "No diagnosis: the target's training images have no labels. The method does not need them."
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the truth says of one target image.
+class Comparison:
+    """Confusion matrices of the labels predicted for one target image.
 
-    subset: easy or hard; entropy: of step 1's model, 0..1; predicted: (C, C) confusion of its prediction;
-    pseudo: the same over the pixels that the pseudo-labels kept, None where there are none (hard).
+    subset: easy or hard; entropy: mean pixel entropy under step 1's model, 0..1; predicted: (C, C) int64,
+    of step 1's prediction; pseudo: the same for the pixels that the pseudo-label keeps, None for a hard
+    image, which has no pseudo-label.
     """
 
     subset: str
@@ -42,42 +43,45 @@ class Seen:
 
 
 def compare(
-    path: Path, truth: NDArray[np.uint8], domain_bce: NDArray[np.uint8], num_classes: int
+    path: Path, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], num_classes: int
 ) -> Confusion:
-    """(C, C) int64 confusion of (H, W) class indices where neither is 255 (dropped by the pseudo-labels).
+    """Return the confusion matrix (C, C) int64 over the pixels where neither label is 255.
 
-    path: of `called`, named in the UserError for another size than the truth's or classes beyond C.
+    truth, predicted: (H, W) uint8 class indices or 255. path: the file of `predicted`. Raises UserError,
+    which names `path`, if the sizes differ or a class is outside 0..C-1.
     """
     allowed = f"(height, width) {truth.shape} as the truth, classes 0..{num_classes - 1}"
-    if domain_bce.shape != truth.shape:
-        raise files.unreadable(path, f"(height, width) {domain_bce.shape}", allowed)
-    dropped = domain_bce == IGNORE
+    if predicted.shape != truth.shape:
+        raise files.unreadable(path, f"(height, width) {predicted.shape}", allowed)
+    dropped = predicted == IGNORE
     try:
         return confusion_matrix(
-            np.where(dropped, IGNORE, truth), np.where(dropped, 0, domain_bce), num_classes
+            np.where(dropped, IGNORE, truth), np.where(dropped, 0, predicted), num_classes
         )
     except ValueError as error:
         raise files.unreadable(path, error, allowed) from error
 
 
-def diagnose(images: Iterable[Seen], num_classes: int) -> dict[str, Any]:
-    """Flat enough for JSON; None where nothing can be said, as for an empty subset.
+def diagnose(images: Iterable[Comparison], num_classes: int) -> dict[str, Any]:
+    """Return the diagnosis as a dict for JSON; None for a number that is undefined, as for an empty subset.
 
-    easy, hard: images, pixel_accuracy and mIoU of the predictions, percent; easy_minus_hard: the
-    differences; spearman_entropy_mIoU: rank correlation (-1..1) of image entropy with image mIoU;
-    pseudo_labels: share of the labelled easy pixels that were kept, accuracy and mIoU of those.
+    easy, hard: the number of images, and the pixel_accuracy and mIoU of the predictions in percent.
+    easy_minus_hard: the differences. spearman_entropy_mIoU: the rank correlation (-1..1) of the entropy and
+    the mIoU of an image. pseudo_labels: pixels_kept (percent of the labelled easy pixels), and the
+    pixel_accuracy and mIoU of these pixels in percent.
     """
     sums = {subset: np.zeros((num_classes, num_classes), np.int64) for subset in (EASY, HARD)}
     kept = np.zeros((num_classes, num_classes), np.int64)
     rows = []
-    for seen in images:
-        sums[seen.subset] += seen.predicted
-        if seen.pseudo is not None:
-            kept += seen.pseudo
-        rows.append((seen.subset, seen.entropy, miou(seen.predicted)))
+    for image in images:
+        sums[image.subset] += image.predicted
+        if image.pseudo is not None:
+            kept += image.pseudo
+        rows.append((image.subset, image.entropy, miou(image.predicted)))
     table = pd.DataFrame(rows, columns=["subset", "entropy", "mIoU"])
     subsets = {
-        subset: {"images": int((table["subset"] == subset).sum()), **_right(sums[subset])} for subset in sums
+        subset: {"images": int((table["subset"] == subset).sum()), **_quality(sums[subset])}
+        for subset in sums
     }
     correlation = table[["entropy", "mIoU"]].corr(method="spearman").to_numpy()[0, 1]
     return {
@@ -85,12 +89,12 @@ def diagnose(images: Iterable[Seen], num_classes: int) -> dict[str, Any]:
         **subsets,
         "easy_minus_hard": {key: _difference(subsets, key) for key in ("pixel_accuracy", "mIoU")},
         "spearman_entropy_mIoU": _number(correlation),
-        "pseudo_labels": {"pixels_kept": _share(kept, sums[EASY]), **_right(kept)},
+        "pseudo_labels": {"pixels_kept": _percentage(kept, sums[EASY]), **_quality(kept)},
     }
 
 
-def absent() -> dict[str, Any]:
-    """The diagnosis of a target without labels: a sentence and the same keys, empty."""
+def without_labels() -> dict[str, Any]:
+    """Return the diagnosis of a target without labels: the keys of `diagnose`, all None except the note."""
     return {
         "note": NO_LABELS,
         "easy": None,
@@ -101,15 +105,15 @@ def absent() -> dict[str, Any]:
     }
 
 
-def _right(confusion: Confusion) -> dict[str, float | None]:
+def _quality(confusion: Confusion) -> dict[str, float | None]:
     return {
         "pixel_accuracy": _number(100 * pixel_accuracy(confusion)),
         "mIoU": _number(100 * miou(confusion)),
     }
 
 
-def _share(subset: Confusion, whole: Confusion) -> float | None:
-    return 100 * int(subset.sum()) / int(whole.sum()) if whole.any() else None
+def _percentage(kept: Confusion, total: Confusion) -> float | None:
+    return 100 * int(kept.sum()) / int(total.sum()) if total.any() else None
 
 
 def _difference(subsets: dict[str, dict[str, Any]], key: str) -> float | None:

@@ -1,7 +1,7 @@
-"""Figures as files and as part of a page: the same look whatever the user's matplotlibrc says.
+"""Write figures as PNG files and as data URLs of a page, independent of the user's matplotlibrc.
 
-The figures of the page are SVG drawn by matplotlib, not plotly's: they are sharp on a phone, follow the
-page's light or dark colours, need no script and 0.1 MB instead of 5; the numbers stand in sortable tables.
+The page holds SVG figures of matplotlib instead of plotly figures. They are sharp on a phone, follow the
+page's light or dark theme, and need 0.1 MB instead of 5 MB and no script. Their numbers are also in tables.
 """
 
 from __future__ import annotations
@@ -20,59 +20,55 @@ from intrada.core import files
 Draw = Callable[[], Figure]
 
 DPI = 130
-INK, SOFT, LINE, GROUND = "#1c1e21", "#5b626b", "#d9dde2", "#ffffff"  # the light colours of page.css
-DARK = {
-    INK: "#e6e8eb",
-    SOFT: "#a3abb5",
-    LINE: "#3a4048",
-    GROUND: "#16181b",
-}  # and in their place its dark ones
+TEXT, MUTED, LINE, BACKGROUND = "#1c1e21", "#5b626b", "#d9dde2", "#ffffff"  # light theme of page.css
+DARK = {TEXT: "#e6e8eb", MUTED: "#a3abb5", LINE: "#3a4048", BACKGROUND: "#16181b"}  # its dark theme
 STYLE: dict[str, Any] = {
     "font.size": 9.5,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "axes.titlecolor": INK,
+    "text.color": TEXT,
+    "axes.labelcolor": TEXT,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": TEXT,
+    "ytick.labelcolor": TEXT,
+    "axes.titlecolor": TEXT,
     "axes.titlesize": 10.5,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": SOFT,
-    "axes.facecolor": GROUND,
-    "figure.facecolor": GROUND,
+    "axes.edgecolor": MUTED,
+    "axes.facecolor": BACKGROUND,
+    "figure.facecolor": BACKGROUND,
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": LINE,
     "legend.frameon": False,
-    "text.parse_math": False,  # a class may be called "$"
-    "svg.fonttype": "path",  # no reader has the font
-    "svg.hashsalt": "intrada",  # ids that are the same in every run
+    "text.parse_math": False,  # a class name may contain "$"
+    "svg.fonttype": "path",  # the reader may not have the font
+    "svg.hashsalt": "intrada",  # the same ids in every run
 }
 
 
 def write_png(path: Path, draw: Draw) -> None:
-    """Draw and save a PNG, the same bytes each time."""
+    """Draw the figure and write it as a PNG; the same figure gives the same bytes."""
     with style.context(["default", STYLE]), files.atomic_file(path) as temporary:
-        # matplotlib signs its files with its version unless told not to
+        # by default matplotlib writes its version into the file
         draw().savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
 
 
-def addresses(draw: Draw) -> tuple[str, str]:
-    """The figure as SVG in light and in dark colours, each as an address that holds its bytes.
+def data_urls(draw: Draw) -> tuple[str, str]:
+    """Return the figure as SVG in light and in dark colours, each as a data URL.
 
-    An image can neither run a script nor touch the page, whatever a class is called.
+    The page shows them as <img>, where an SVG can neither run a script nor change the page, so that a class
+    name cannot inject markup.
     """
-    page = io.StringIO()
+    svg = io.StringIO()
     with style.context(["default", STYLE]):
-        draw().savefig(page, format="svg", metadata={"Date": None, "Creator": None})
-    light = dark = page.getvalue()
-    for color, instead in DARK.items():
-        dark = dark.replace(color, instead)
-    return _address(light), _address(dark)
+        draw().savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    light = dark = svg.getvalue()
+    for color, replacement in DARK.items():
+        dark = dark.replace(color, replacement)
+    return _data_url(light), _data_url(dark)
 
 
-def _address(svg: str) -> str:
+def _data_url(svg: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

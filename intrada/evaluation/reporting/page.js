@@ -1,6 +1,6 @@
 "use strict";
 
-// Tables: a button in each header sorts by its column; numbers as numbers, a dash stays last.
+// Tables: a button in each header sorts by its column. Numbers are compared as numbers; a dash sorts last.
 function key(row, column) {
   const text = row.cells[column].textContent.trim();
   return text === "-" ? null : text !== "" && isFinite(text) ? Number(text) : text.toLowerCase();
@@ -33,7 +33,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }
 }
 
-// Light and dark: the reader's system decides until the button is pressed.
+// Theme: follows the system's setting until the button is pressed.
 const theme = document.getElementById("theme");
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -53,58 +53,60 @@ theme.addEventListener("click", () => {
 dark.addEventListener("change", showTheme);
 showTheme();
 
-// Gallery: one large image, all of them in a strip, a layer (image, entropy, prediction...) for all.
+// Gallery: one large image and thumbnails of all images, which show the same layer (image, entropy, prediction...).
 const { layers, images } = JSON.parse(document.getElementById("gallery-data").textContent);
 const gallery = document.getElementById("gallery");
-const large = document.getElementById("shown");
-const words = document.getElementById("words");
-const strip = document.getElementById("strip");
+const large = document.getElementById("large");
+const description = document.getElementById("description");
+const thumbnails = document.getElementById("thumbnails");
 const order = document.getElementById("order");
 const layerButtons = [...document.querySelectorAll("#layers button")];
-const thumbs = new Map();
+const thumbnailOf = new Map();
 let sorted = [...images];
 let current = images[0];
 let layer = 0;
 
-function put(image, one) {
-  const address = one.layers[layer];
-  image.hidden = address === null;
-  if (address !== null) image.src = address;
-  image.classList.toggle("pixels", layers[layer].map);
+function setPicture(element, image) {
+  const url = image.layers[layer];
+  element.hidden = url === null;
+  if (url !== null) element.src = url;
+  element.classList.toggle("pixels", layers[layer].map);
 }
 
-function describe(one) {
-  const right = Object.entries(one.models ?? {}).map(([name, value]) => `${name} ${value}`).join(", ");
-  const place = `${sorted.indexOf(one) + 1} of ${sorted.length}: ${one.name}, ${one.subset}, entropy ${one.entropy}`;
-  const missing = one.layers[layer] === null ? "; this image has no label" : "";
-  return `${place}${right ? `; right pixels in percent: ${right}` : ""}${missing}`;
+function describe(image) {
+  const position = `${sorted.indexOf(image) + 1} of ${sorted.length}`;
+  const accuracy = Object.entries(image.models ?? {}).map(([name, value]) => `${name} ${value}`).join(", ");
+  const missing = image.layers[layer] === null ? "; this image has no label" : "";
+  return `${position}: ${image.name}, ${image.subset}, entropy ${image.entropy}` +
+    `${accuracy ? `; pixel accuracy in percent: ${accuracy}` : ""}${missing}`;
 }
 
 function show() {
-  put(large, current);
+  setPicture(large, current);
   large.alt = `${layers[layer].name} of ${current.name}`;
-  words.textContent = describe(current);
+  description.textContent = describe(current);
   layerButtons.forEach((button, number) => { button.ariaPressed = String(number === layer); });
-  for (const [one, thumb] of thumbs) {
-    thumb.setAttribute("aria-current", String(one === current));
+  for (const [image, thumbnail] of thumbnailOf) {
+    thumbnail.setAttribute("aria-current", String(image === current));
   }
 }
 
-function choose(one) {
-  current = one;
+function choose(image) {
+  current = image;
   show();
-  const thumb = thumbs.get(one);
-  strip.scrollTo({ left: thumb.offsetLeft - strip.offsetLeft - strip.clientWidth / 2 + thumb.clientWidth / 2 });
+  const thumbnail = thumbnailOf.get(image);
+  const center = thumbnail.offsetLeft - thumbnails.offsetLeft + thumbnail.clientWidth / 2;
+  thumbnails.scrollTo({ left: center - thumbnails.clientWidth / 2 });
 }
 
-function step(by) {
-  const place = sorted.indexOf(current) + by;
-  if (place >= 0 && place < sorted.length) choose(sorted[place]);
+function move(offset) {
+  const index = sorted.indexOf(current) + offset;
+  if (index >= 0 && index < sorted.length) choose(sorted[index]);
 }
 
-function switchTo(number) {
+function showLayer(number) {
   layer = number;
-  for (const [one, thumb] of thumbs) put(thumb.querySelector("img"), one);
+  for (const [image, thumbnail] of thumbnailOf) setPicture(thumbnail.querySelector("img"), image);
   show();
 }
 
@@ -112,38 +114,38 @@ function sortImages() {
   const [field, direction] = order.value.split(" ");
   const sign = direction === "up" ? 1 : -1;
   sorted = [...images].sort((a, b) => compare(a[field], b[field], sign));
-  strip.append(...sorted.map((one) => thumbs.get(one).parentElement));
+  thumbnails.append(...sorted.map((image) => thumbnailOf.get(image).parentElement));
   choose(sorted[0]);
 }
 
-for (const one of images) {
+for (const image of images) {
   const item = document.createElement("li");
-  const thumb = document.createElement("button");
-  const image = document.createElement("img");
-  thumb.type = "button";
-  image.alt = one.name;
-  thumb.append(image, `${one.subset} ${one.entropy.toFixed(3)}`);
-  thumb.addEventListener("click", () => choose(one));
-  item.append(thumb);
-  strip.append(item);
-  thumbs.set(one, thumb);
+  const thumbnail = document.createElement("button");
+  const picture = document.createElement("img");
+  thumbnail.type = "button";
+  picture.alt = image.name;
+  thumbnail.append(picture, `${image.subset} ${image.entropy.toFixed(3)}`);
+  thumbnail.addEventListener("click", () => choose(image));
+  item.append(thumbnail);
+  thumbnails.append(item);
+  thumbnailOf.set(image, thumbnail);
 }
-layerButtons.forEach((button, number) => button.addEventListener("click", () => switchTo(number)));
-document.getElementById("before").addEventListener("click", () => step(-1));
-document.getElementById("after").addEventListener("click", () => step(1));
+layerButtons.forEach((button, number) => button.addEventListener("click", () => showLayer(number)));
+document.getElementById("previous").addEventListener("click", () => move(-1));
+document.getElementById("following").addEventListener("click", () => move(1));
 order.addEventListener("change", sortImages);
 
 document.addEventListener("keydown", (event) => {
   const focused = document.activeElement;
-  const ours = focused === document.body || gallery.contains(focused);
-  if (!ours || focused === order || event.ctrlKey || event.altKey || event.metaKey) return;
+  const inGallery = focused === document.body || gallery.contains(focused);
+  if (!inGallery || focused === order || event.ctrlKey || event.altKey || event.metaKey) return;
   const number = Number(event.key) - 1;
-  if (event.key === "ArrowLeft") step(-1);
-  else if (event.key === "ArrowRight") step(1);
-  else if (event.key !== " " && number >= 0 && number < layers.length) switchTo(number);
+  if (event.key === "ArrowLeft") move(-1);
+  else if (event.key === "ArrowRight") move(1);
+  else if (event.key !== " " && number >= 0 && number < layers.length) showLayer(number);
   else return;
-  if (strip.contains(focused)) thumbs.get(current).focus({ preventScroll: true });
+  if (thumbnails.contains(focused)) thumbnailOf.get(current).focus({ preventScroll: true });
   event.preventDefault();
 });
 gallery.hidden = false;
-switchTo(0);
+showLayer(0);

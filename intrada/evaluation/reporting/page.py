@@ -1,4 +1,4 @@
-"""The report's one HTML page: everything inside it, so that it can be mailed and read offline."""
+"""Build the report's HTML page, one file without external resources, so that it can be mailed."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ import pandas as pd
 from intrada.core.config.classes import ClassSet
 from intrada.core.config.schema import Rank
 from intrada.data.tables import EASY, HARD
-from intrada.evaluation.reporting import drawing, results
-from intrada.evaluation.reporting import gallery as pictures
+from intrada.evaluation.reporting import drawing, gallery, results
 from intrada.evaluation.reporting.advice import Advice
 from intrada.evaluation.reporting.drawing import Draw
-from intrada.evaluation.reporting.results import Result, Selected, decimal
+from intrada.evaluation.reporting.results import Result, SelectedSnapshots, decimal
 from intrada.methods.near_ties import near_ties
 
 QUANTITIES = {
     "mean_entropy": "mean pixel entropy, 0..1",
-    "published_normalized": "entropy normalised by rare classes, as the published code does",
-    "paper_normalized": "entropy normalised by rare classes, as the paper says",
+    "published_normalized": "entropy normalised by rare classes, as in the published code",
+    "paper_normalized": "entropy normalised by rare classes, as in the paper",
 }
 ROLES = {
-    "source": "trained on the source labels alone: the baseline",
-    "inter": "step 1: source against target",
-    "intra": "step 3: easy against hard target images",
+    "source": "trained on the source labels only: the baseline",
+    "inter": "step 1: adapted from source to target",
+    "intra": "step 3: adapted from easy to hard target images",
 }
-AGAIN = "one more round of steps 2 and 3"
+LATER_ROUND = "a later round of steps 2 and 3"
 RULES = {
     "last": "the end of training",
-    "label_free": "highest mutual information of pixel and predicted class, on target images without labels",
-    "oracle": "highest mIoU on the evaluation labels: for comparison, not to report, since the labels that "
-    "its number is measured on chose it",
+    "label_free": "the highest mutual information of a pixel and its predicted class, on target images "
+    "without their labels",
+    "oracle": "the highest mIoU on the evaluation labels. For comparison only: its mIoU is measured on the "
+    "labels that selected it, so it must not be reported",
 }
 CLASS_IOU = (
-    "Each class's IoU on the evaluation images under each model, further right is better: "
-    "the grey bar is how far they lie apart."
+    "IoU of each class on the evaluation images, one marker per model; higher is better. "
+    "The grey bar spans the models."
 )
 CURVES = (
-    "Unweighted losses by iteration, each point a mean since the point before: "
-    "seg is the cross entropy, adv the segmenter's adversarial loss, d_source and d_target the losses of the "
-    "discriminators (0.69 = it cannot tell the domains apart)."
+    "Losses without their weights. Each point is the mean since the previous point. "
+    "seg is the cross entropy, adv the segmenter's adversarial loss; d_source and d_target are the losses of "
+    "the discriminators (0.69: a discriminator that cannot tell the domains apart)."
 )
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of the page: what it is in a few words, one sentence on what one sees.
+    """A figure of the page. urls: data URLs of its light and its dark version, see drawing.data_urls.
 
-    addresses: in light and in dark colours, see drawing.addresses.
+    wide: shown at its full width, with a scroll bar on a narrow screen.
     """
 
-    addresses: tuple[str, str]
+    urls: tuple[str, str]
     title: str
     caption: str
     wide: bool = False
@@ -65,7 +65,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the results come from. params: as YAML; fingerprints: path -> that of the file or folder."""
+    """The origin of the results. params: YAML; fingerprints: path -> fingerprint of the file or folder."""
 
     params: str
     fingerprints: dict[str, str]
@@ -73,13 +73,17 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Content:
-    """All that the page says. figures: see there; gallery: of gallery.build; diagnosis: of diagnosis.py."""
+    """The content of the page.
+
+    figures: of `figures` below; gallery: of gallery.build; diagnosis: of diagnosis.diagnose; facts: pairs of
+    a term and its value.
+    """
 
     title: str
-    about: list[tuple[str, str]]
+    facts: list[tuple[str, str]]
     advice: list[Advice]
     models: list[Result]
-    chosen: list[Selected]
+    chosen: list[SelectedSnapshots]
     figures: list[Figure]
     gallery: dict[str, Any]
     diagnosis: dict[str, Any]
@@ -87,56 +91,59 @@ class Content:
 
 
 def figures(iou: Draw, curves: Draw, histogram: Draw, split: pd.DataFrame, rank: Rank) -> list[Figure]:
-    """The three figures with their captions, in the order of the page."""
-    cut = _cut_in_words(split, rank)
+    """Return the three figures with their captions, in the order of the page."""
+    cut = _cut_caption(split, rank)
     return [
-        Figure(drawing.addresses(iou), "IoU by class", CLASS_IOU),
-        Figure(drawing.addresses(curves), "Training curves", CURVES, wide=True),
-        Figure(drawing.addresses(histogram), "The cut between easy and hard", cut),
+        Figure(drawing.data_urls(iou), "IoU by class", CLASS_IOU),
+        Figure(drawing.data_urls(curves), "Training curves", CURVES, wide=True),
+        Figure(drawing.data_urls(histogram), "The cut between easy and hard", cut),
     ]
 
 
-def _cut_in_words(split: pd.DataFrame, rank: Rank) -> str:
+def _cut_caption(split: pd.DataFrame, rank: Rank) -> str:
     easy, hard = ((split["subset"] == subset).sum() for subset in (EASY, HARD))
-    start = f"The ranking score ({QUANTITIES[rank.rule]}) of all {len(split)} target training images"
+    start = f"Ranking score ({QUANTITIES[rank.rule]}) of the {len(split)} target training images."
     if not easy or not hard:
         subset = EASY if easy else HARD
-        return f"{start}: with lambda = {rank.easy_fraction:g} there is no cut, all are {subset}."
+        return f"{start} With lambda = {rank.easy_fraction:g} there is no cut: all images are {subset}."
     return (
-        f"{start}: with lambda = {rank.easy_fraction:g} the cut leaves {easy} of them left of it, easy, "
-        f"and {hard} right of it, hard."
+        f"{start} The cut at lambda = {rank.easy_fraction:g} separates {easy} easy images (left) from "
+        f"{hard} hard images (right)."
     )
 
 
 def facts(split: pd.DataFrame, rank: Rank, classes: ClassSet) -> list[tuple[str, str]]:
-    """How the target images were ranked and cut, as pairs of a word and its value."""
-    easy, hard = (int((split["subset"] == part).sum()) for part in (EASY, HARD))
+    """Return how the target images were ranked and split, as pairs of a term and its value."""
+    easy, hard = (int((split["subset"] == subset).sum()) for subset in (EASY, HARD))
     ties = int(near_ties(split, rank.rule, len(classes)).sum())
     rows = [
         ("ranking rule", rank.rule),
         ("lambda (rank.easy_fraction)", f"{rank.easy_fraction:g}"),
         ("target training images", f"{len(split)}: {easy} easy, {hard} hard"),
-        ("near ties, which bfloat16 may cut otherwise", str(ties)),
+        ("near ties, whose subset could change under bfloat16 rounding", str(ties)),
         ("classes", str(len(classes))),
     ]
     if rank.rule != "mean_entropy":
         rows.insert(1, ("rare classes", ", ".join(rank.rare_classes)))
     if not easy:
-        rows.append(("step 3", "skipped, since no image is easy: the intra model is step 1's"))
+        rows.append(
+            ("step 3", "skipped, since no image is easy; the intra model is a copy of step 1's model")
+        )
     elif not hard:
-        rows.append(("step 3", "self-training without an adversary, since no image is hard"))
+        rows.append(("step 3", "self-training without adversarial losses, since no image is hard"))
     return rows
 
 
 def class_rows(models: list[Result], classes: ClassSet) -> list[dict[str, Any]]:
-    """A row a class: name, colour, each model's IoU as text and whether none is above it, and the gain.
+    """Return one row per class, with texts: name, color (#rrggbb), cells and gain.
 
-    The colour is #rrggbb; the gain is the last model's IoU minus the first's.
+    cells: for each model its IoU in percent, and whether it is the best one (several can be). gain: the
+    IoU of the last model minus that of the first.
     """
 
     def cells(values: list[float]) -> list[tuple[str, bool]]:
-        known = [value for value in values if not math.isnan(value)]
-        best = decimal(max(known)) if known else None  # as text: of two that look the same both are best
+        present = [value for value in values if not math.isnan(value)]
+        best = decimal(max(present)) if present else None  # rounded: values that look equal are all best
         return [(decimal(value), decimal(value) == best) for value in values]
 
     ious = [[float(result.class_iou[index]) for result in models] for index in range(len(classes))]
@@ -156,7 +163,7 @@ def _hex(color: tuple[int, int, int]) -> str:
 
 
 def render(content: Content, classes: ClassSet) -> str:
-    """The page as HTML: one script, which the page's own policy names by its hash; no address outside."""
+    """Return the page as HTML. Its Content-Security-Policy allows only its own script, by its hash."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -165,16 +172,16 @@ def render(content: Content, classes: ClassSet) -> str:
         lstrip_blocks=True,
     )
     environment.filters["decimal"] = decimal
-    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}  # keys stay in their order
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}  # keeps the order of the keys
     script = environment.get_template("page.js").render()
     return environment.get_template("page.html.j2").render(
         content=content,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         names=[result.name for result in content.models],
         models=results.table(content.models),
-        roles={result.name: ROLES.get(result.name, AGAIN) for result in content.models},
+        roles={result.name: ROLES.get(result.name, LATER_ROUND) for result in content.models},
         rules=RULES,
         labelled=results.has_labels(content.models),
         classes=class_rows(content.models, classes),
-        orders=pictures.orders(content.gallery),
+        orders=gallery.sort_orders(content.gallery),
     )

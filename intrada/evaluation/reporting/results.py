@@ -1,4 +1,4 @@
-"""What the evaluate stage left of one model, as the report uses it."""
+"""Read the results of the evaluate and evaluate_snapshots stages, and format them for the report."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ METRICS = ("mIoU", "mIoU_easy", "mIoU_hard", "pixel_accuracy")
 
 @dataclass(frozen=True)
 class Result:
-    """One model on the evaluation images.
+    """The metrics of one model on the evaluation images.
 
-    name: source, inter, intra or a round; metrics: METRICS in percent, nan where no label speaks;
-    class_iou: (C,) float64 in percent, nan where a class is absent.
+    name: source, inter, intra or a round; metrics: METRICS in percent, nan without labelled pixels;
+    class_iou: (C,) float64 in percent, nan for an absent class.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Result:
 
 
 def read(name: str, folder: Path, classes: ClassSet) -> Result:
-    """metrics.json and classes.csv of `folder`; UserError if one is broken or of other classes."""
+    """Read metrics.json and classes.csv of `folder`; UserError if a file is invalid or has other classes."""
     path, allowed = folder / "classes.csv", f"the IoU of the {len(classes)} classes of the params file"
     iou = files.read_csv(path, ["class", "iou"])["iou"]
     if len(iou) != len(classes) or not pd.api.types.is_numeric_dtype(iou):
@@ -44,8 +44,8 @@ def read(name: str, folder: Path, classes: ClassSet) -> Result:
 def _metrics(path: Path) -> dict[str, float]:
     allowed = f"JSON that holds {', '.join(METRICS)}, each a number or null"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {key: math.nan if found[key] is None else float(found[key]) for key in METRICS}
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return {key: math.nan if values[key] is None else float(values[key]) for key in METRICS}
     except KeyError as error:
         raise files.unreadable(path, f"no key {error}", allowed) from error
     except (OSError, ValueError, TypeError) as error:
@@ -53,12 +53,12 @@ def _metrics(path: Path) -> dict[str, float]:
 
 
 def table(results: list[Result]) -> list[list[str]]:
-    """A row a model: its name and METRICS, as text."""
+    """Return one row of text per model: its name and METRICS."""
     return [[result.name, *(decimal(result.metrics[key]) for key in METRICS)] for result in results]
 
 
 def markdown(results: list[Result]) -> str:
-    """The table of models in Markdown, in percent."""
+    """Return the table of the models' metrics in Markdown, in percent."""
     lines = [
         ["model", "mIoU", "easy", "hard", "pixel accuracy"],
         ["---", *["---:"] * len(METRICS)],
@@ -68,11 +68,11 @@ def markdown(results: list[Result]) -> str:
 
 
 @dataclass(frozen=True)
-class Selected:
-    """What each rule of selection.py chooses among a model's snapshots.
+class SelectedSnapshots:
+    """The snapshots of one model that the rules of validators.py choose.
 
-    count: of snapshots; rows: (rule, in use, iteration, mIoU in percent or None); the oracle has no row
-    where there are no labels.
+    count: the number of snapshots; rows: (rule, whether `select` names this rule, iteration, mIoU in percent
+    or None). Without labels the oracle has no row.
     """
 
     name: str
@@ -80,16 +80,20 @@ class Selected:
     rows: list[tuple[str, bool, int, float | None]]
 
 
-def selection(choices: Mapping[str, pd.DataFrame], rule: str) -> list[Selected]:
-    """`choices`: the snapshots.csv of each model; `rule`: the one that the pipeline goes on with."""
-    return [Selected(name, len(table), _chosen(table, rule)) for name, table in choices.items()]
+def selected_snapshots(tables: Mapping[str, pd.DataFrame], rule: str) -> list[SelectedSnapshots]:
+    """Return the selected snapshots of each model.
+
+    tables: model -> snapshots.csv; rule: the one in `select` of the params, whose snapshot the next stages
+    use.
+    """
+    return [SelectedSnapshots(name, len(table), _rows(table, rule)) for name, table in tables.items()]
 
 
-def _chosen(table: pd.DataFrame, used: str) -> list[tuple[str, bool, int, float | None]]:
-    found = ((rule, table[table[rule] == 1]) for rule in RULES)
+def _rows(table: pd.DataFrame, selected: str) -> list[tuple[str, bool, int, float | None]]:
+    choices = ((rule, table[table[rule] == 1]) for rule in RULES)
     return [
-        (rule, rule == used, int(row["iteration"].iloc[0]), _or_none(float(row["mIoU"].iloc[0])))
-        for rule, row in found
+        (rule, rule == selected, int(row["iteration"].iloc[0]), _or_none(float(row["mIoU"].iloc[0])))
+        for rule, row in choices
         if len(row)
     ]
 
@@ -99,10 +103,10 @@ def _or_none(value: float) -> float | None:
 
 
 def decimal(value: float | None, digits: int = 1) -> str:
-    """`value` with one decimal (never "-0.0"); a dash where there is none."""
+    """Return `value` with `digits` decimals, never as "-0.0"; "-" for None and nan."""
     return "-" if value is None or math.isnan(value) else f"{value:z.{digits}f}"
 
 
 def has_labels(results: list[Result]) -> bool:
-    """Whether the evaluation images had labels, so that there are numbers to show."""
+    """Return whether the evaluation images have labels, so that the mIoU is known."""
     return any(not math.isnan(result.metrics["mIoU"]) for result in results)

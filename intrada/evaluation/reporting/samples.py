@@ -1,4 +1,4 @@
-"""The evaluation images that evaluate has written predictions of, at a size to look at."""
+"""Read the evaluation images whose predictions the evaluate stage wrote, and scale them down."""
 
 from __future__ import annotations
 
@@ -17,33 +17,35 @@ from intrada.core.errors import UserError
 from intrada.data import tables
 from intrada.evaluation import validators
 
-Picture = NDArray[np.uint8]
-MOST = 100  # images of a report
+Pixels = NDArray[np.uint8]
+MAX_SAMPLES = 100  # images in a report
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One evaluation image as the models see it.
+    """One evaluation image with its label and the predictions of the models.
 
-    image (H, W, 3) uint8, red green blue; uncertainty (h, w) uint8, 255 = entropy 1; predictions: model ->
-    (h, w) uint8 class indices; label (H', W') uint8 class indices or 255, or None; right: model -> percent of
-    the labelled pixels that it calls right, {} without a label.
+    image: (H, W, 3) uint8, red green blue. entropy: the mean pixel entropy under the inter model, 0..1.
+    entropy_map: (h, w) uint8, 255 = entropy 1. predictions: model -> (h, w) uint8 class indices. label:
+    (H', W') uint8 class indices or 255, or None. accuracy: model -> pixel accuracy in percent, {} without
+    a label.
     """
 
     name: str
     subset: str
     entropy: float
-    image: Picture
-    uncertainty: Picture
-    predictions: Mapping[str, Picture]
-    label: Picture | None
-    right: Mapping[str, float]
+    image: Pixels
+    entropy_map: Pixels
+    predictions: Mapping[str, Pixels]
+    label: Pixels | None
+    accuracy: Mapping[str, float]
 
 
 def read(folders: Mapping[str, Path], side: int) -> list[Sample]:
-    """The samples in `folders` (model -> its evaluation), surest first, no side longer than `side` pixels.
+    """Return the samples in `folders` (model -> its evaluation), in ascending order of entropy.
 
-    An even sample of MOST where there are more. UserError if there is none, or one that a model lacks.
+    No side is longer than `side` pixels. Of more than MAX_SAMPLES samples, an even sample of MAX_SAMPLES is
+    returned. Raises UserError if there is no sample, or if a model has no prediction of a sample.
     """
     inter = folders["inter"]
     images = tables.read(inter / "images.csv", tables.IMAGES).sort_values("entropy", kind="stable")
@@ -54,8 +56,8 @@ def read(folders: Mapping[str, Path], side: int) -> list[Sample]:
             inter / "samples", "no sample of any image in images.csv",
             "entropy/<id>.png of at least one image", "run evaluate again for the three models",
         )  # fmt: skip
-    rows = chosen.iloc[validators.even_sample(len(chosen), MOST)].to_dict("records")
-    return [small(_read(row, folders), side) for row in rows]
+    rows = chosen.iloc[validators.even_sample(len(chosen), MAX_SAMPLES)].to_dict("records")
+    return [downscale(_read(row, folders), side) for row in rows]
 
 
 def _read(row: Mapping[Any, Any], folders: Mapping[str, Path]) -> Sample:
@@ -73,45 +75,48 @@ def _read(row: Mapping[Any, Any], folders: Mapping[str, Path]) -> Sample:
         files.read_label(folders["inter"] / "samples" / "entropy" / f"{name}.png"),
         predictions,
         label,
-        {} if label is None else _right(predictions, label),
+        {} if label is None else _accuracy(predictions, label),
     )
 
 
-def _right(predictions: Mapping[str, Picture], label: Picture) -> dict[str, float]:
-    """Percent of the labelled pixels, at each prediction's own size; {} where no pixel is labelled."""
-    found = {}
+def _accuracy(predictions: Mapping[str, Pixels], label: Pixels) -> dict[str, float]:
+    """Return model -> pixel accuracy in percent at the prediction's size; {} if no pixel is labelled."""
+    accuracy = {}
     for model, prediction in predictions.items():
         truth = _resized(label, (prediction.shape[1], prediction.shape[0]), Image.Resampling.NEAREST)
-        known = truth != IGNORE
-        if known.any():
-            found[model] = 100 * float((prediction == truth)[known].mean())
-    return found
+        labelled = truth != IGNORE
+        if labelled.any():
+            accuracy[model] = 100 * float((prediction == truth)[labelled].mean())
+    return accuracy
 
 
-def small(sample: Sample, side: int) -> Sample:
-    """The same with no side of a picture longer than `side` pixels; class indices are never mixed."""
+def downscale(sample: Sample, side: int) -> Sample:
+    """Return the sample with no side of its images longer than `side` pixels.
 
-    def shrunk(picture: Picture, resampling: Image.Resampling) -> Picture:
-        height, width = picture.shape[:2]
+    Class indices are resized by nearest neighbour, so that no new index appears.
+    """
+
+    def shrink(pixels: Pixels, resampling: Image.Resampling) -> Pixels:
+        height, width = pixels.shape[:2]
         ratio = side / max(height, width)
         if ratio >= 1:
-            return picture
-        return _resized(picture, (max(1, round(width * ratio)), max(1, round(height * ratio))), resampling)
+            return pixels
+        return _resized(pixels, (max(1, round(width * ratio)), max(1, round(height * ratio))), resampling)
 
     nearest = Image.Resampling.NEAREST
     return replace(
         sample,
-        image=shrunk(sample.image, Image.Resampling.LANCZOS),
-        uncertainty=shrunk(sample.uncertainty, Image.Resampling.BOX),
-        predictions={name: shrunk(indices, nearest) for name, indices in sample.predictions.items()},
-        label=None if sample.label is None else shrunk(sample.label, nearest),
+        image=shrink(sample.image, Image.Resampling.LANCZOS),
+        entropy_map=shrink(sample.entropy_map, Image.Resampling.BOX),
+        predictions={name: shrink(indices, nearest) for name, indices in sample.predictions.items()},
+        label=None if sample.label is None else shrink(sample.label, nearest),
     )
 
 
-def _resized(picture: Picture, size: tuple[int, int], resampling: Image.Resampling) -> Picture:
-    return np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize(size, resampling))
+def _resized(pixels: Pixels, size: tuple[int, int], resampling: Image.Resampling) -> Pixels:
+    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize(size, resampling))
 
 
-def ends(samples: list[Sample], count: int) -> list[Sample]:
-    """The first `count` and the last `count`, each once."""
+def easiest_and_hardest(samples: list[Sample], count: int) -> list[Sample]:
+    """Return the first `count` and the last `count` samples, without duplicates."""
     return samples[:count] + samples[max(count, len(samples) - count) :]

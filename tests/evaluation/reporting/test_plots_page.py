@@ -1,4 +1,4 @@
-"""`dvc plots show` and `dvc plots diff`: pages that draw without network."""
+"""The pages of `dvc plots show` and `dvc plots diff` draw without network access."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_losses(factor: float) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The project's own plots and settings of DVC, with losses that git knows and that have changed since."""
+    """The project's plots and DVC config, with committed losses that have changed since."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     (tmp_path / ".dvc").mkdir()
@@ -50,12 +50,12 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_plots_are_drawn_without_network(browser: Any, checkout: Path, command: tuple[str, ...]) -> None:
     dvc = [sys.executable, "-m", "dvc", "plots", *command, "--out", "shown"]
     subprocess.run(dvc, check=True, capture_output=True)
-    address = (checkout / "shown/index.html").as_uri()
-    watched = Watched(browser, address)
+    url = (checkout / "shown/index.html").as_uri()
+    watched = Watched(browser, url)
     watched.page.wait_for_function("document.querySelectorAll('.vega-embed canvas').length === 2")
-    # the template of DVC that smooths lines starts from none
-    serious = [text for text in watched.complaints if not text.startswith("WARN Infinite extent")]
-    assert watched.asked == [address] and serious == []
-    sizes = watched.page.evaluate("[...document.querySelectorAll('canvas')].map(one => one.width)")
+    # DVC's template with smoothing starts from an empty plot
+    unexpected = [text for text in watched.messages if not text.startswith("WARN Infinite extent")]
+    assert watched.requests == [url] and unexpected == []
+    sizes = watched.page.evaluate("[...document.querySelectorAll('canvas')].map(canvas => canvas.width)")
     assert min(sizes) > 100
     watched.context.close()
