@@ -54,7 +54,7 @@ def test_the_folders_of_the_page_are_a_valid_block_and_read_their_labels(tmp_pat
     text = re.search(r"```yaml\n# yaml: preprocess.source\n(.*?)```", PAGE, re.S)
     assert text
     block = Domain.model_validate(plain_yaml.parse(text[1]))
-    _write_pair(tmp_path / "photos/a.jpg", tmp_path / "masks/a.png", ids=(1, 3))
+    _write_pair(tmp_path / "photos/a.jpg", tmp_path / "masks/a.png", ids=(1, 4))
     classes = class_set(["road", "building", {"name": "tree", "color": [0, 200, 0]}])
     dataset = open_dataset(block.dataset, tmp_path, block.split, block.options, classes)
     assert validate(dataset, labelled=True, absent=["building"]).pixels == {

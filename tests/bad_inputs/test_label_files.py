@@ -79,16 +79,16 @@ def test_several_wrong_labels_are_named_at_once(stage: Stage) -> None:
             ("raw/source: no label has a pixel of bus (in 3 labels)", "list these classes in `allow_absent`"),
         ),
         (
-            {"preprocess__source__options": {**OPTIONS, "mapping": {0: "sky", 1: "raod", 2: "car"}}},
+            {"preprocess__source__options": {**OPTIONS, "mapping": {"sky": [0], "raod": [1], "car": [2]}}},
             ("the unknown class 'raod'", "did you mean 'road'?"),
         ),
         (
-            {"preprocess__source__options": {**OPTIONS, "mapping": {0: "sky", 1: "road"}}},
+            {"preprocess__source__options": {**OPTIONS, "mapping": {"sky": [0], "road": [1]}}},
             (f"{MASK}".replace("b.png", ""), "unknown id 2", "the ids 0, 1, 255"),
         ),
         (
             {"preprocess__source__options": {**OPTIONS, "encoding": "rgb"}},
-            ("options of folders: mapping", "a list of {color: [red, green, blue], class: name}"),
+            ("options of folders: mapping or ignore: 0", "colours as '#rrggbb', in quotes"),
         ),
         ({"preprocess__val__allow_absent": ["cra"]}, ("the unknown class 'cra'", "did you mean 'car'")),
     ],

@@ -114,7 +114,7 @@ def test_a_name_that_nothing_has_is_refused_before_anything_runs(
         ({"imags": "*.png"}, "options of folders: the unknown 'imags'"),
         ({**OPTIONS, "images": "../*.png"}, "options of folders: images: '../*.png'"),
         ({**OPTIONS, "labels": "masks/*.png"}, "options of folders: labels: 'masks/*.png'"),
-        ({**OPTIONS, "mapping": {300: "sky"}}, "options of folders: mapping or ignore: 300"),
+        ({**OPTIONS, "mapping": {"sky": [300]}}, "options of folders: mapping or ignore: 300"),
     ],
 )
 def test_wrong_options_are_refused_by_the_stage_that_reads_them(

@@ -20,7 +20,7 @@ OPTIONS: dict[str, Any] = {
     "images": "photos/**/*",
     "labels": "masks/{stem}.png",
     "encoding": "ids",
-    "mapping": {0: "sky", 1: "road", 2: "car"},
+    "mapping": {"sky": [0], "road": [1], "car": [2]},
     "ignore": [255],
 }
 # All stages but the report, one model for every step: each runs in a fraction of a second.

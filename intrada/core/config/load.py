@@ -8,7 +8,7 @@ from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
-from intrada.core.config import plain_yaml
+from intrada.core.config import old_mapping, plain_yaml
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
 
@@ -26,6 +26,7 @@ def validate(path: Path, tree: object) -> Params:
         raise UserError(
             path, f"a {type(tree).__name__}", "a mapping of blocks", "start from a file in presets/"
         )
+    old_mapping.refuse(str(path), tree)
     try:
         return Params.model_validate(tree)
     except ValidationError as error:

@@ -47,10 +47,11 @@ def parse(text: str) -> object:
     return value
 
 
-def dump(tree: object) -> str:
-    """The text that `parse` reads as `tree`, a mapping a line, keys in their order."""
+def dump(tree: object, flow: bool = False) -> str:
+    """The text that `parse` reads as `tree`, keys in their order: in indented lines, or on one (`flow`)."""
     writer = YAML(typ="safe")
-    writer.default_flow_style = False
+    writer.default_flow_style = flow
+    writer.width = 2**20 if flow else None
     writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     writer.representer.ignore_aliases = lambda _: True
     text = io.StringIO()

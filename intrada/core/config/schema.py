@@ -16,6 +16,7 @@ from intrada.core.config.types import (
     Decay,
     Fraction,
     NotNegative,
+    Options,
     PathText,
     Positive,
     Seed,
@@ -88,7 +89,7 @@ class Domain(Block):
     split: str  # all | list:FILE | range:START:STOP | a split of the dataset's own (train, val)
     size: Size  # of the network's input: width, height
     storage: Literal["png_uncompressed", "png", "jpeg"]  # of the resized images; jpeg changes pixels
-    options: dict[str, Any]  # of the dataset: see its module
+    options: Options  # of the dataset: see its module
     allow_absent: list[str]  # classes that may be missing from these labels
 
 
@@ -100,7 +101,7 @@ class Preprocess(Block):
 
 class Model(Block):
     name: str
-    options: dict[str, Any]
+    options: Options
 
 
 class Optimizer(Block):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -25,6 +25,16 @@ def _no_number(value: object) -> object:
     """0 and 1 equal False and True, which pydantic takes them for; to DVC they are other values."""
     if type(value) in (int, float):
         raise ValueError("must be auto, true or false")
+    return value
+
+
+def _text_keys(value: dict[str, Any]) -> dict[str, Any]:
+    """Keys at any depth are text: some commands of DVC fail on others, `dvc exp show` among them."""
+    for below in value.values():
+        if isinstance(below, dict):
+            if wrong := [key for key in below if not isinstance(key, str)]:
+                raise ValueError(f"the key {wrong[0]!r} must be text: write it in quotes")
+            _text_keys(below)
     return value
 
 
@@ -62,6 +72,7 @@ Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 Share = Annotated[Number, Field(gt=0, le=1)]
+Options = Annotated[dict[str, Any], AfterValidator(_text_keys)]
 Switch = Annotated[Literal["auto", True, False], BeforeValidator(_no_number)]
 Decay = Annotated[Number, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]

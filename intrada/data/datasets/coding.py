@@ -61,8 +61,8 @@ def color_coding(classes: ClassSet, names: Mapping[Color, str], ignored: Iterabl
     table = np.full(1 << 24, UNKNOWN, np.uint8)
     for position, color in enumerate(colors):
         table[_packed(color)] = indices[position] if position < len(names) else IGNORE
-    allowed = f"the colours {', '.join(str(color) for color in colors)}"
-    return Coding(table, lambda raw: f"colour {(raw >> 16, raw >> 8 & 255, raw & 255)}", allowed, fix)
+    allowed = f"the colours {', '.join(f'#{_packed(color):06x}' for color in colors)}"
+    return Coding(table, lambda raw: f"colour #{raw:06x}", allowed, fix)
 
 
 def read_colors(path: Path) -> np.ndarray:

@@ -56,7 +56,7 @@ def test_gta5_colours_are_recognised_and_decoded(tmp_path: Path) -> None:
     # A pole group (18) has the colour of a pole.
     assert opened("gta5", tmp_path).read_label(path).tolist() == [[255, 0, 5, 5, 13, 18]]
     Image.new("RGB", (3, 2), (1, 2, 3)).save(path)
-    with pytest.raises(UserError, match=r"1\.png: unknown colour \(1, 2, 3\) \(6 pixels\)"):
+    with pytest.raises(UserError, match=r"1\.png: unknown colour #010203 \(6 pixels\)"):
         opened("gta5", tmp_path).read_label(path)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,44 +16,44 @@ CLASSES = class_set(["sky", "road", {"name": "solar panel", "color": [1, 2, 3]}]
 IDS: dict[str, Any] = {
     "images": "photos/*.jpg",
     "labels": "masks/{stem}.png",
-    "mapping": {0: "sky", 4: "road", 7: "solar panel", 5: "bus"},
+    "mapping": {"sky": [0, 1], "road": [4], "solar panel": [7], "bus": [5]},
     "ignore": [11, 255],
 }
 RGB: dict[str, Any] = {
     **IDS,
     "encoding": "rgb",
-    "mapping": [{"color": [0, 0, 255], "class": "sky"}, {"color": [255, 0, 0], "class": "road"}],
-    "ignore": [[0, 0, 0]],
+    "mapping": {"sky": ["#0000ff"], "road": ["#FF0000", "#fe0000"]},
+    "ignore": ["#000000"],
 }
 
 
 def test_ids_become_classes_and_what_is_ignored_255(tmp_path: Path) -> None:
     image(tmp_path / "photos" / "1.jpg", 6, 1)
-    ids(tmp_path / "masks" / "1.png", [[0, 4, 7, 5, 11, 255]])
+    ids(tmp_path / "masks" / "1.png", [[0, 4, 7, 5, 11, 255, 1]])
     dataset = opened("folders", tmp_path, classes=CLASSES, **IDS)
     (item,) = dataset.items()
     # A bus (5) is a Cityscapes class that is not learned here.
-    assert item.label is not None and dataset.read_label(item.label).tolist() == [[0, 1, 2, 255, 255, 255]]
+    assert item.label is not None and dataset.read_label(item.label).tolist() == [[0, 1, 2, 255, 255, 255, 0]]
 
 
 def test_colours_become_classes(tmp_path: Path) -> None:
-    pixels = np.array([[[0, 0, 255], [255, 0, 0], [0, 0, 0]]], np.uint8)
+    pixels = np.array([[[0, 0, 255], [255, 0, 0], [0, 0, 0], [254, 0, 0]]], np.uint8)
     Image.fromarray(pixels).save(tmp_path / "1.png")
     dataset = opened("folders", tmp_path, classes=CLASSES, **RGB)
-    assert dataset.read_label(tmp_path / "1.png").tolist() == [[0, 1, 255]]
+    assert dataset.read_label(tmp_path / "1.png").tolist() == [[0, 1, 255, 1]]
     Image.fromarray(pixels).quantize(4).save(tmp_path / "1.png")
-    assert dataset.read_label(tmp_path / "1.png").tolist() == [[0, 1, 255]]
+    assert dataset.read_label(tmp_path / "1.png").tolist() == [[0, 1, 255, 1]]
 
 
 def test_unknown_ids_and_colours_are_counted_most_frequent_first(tmp_path: Path) -> None:
-    path = ids(tmp_path / "1.png", [[1, 2, 2, 0, 3, 6, 8, 9]])
+    path = ids(tmp_path / "1.png", [[10, 2, 2, 0, 3, 6, 8, 9]])
     with pytest.raises(
-        UserError, match=r"1\.png: unknown id 2 \(2 pixels\), id 1 \(1 pixels\).* and 1 more"
+        UserError, match=r"1\.png: unknown id 2 \(2 pixels\), id 3 \(1 pixels\).* and 1 more"
     ) as caught:
         opened("folders", tmp_path, classes=CLASSES, **IDS).read_label(path)
-    assert "the ids 0, 4, 5, 7, 11, 255" in str(caught.value) and "`ignore`" in str(caught.value)
+    assert "the ids 0, 1, 4, 5, 7, 11, 255" in str(caught.value) and "`ignore`" in str(caught.value)
     Image.new("RGB", (2, 1), (1, 2, 3)).save(path)
-    with pytest.raises(UserError, match=r"unknown colour \(1, 2, 3\) \(2 pixels\)"):
+    with pytest.raises(UserError, match=r"unknown colour #010203 \(2 pixels\)"):
         opened("folders", tmp_path, classes=CLASSES, **RGB).read_label(path)
 
 
@@ -117,19 +118,23 @@ def wrong(key: str, value: Any, base: dict[str, Any] = IDS) -> dict[str, Any]:
         (wrong("encoding", "RGB"), "encoding: 'RGB'"),
         (wrong("mapping", {}), "mapping: {}"),
         (wrong("mapping", [1]), r"mapping: \[1\]"),
-        (wrong("mapping", {"0": "sky"}), "mapping or ignore: '0'"),
-        (wrong("mapping", {256: "sky"}), "mapping or ignore: 256"),
-        (wrong("mapping", {True: "sky"}), "mapping or ignore: True"),
-        (wrong("mapping", {0: ["sky"]}), r"mapping: \['sky'\]"),
+        (wrong("mapping", {"sky": 0}), r"mapping: {'sky': 0}"),
+        (wrong("mapping", {"sky": []}), r"mapping: {'sky': \[\]}"),
+        (wrong("mapping", {0: [1]}), r"mapping: {0: \[1\]}"),
+        (wrong("mapping", {0: "sky"}), "mapping: {0: 'sky'}"),
+        (wrong("mapping", {"sky": ["0"]}), "mapping or ignore: '0'"),
+        (wrong("mapping", {"sky": [256]}), "mapping or ignore: 256"),
+        (wrong("mapping", {"sky": [True]}), "mapping or ignore: True"),
+        (wrong("mapping", {"sky": [[0]]}), r"mapping or ignore: \[0\]"),
+        (wrong("mapping", {"sky": ["#000000"]}), "mapping or ignore: '#000000'"),
         (wrong("ignore", 255), "ignore: 255"),
-        (wrong("ignore", [0]), r"mapping or ignore: \[0\]"),
+        (wrong("ignore", [[0]]), r"mapping or ignore: \[0\]"),
         (wrong("ignore", [-1]), "mapping or ignore: -1"),
-        (wrong("mapping", {0: "sky"}, RGB), "mapping: {0: 'sky'}"),
-        (wrong("mapping", [{"color": [0, 0, 0]}], RGB), "mapping: {'color'"),
-        (wrong("mapping", [{"color": [0, 0, 300], "class": "sky"}], RGB), "the colour"),
-        (wrong("mapping", RGB["mapping"] + RGB["mapping"][:1], RGB), r"\[\(0, 0, 255\)\]"),
-        (wrong("ignore", [0], RGB), "the colour 0"),
-        (wrong("ignore", [[255, 0, 0]], RGB), r"\[\(255, 0, 0\)\]"),
+        (wrong("mapping", {"sky": [0]}, RGB), "mapping or ignore: 0"),
+        (wrong("mapping", {"sky": ["#0000f"]}, RGB), "mapping or ignore: '#0000f'"),
+        (wrong("mapping", {"sky": ["0000ff"]}, RGB), "mapping or ignore: '0000ff'"),
+        (wrong("mapping", {"sky": [[0, 0, 255]]}, RGB), r"mapping or ignore: \[0, 0, 255\]"),
+        (wrong("ignore", [0], RGB), "mapping or ignore: 0"),
     ],
 )
 def test_a_wrong_option_is_named(tmp_path: Path, options: dict[str, Any], found: str) -> None:
@@ -137,8 +142,26 @@ def test_a_wrong_option_is_named(tmp_path: Path, options: dict[str, Any], found:
         opened("folders", tmp_path, classes=CLASSES, **options)
 
 
+@pytest.mark.parametrize(
+    "options, found",
+    [
+        (wrong("mapping", {"sky": [0, 4], "road": [4]}), "ignore: 4.*for sky and road"),
+        (wrong("mapping", {"sky": [0, 0]}), "ignore: 0.*for sky and sky"),
+        (wrong("ignore", [7]), "ignore: 7.*for solar panel and ignore"),
+        (wrong("ignore", [11, 11]), "ignore: 11.*for ignore and ignore"),
+        (wrong("mapping", {"sky": ["#0000fF"], "road": ["#0000Ff"]}, RGB), "'#0000Ff'.*for sky and road"),
+        (wrong("ignore", ["#fE0000"], RGB), "'#fE0000'.*for road and ignore"),
+    ],
+)
+def test_an_id_or_colour_that_is_named_twice_is_refused(
+    tmp_path: Path, options: dict[str, Any], found: str
+) -> None:
+    with pytest.raises(UserError, match=re.compile(found, re.S)):
+        opened("folders", tmp_path, classes=CLASSES, **options)
+
+
 @pytest.mark.parametrize("options", [IDS, RGB])
 def test_a_misspelt_class_is_refused(tmp_path: Path, options: dict[str, Any]) -> None:
-    mapping = {0: "skyy"} if options is IDS else [{"color": [1, 1, 1], "class": "skyy"}]
+    mapping = {"skyy": [0] if options is IDS else ["#010101"]}
     with pytest.raises(UserError, match=r"unknown class 'skyy'[^$]*did you mean 'sky'"):
         opened("folders", tmp_path, classes=CLASSES, **wrong("mapping", mapping, options))
