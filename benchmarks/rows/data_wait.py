@@ -23,6 +23,7 @@ from intrada.core.config.load import load
 from intrada.core.config.schema import Params
 from intrada.data.train_batches import TrainBatch, TrainData
 from intrada.models.initialise import MARKERS, RANDOM
+from intrada.models.model_info import describe
 from intrada.training.snapshots import Snapshots
 from intrada.training.trainer import Trainer, train
 
@@ -72,8 +73,9 @@ def _waited(params: Params, roots: dict[str, Path], folder: Path, iterations: in
     block = params.train_inter.model_copy(update=once)
     classes = params.class_set
     trainer = Watched(params, block, classes, MARKERS / RANDOM, 0)
-    kept = Snapshots(folder / "snapshots", iterations, {})
     data = TrainData(labelled, target)
+    info = describe(trainer.spec, trainer.networks.segmenter, data.size, block.method)
+    kept = Snapshots(folder / "snapshots", iterations, info)
     train(trainer, data, params.seed, classes, torch.device("cpu"), kept, context(folder))
     ends = [end for _, end in trainer.times]
     waited = sum(start - end for (start, _), end in zip(trainer.times[1:], ends[:-1], strict=True))

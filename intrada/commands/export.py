@@ -16,7 +16,8 @@ from intrada.core.cli_types import ImageSize
 from intrada.core.distributed.device import acquire_device
 from intrada.core.stage import Argument, Option, Out
 from intrada.inference.deployment import onnx_file
-from intrada.inference.deployment.load import load, metadata
+from intrada.inference.deployment.load import open_model
+from intrada.models.weights import read_metadata
 
 # The first opset that torch's exporter makes by itself, and the last that it and onnxruntime know.
 FIRST, LAST, DEFAULT = 18, 23, 20
@@ -27,27 +28,26 @@ def run(
     out: Annotated[Path, Out("the ONNX file, such as model.onnx")],
     size: Annotated[
         ImageSize | None,
-        Option("of the images; left out: that of preprocess.target", "WIDTHxHEIGHT", cli_types.size),
+        Option("of the images; left out: the size of its training", "WIDTHxHEIGHT", cli_types.size),
     ],
     opset: Annotated[
         int,
         Option(f"of ONNX; left out: {DEFAULT}", "N", cli_types.count("--opset", FIRST, LAST), DEFAULT),
     ],
     params: Annotated[
-        Path,
-        Option("params of the model's training; left out: params.yaml", "PATH", Path, Path("params.yaml")),
+        Path | None,
+        Option(
+            "params of its training, which a model of an older version needs; left out: none", "PATH", Path
+        ),
     ],
 ) -> None:
     """Write OUT and print how far it is from the model on random and on smooth images."""
     onnx_file.require()
-    chosen = validate.load(params)
-    classes = chosen.class_set
-    on_cpu = chosen.compute.model_copy(update={"device": "cpu"})
-    device = acquire_device(on_cpu, on_cpu.inference_threads)
-    predictor = load(Path(model), params, chosen, classes, device)
-    width, height = chosen.preprocess.target.size
-    onnx_metadata = onnx_file.metadata(classes, metadata(Path(model)))
-    found = onnx_file.write(out, predictor.members[0], size or (width, height), opset, onnx_metadata)
+    opened = open_model(Path(model), params, validate.load(params) if params else None)
+    on_cpu = opened.compute.model_copy(update={"device": "cpu"})
+    member = opened.load(acquire_device(on_cpu, on_cpu.inference_threads)).members[0]
+    metadata = onnx_file.metadata(opened.spec, read_metadata(opened.path))
+    found = onnx_file.write(out, member, size or opened.size, opset, metadata)
     for each in found:
         print(onnx_file.describe(each))
     print(out)

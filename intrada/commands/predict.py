@@ -17,10 +17,11 @@ from intrada.commands import validate
 from intrada.core import cli_types, files
 from intrada.core.cli_types import ImageSize
 from intrada.core.distributed.device import acquire_device
+from intrada.core.errors import UserError
 from intrada.core.stage import Argument, Context, Flag, Option, Out
 from intrada.inference import cityscapes_server
 from intrada.inference.deployment import prediction, sources, video
-from intrada.inference.deployment.load import load
+from intrada.inference.deployment.load import ModelFile, open_model
 from intrada.inference.deployment.prediction import Frame, PredictionWriter, PredictOptions
 from intrada.inference.deployment.sources import Source
 
@@ -34,11 +35,12 @@ def run(
     size: Annotated[
         ImageSize | None,
         Option(
-            "what the network sees, best as in its training; left out: the image's own",
+            "what the network sees of every image; left out: the size of its training",
             "WIDTHxHEIGHT",
             cli_types.size,
         ),
     ],
+    own_size: Annotated[bool, Flag("the network sees each image at the image's own size")],
     batch_size: Annotated[
         int,
         Option("images that the network sees at once; left out: 1", "N", cli_types.count("--batch-size"), 1),
@@ -52,37 +54,43 @@ def run(
     ],
     label_ids: Annotated[bool, Flag("write label_ids/ too: PNGs of Cityscapes' label ids")],
     params: Annotated[
-        Path,
-        Option("params of the model's training; left out: params.yaml", "PATH", Path, Path("params.yaml")),
+        Path | None,
+        Option(
+            "params of its training, which a model of an older version needs; left out: none", "PATH", Path
+        ),
     ],
 ) -> None:
     """Write OUT, and say how many images and frames were predicted."""
-    chosen = validate.load(params)
-    classes = chosen.class_set
+    if size and own_size:
+        raise UserError("--own-size", f"--size {size} too", "one of the two", "leave one of them out")
+    opened = open_model(Path(model), params, validate.load(params) if params else None)
+    classes = opened.spec.classes
     ids = cityscapes_server.table(classes) if label_ids else None
     found = sources.collect(images, out)
     facts = [(source, video.facts(source.path)) for source in found.videos]  # before the long work
-    device = acquire_device(chosen.compute, chosen.compute.inference_threads)
-    predictor = load(Path(model), params, chosen, classes, device)
-    look, pictures = (
-        PredictOptions(predictor, device, size, batch_size),
-        PredictionWriter(out, classes, alpha, ids),
-    )
+    options = _options(opened, None if own_size else size or opened.size, batch_size)
+    pictures = PredictionWriter(out, classes, alpha, ids)
     context = Context("predict", "", Path("runs"))
     with (
         prediction.table(out / "predictions.csv", classes) as table,
         ThreadPoolExecutor(context.workers) as pool,
     ):
         frames = context.progress(_read(found.images), len(found.images), "image")
-        for each, _ in prediction.write_all(frames, look, pictures, pool):
+        for each, _ in prediction.write_all(frames, options, pictures, pool):
             table.add(each)
         for source, (rate, count) in facts:
             frames = context.progress(_frames(source, every), math.ceil(count / every), "frame")
             with video.overlay(out / f"{source.name}_overlay.mp4", rate / every) as append:
-                for each, mixed in prediction.write_all(frames, look, pictures, pool):
+                for each, mixed in prediction.write_all(frames, options, pictures, pool):
                     table.add(each)
                     append(mixed)
     print(f"{table.rows} images and frames: {out / 'predictions.csv'}")
+
+
+def _options(opened: ModelFile, size: tuple[int, int] | None, batch_size: int) -> PredictOptions:
+    """The model on its device. size: (width, height) of what it sees; None: each image's own."""
+    device = acquire_device(opened.compute, opened.compute.inference_threads)
+    return PredictOptions(opened.load(device), device, size, batch_size)
 
 
 def _read(images: list[Source]) -> Iterator[Frame]:

@@ -33,6 +33,15 @@ class TrainData:
         """Whether `source` has any label."""
         return bool((self.source["label"] != "").any())
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels of the target images, of the source images if there is none.
+
+        All images of a domain have one size.
+        """
+        first = (self.source if self.target.empty else self.target).iloc[0]
+        return int(first.width), int(first.height)
+
 
 class TrainBatch(NamedTuple):
     """The batches of one iteration; None for a batch that the training does not use."""

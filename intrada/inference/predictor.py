@@ -16,8 +16,9 @@ from intrada.core.errors import UserError
 from intrada.data.loader import Batch
 from intrada.inference import postprocess
 from intrada.inference.postprocess import Tile
-from intrada.models import build_model, fuse_bn, weights
+from intrada.models import fuse_bn, model_info
 from intrada.models.base import SegmentationModel
+from intrada.models.model_info import ModelSpec
 
 PROBABILITIES, LOGITS = "probabilities", "logits"
 
@@ -71,6 +72,16 @@ def for_inference(segmenter: SegmentationModel, device: torch.device) -> Segment
     return moved.to(memory_format=torch.channels_last)
 
 
+def load_member(path: Path, spec: ModelSpec, device: torch.device) -> SegmentationModel:
+    """The network of `spec` with the weights at `path` (ours or published), as inference runs it.
+
+    UserError for a file of another network or other classes.
+    """
+    segmenter = spec.build()
+    model_info.load(path, spec, segmenter)
+    return for_inference(segmenter, device)
+
+
 def load_for_inference(
     params: Params,
     classes: ClassSet,
@@ -90,10 +101,7 @@ def load_for_inference(
         raise UserError(
             "weights of the ensemble", found, "a positive number for each model", "mend --weights"
         )
-    members = []
-    for path in paths:
-        segmenter = build_model(params.model.name, len(classes), params.model.options)
-        weights.load_weights(path, segmenter)
-        members.append(for_inference(segmenter, device))
+    spec = ModelSpec(params.model.name, params.model.options, classes)
+    members = [load_member(path, spec, device) for path in paths]
     bf16 = uses_bf16(params.compute, device)
     return Predictor(members, [share / sum(chosen) for share in chosen], combine, bf16)

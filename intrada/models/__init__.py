@@ -26,12 +26,22 @@ def build_model(name: str, num_classes: int, options: Mapping[str, Any]) -> Segm
     name: a key of MODELS; num_classes: C >= 2; options: keyword arguments of that module's `build`.
     Raises UserError for a name or an option that does not exist.
     """
+    options = all_options(name, options)
+    return cast("SegmentationModel", import_module(MODELS[name]).build(num_classes, **options))
+
+
+def all_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` of the network called `name`, with the default of each that is left out.
+
+    Raises UserError for a name or an option that does not exist.
+    """
     _known("model name", name, list(MODELS))
-    build = import_module(MODELS[name]).build
-    allowed = [key for key in inspect.signature(build).parameters if key != "num_classes"]
+    parameters = inspect.signature(import_module(MODELS[name]).build).parameters
+    defaults = {key: found.default for key, found in parameters.items() if key != "num_classes"}
     for key in options:
-        _known(f"options of model {name}", key, allowed)
-    return cast("SegmentationModel", build(num_classes, **options))
+        _known(f"options of model {name}", key, list(defaults))
+    optional = {key: default for key, default in defaults.items() if default is not inspect.Parameter.empty}
+    return optional | dict(options)
 
 
 def _known(where: str, key: str, allowed: list[str]) -> None:

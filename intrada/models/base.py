@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,14 +16,30 @@ from torch import Tensor, nn
 PRODUCT_CHANNELS = 256
 
 
+@dataclass(frozen=True)
+class Normalisation:
+    """What `SegmentationModel.normalise` computes: `(pixel - mean) / std` of each channel, pixels in 0..255.
+
+    channel_order: of the network's input; mean, std: one number a channel, in that order; range: the smallest
+    and the largest pixel.
+    """
+
+    channel_order: Literal["bgr", "rgb"]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    range: tuple[int, int] = (0, 255)
+
+
 class SegmentationModel(nn.Module, ABC):
     """A network with two classifier heads: `aux` on an inner feature map, `main` on the last one.
 
     A subclass names the child modules that are its heads in `head_names`; all other parameters are
     the backbone's. The paper trains the heads ten times as fast (IntraDA, section 4).
+    A subclass sets `normalisation` to what its `normalise` computes; model files name it.
     """
 
     head_names: tuple[str, ...] = ("main", "aux")
+    normalisation: Normalisation
 
     @abstractmethod
     def forward(self, images: Tensor) -> dict[str, Tensor]:

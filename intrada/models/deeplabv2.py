@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet
 
 from intrada.core.errors import UserError
-from intrada.models.base import SegmentationModel, SummedConvolutions
+from intrada.models.base import Normalisation, SegmentationModel, SummedConvolutions
 
 BACKBONES = {"resnet18": resnet.resnet18, "resnet50": resnet.resnet50, "resnet101": resnet.resnet101}
 # Blue, green, red, of 255; what the released ImageNet weights were trained with (Caffe's means).
@@ -51,6 +51,7 @@ class DeepLabV2(SegmentationModel):
     """Output stride 8; the affine parameters of batch normalisation are frozen, its statistics are not."""
 
     head_names = ("layer6", "layer5")
+    normalisation = Normalisation("bgr", MEAN_BGR, std=(1.0,) * 3)
     mean: Tensor
 
     def __init__(self, num_classes: int, backbone: str, heads: str) -> None:
@@ -122,6 +123,6 @@ def build(
     UserError for other values.
     """
     for option, value, allowed in (("backbone", backbone, BACKBONES), ("heads", heads, HEADS)):
-        if value not in allowed:
+        if not isinstance(value, str) or value not in allowed:
             raise UserError(f"model.options.{option}", repr(value), ", ".join(allowed), "name one of these")
     return DeepLabV2(num_classes, backbone, heads)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from intrada.core.errors import UserError
 from intrada.models import weights
-from intrada.models.base import SegmentationModel, SummedConvolutions
+from intrada.models.base import Normalisation, SegmentationModel, SummedConvolutions
 
 OUTPUT_STRIDE = 8
 AUX_STAGE, MAIN_STAGE = 3, 4  # in timm's `blocks`; the three stages behind them are cut off
@@ -53,6 +53,8 @@ class EfficientNetLite0(SegmentationModel):
     has epsilon 1e-3 and trained affine parameters: what the ImageNet weights were made with.
     Raises UserError where timm is not installed.
     """
+
+    normalisation = Normalisation("rgb", mean=(127.5,) * 3, std=(127.5,) * 3)
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from intrada.models.base import SegmentationModel, SummedConvolutions
+from intrada.models.base import Normalisation, SegmentationModel, SummedConvolutions
 
 STEM = 16
 # (channels, stride, dilation) of the four residual blocks; the stem halves too: output stride 4
@@ -37,6 +37,8 @@ class Small(SegmentationModel):
     Output stride 4. Unlike in DeepLab-v2 the affine parameters of batch normalisation are trained,
     since there is no pretrained network that they belong to.
     """
+
+    normalisation = Normalisation("bgr", mean=(127.5,) * 3, std=(127.5,) * 3)
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()

@@ -36,8 +36,8 @@ _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 _FITTING = "each tensor of the model and no other, in its shape, float32 (or float16, bfloat16), finite"
 
 
-def save_model(path: Path, model: nn.Module, metadata: Mapping[str, str]) -> None:
-    """Write the state dict of `model` and `metadata` (text) to a safetensors file, atomically.
+def save_model(path: Path, model: nn.Module, metadata: Mapping[str, object]) -> None:
+    """Write the state dict of `model` and `metadata` (of JSON's types) to a safetensors file, atomically.
 
     The same values give the same bytes. UserError if a value is nan or infinite: nothing is written.
     """
@@ -48,7 +48,7 @@ def save_model(path: Path, model: nn.Module, metadata: Mapping[str, str]) -> Non
     files.write_bytes(path, save(tensors, header))
 
 
-def load_model(path: Path, model: SegmentationModel) -> dict[str, str]:
+def load_model(path: Path, model: SegmentationModel) -> dict[str, Any]:
     """Read a file of `save_model` into `model`; returns its metadata. UserError if it does not fit."""
     metadata = read_metadata(path)
     try:
@@ -59,8 +59,8 @@ def load_model(path: Path, model: SegmentationModel) -> dict[str, str]:
     return metadata
 
 
-def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata that `save_model` was given; the tensors are not read."""
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The metadata that `save_model` was given; the tensors are not read. UserError if there are none."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -69,9 +69,11 @@ def read_metadata(path: Path) -> dict[str, str]:
     if _METADATA not in header:
         raise unreadable(path, "safetensors without this project's metadata", _OURS)
     try:
-        metadata: dict[str, str] = json.loads(header[_METADATA])
-    except ValueError as error:
+        metadata = json.loads(header[_METADATA])
+    except (ValueError, RecursionError) as error:
         raise unreadable(path, f"metadata that are no JSON ({error})", _OURS) from error
+    if not isinstance(metadata, dict):
+        raise unreadable(path, f"metadata that are a {type(metadata).__name__}, not a mapping", _OURS)
     return metadata
 
 

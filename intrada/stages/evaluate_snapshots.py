@@ -19,7 +19,7 @@ from intrada.data import tables
 from intrada.evaluation import evaluator, validators
 from intrada.evaluation.metrics import Confusion, miou
 from intrada.inference.predictor import load_for_inference
-from intrada.models import weights
+from intrada.models import model_info
 
 READS = ("compute", "classes", "model", "evaluate_snapshots")
 TOGETHER = 8  # models on the device at a time; each image is read once for so many
@@ -51,7 +51,7 @@ def run(
     ranks = on_every_device(params.compute, context, _judged, params, paths, sample, evaluated)
     rows: list[tuple[int, float, float]] = []
     for path, judged in zip(paths, zip(*ranks, strict=True), strict=True):
-        iteration = int(weights.read_metadata(path)["iteration"])
+        iteration = model_info.iteration(path)
         information = evaluator.mutual_information(in_turn([each.confidence for each in judged]))
         rows.append((iteration, information, 100 * miou(sum(each.right for each in judged))))
     found = pd.DataFrame(rows, columns=["iteration", "information", "mIoU"])

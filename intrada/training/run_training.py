@@ -25,6 +25,7 @@ from intrada.core.stage import Context
 from intrada.data import tables
 from intrada.data.train_batches import TrainData
 from intrada.models.discriminator import SMALLEST
+from intrada.models.model_info import describe
 from intrada.training.snapshots import Snapshots
 from intrada.training.trainer import Trainer, train
 
@@ -87,8 +88,8 @@ def _adapt(process_group: ProcessGroup, device: torch.device, job: Adaptation) -
     trainer = Trainer(params, block, classes, job.init, seed, process_group)
     if trainer.method.ADVERSARIAL:
         _refuse_small(job.data)
-    metadata = {"model": params.model.name, "classes": ",".join(classes.names), "method": block.method}
-    snapshots = Snapshots(context.checkpoints, block.snapshot_every, metadata)
+    info = describe(trainer.spec, trainer.networks.segmenter, job.data.size, block.method)
+    snapshots = Snapshots(context.checkpoints, block.snapshot_every, info)
     metric_logger = train(trainer, job.data, seed, classes, device, snapshots, context)
     if process_group.is_main_process:
         snapshots.export_snapshots(block.iterations, job.snapshots)

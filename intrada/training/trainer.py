@@ -26,10 +26,11 @@ from intrada.methods import method
 from intrada.methods.backward import back_propagate, supervised_losses, training_step
 from intrada.methods.base import AdversarialNetworks
 from intrada.methods.entropy import information_map, pixel_entropy
-from intrada.models import activation_checkpointing, build_model, discriminator, ema, sync_batch_norm
+from intrada.models import activation_checkpointing, discriminator, ema, sync_batch_norm
 from intrada.models.base import SegmentationModel
 from intrada.models.compile import install, is_wanted
 from intrada.models.initialise import initialise
+from intrada.models.model_info import ModelSpec
 from intrada.training import nan_check, optimizers
 from intrada.training.checkpoints import Checkpoints, State
 from intrada.training.metric_logger import MetricLogger, errors_once
@@ -53,8 +54,9 @@ class Trainer:
         process_group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         torch.manual_seed(seeding.derive(seed, "segmenter"))
-        segmenter = build_model(params.model.name, len(classes), params.model.options)
-        initialise(segmenter, params.model.name, init)
+        self.spec = ModelSpec(params.model.name, params.model.options, classes)
+        segmenter = self.spec.build()
+        initialise(segmenter, self.spec, init)
         self.method: ModuleType = method(block.method)
         torch.manual_seed(seeding.derive(seed, "discriminators"))
         heads = ("main", "aux") if self.method.ADVERSARIAL else ()

@@ -8,6 +8,7 @@ import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -181,11 +182,30 @@ def test_a_wrong_safetensors_file_is_refused_wherever_a_model_is_read(
     )
 
 
-def test_a_model_of_another_class_set_is_refused_after_the_params_changed(stage: Stage) -> None:
-    use(classes=["sky", "road"], rank__rare_classes=["road"])
-    stage.refuses(
-        "score", f"{MODEL}: heads of 3 classes, not 2; 16 mis-shaped", "these `classes`", model=MODEL
+@pytest.mark.parametrize("job", ["train_inter", "score", "evaluate@inter", "evaluate_snapshots@inter"])
+@pytest.mark.parametrize(
+    "changes, found, allowed",
+    [
+        ({"classes": ["sky", "road"]}, "classes: sky, road, car", "classes: sky, road"),
+        ({"classes": ["road", "sky", "car"]}, "classes: sky, road, car", "classes: road, sky, car"),
+        ({"model__name": "efficientnet_lite0"}, "model: small", "model: efficientnet_lite0"),
+    ],
+)
+def test_a_model_is_refused_by_its_metadata_after_the_params_changed(
+    stage: Stage, job: str, changes: dict[str, Any], found: str, allowed: str
+) -> None:
+    if "model__name" in changes:
+        pytest.importorskip("timm")
+    use(rank__rare_classes=["road"], **changes)
+    Path("snapshots").mkdir()
+    option = "init" if job == "train_inter" else "model"
+    more = {"snapshots": "snapshots"} if job.startswith("evaluate_snap") else {}
+    says = (
+        f"{found} (written by intrada ",
+        f"allowed: {allowed}, as in the params",
+        "set `model` and `classes`",
     )
+    stage.refuses(job, f"{MODEL}: ", *says, **{option: MODEL}, **more)
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_training_starts_again(stage: Stage) -> None:

@@ -72,5 +72,8 @@ def test_classes_of_ones_own_have_no_label_ids(project: Path, capsys: pytest.Cap
     own = [{"name": "tram", "color": [1, 2, 3]}, *CLASSES[1:]]
     write_params(change(tree(), classes=own, rank__rare_classes=["car"]))
     assert class_set(own).names[0] == "tram"
-    assert evaluate("--label-ids", "submission") == 1
+    small = build_model("small", len(CLASSES), {})
+    load_weights(Path(MODEL), small)
+    export_published(Path("published.pth"), small)  # which does not say what its classes are
+    assert evaluate("--model", "published.pth", "--label-ids", "submission") == 1
     assert "the classes tram" in capsys.readouterr().err

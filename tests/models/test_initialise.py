@@ -6,13 +6,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from intrada.core.config.classes import class_set
 from intrada.core.errors import UserError
 from intrada.models import MODELS
 from intrada.models.initialise import initialise
+from intrada.models.model_info import ModelSpec, describe
 from intrada.models.weights import save_model
 from tests.support import tiny_segmenter
 from tests.support.definition import ROOT
 from tests.support.tiny_segmenter import TinySegmenter
+
+SPEC = ModelSpec("tiny", {}, class_set(["sky", "road", "car"]))
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +36,7 @@ def values(segmenter: TinySegmenter) -> dict[str, Tensor]:
 def test_random_keeps_what_the_network_was_built_with() -> None:
     segmenter = model(1)
     before = values(segmenter)
-    initialise(segmenter, "tiny", Path("weights/random"))
+    initialise(segmenter, SPEC, Path("weights/random"))
     torch.testing.assert_close(values(segmenter), before, rtol=0, atol=0)
 
 
@@ -40,20 +44,31 @@ def test_pretrained_asks_the_models_module(monkeypatch: pytest.MonkeyPatch) -> N
     asked: list[object] = []
     monkeypatch.setattr(tiny_segmenter, "pretrained", asked.append, raising=False)
     segmenter = model(1)
-    initialise(segmenter, "tiny", Path("weights/pretrained"))
+    initialise(segmenter, SPEC, Path("weights/pretrained"))
     assert asked == [segmenter]
 
 
 def test_pretrained_is_refused_where_no_package_has_weights() -> None:
     with pytest.raises(UserError, match="the model tiny has no package"):
-        initialise(model(1), "tiny", Path("weights/pretrained"))
+        initialise(model(1), SPEC, Path("weights/pretrained"))
 
 
 def test_a_file_gives_its_weights(tmp_path: Path) -> None:
     other, segmenter = model(2), model(1)
     save_model(tmp_path / "other.safetensors", other, {})
-    initialise(segmenter, "tiny", tmp_path / "other.safetensors")
+    initialise(segmenter, SPEC, tmp_path / "other.safetensors")
     torch.testing.assert_close(values(segmenter), values(other), rtol=0, atol=0)
+
+
+def test_a_file_of_other_classes_is_refused_by_its_metadata(tmp_path: Path) -> None:
+    """The same number of classes in another order gives tensors that fit."""
+    other = model(2)
+    spec = ModelSpec("tiny", {}, class_set(["road", "sky", "car"]))
+    describe(spec, other, (64, 32), "advent").save(tmp_path / "other.safetensors", other)
+    with pytest.raises(UserError) as caught:
+        initialise(model(1), SPEC, tmp_path / "other.safetensors")
+    assert caught.value.found.startswith("classes: road, sky, car (written by intrada ")
+    assert caught.value.allowed == "classes: sky, road, car, as in the params"
 
 
 def test_the_markers_are_files_of_the_project() -> None:

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from intrada.core import files
+from intrada.core.config.classes import class_set
 from intrada.data import tables
-from intrada.models.weights import read_metadata
+from intrada.models import model_info
+from intrada.models.model_info import ModelSpec
 from intrada.training import trainer
 from tests.support.tiny_project import change, run, tree, write_params
 
@@ -28,9 +30,10 @@ def use(**changes: Any) -> None:
 
 @pytest.mark.parametrize("stage", ["train_source", "train_inter", "train_intra"])
 def test_a_training_leaves_a_model_and_its_losses(project: Path, stage: str) -> None:
-    about = read_metadata(Path(f"results/{stage}/last.safetensors"))
+    info = model_info.read(Path(f"results/{stage}/last.safetensors"))
     method = "source_only" if stage == "train_source" else "advent"
-    assert about == {"model": "small", "classes": ",".join(CLASSES), "method": method, "iteration": "4"}
+    assert info and info.spec == ModelSpec("small", {}, class_set(CLASSES))
+    assert (info.size, info.method, info.iteration) == ((64, 32), method, 4)
     table = files.read_csv(Path(f"results/{stage}/losses.csv"))
     assert table["iteration"].tolist() == [2, 4] and table.notna().all(axis=None)
     assert ("d_target_main" in table) == (method == "advent")
@@ -117,7 +120,7 @@ def test_lambda_1_is_self_training_without_an_adversary(project: Path) -> None:
         assert run(name) == 0
     table = files.read_csv(Path("results/train_intra/losses.csv"))
     assert list(table.columns) == ["iteration", "seg_main", "seg_aux", "lr"]
-    about = read_metadata(Path("results/train_intra/last.safetensors"))
-    assert about["method"] == "source_only"
+    info = model_info.read(Path("results/train_intra/last.safetensors"))
+    assert info and (info.method, info.size) == ("source_only", (64, 32))
     model = Path("results/train_intra/last.safetensors").read_bytes()
     assert model != Path("results/train_inter/last.safetensors").read_bytes()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from intrada.models.base import SegmentationModel
+from intrada.models.base import Normalisation, SegmentationModel
 
 
 class TinySegmenter(SegmentationModel):
     """Convolution, batch normalisation, dropout, two 1x1 heads; output stride 4."""
+
+    normalisation = Normalisation("bgr", mean=(0.0,) * 3, std=(255.0,) * 3)
 
     def __init__(self, num_classes: int, dropout: float) -> None:
         super().__init__()

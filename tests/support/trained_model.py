@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from intrada.core.config.classes import class_set
 from intrada.core.config.load import load
 from intrada.inference.predictor import Predictor, load_for_inference
 from intrada.models import build_model
 from intrada.models.base import SegmentationModel
-from intrada.models.weights import save_model
+from intrada.models.model_info import ModelInfo, ModelSpec, describe
 from tests.support.tiny_project import PARAMS, change, tree, write_params
 
 NAMES: list[str] = tree()["classes"]
 CLASSES = class_set(NAMES)
 MODEL = Path("model.safetensors")
+SIZE = (48, 32)  # width, height of the images of its training
 
 
 def write(name: str = "small", largest: float = 20.0, **options: str) -> SegmentationModel:
@@ -30,13 +33,20 @@ def write(name: str = "small", largest: float = 20.0, **options: str) -> Segment
     for head in model.head_names:
         for parameter in getattr(model, head).parameters():
             parameter.data *= factor
-    save_model(MODEL, model, about(name))
+    info(model, name, **options).save(MODEL, model)
     return model
 
 
-def about(name: str = "small") -> dict[str, str]:
-    """As intrada/training/run_training.py writes it."""
-    return {"model": name, "classes": ",".join(NAMES), "method": "advent", "iteration": "4"}
+def info(model: SegmentationModel, name: str = "small", **options: str) -> ModelInfo:
+    """As a training writes it after four iterations."""
+    about = describe(ModelSpec(name, options, CLASSES), model, SIZE, "advent")
+    return about.model_copy(update={"iteration": 4})
+
+
+def make_old(path: Path = MODEL) -> None:
+    """Write MODEL as version 0.1 did, whose metadata name the network and the classes only."""
+    about = {"model": "small", "classes": ",".join(NAMES), "method": "advent", "iteration": "4"}
+    save_file(load_file(MODEL), path, {"intrada": json.dumps(about)})
 
 
 def predictor() -> Predictor:

@@ -14,19 +14,21 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.tensorboard.writer import SummaryWriter
 
+import intrada
 from intrada.core import files
 from intrada.core.config import plain_yaml
+from intrada.core.config.classes import class_set
 from intrada.core.errors import UserError
 from intrada.data import tables
 from intrada.data.loader import Batch
 from intrada.methods.base import AdversarialNetworks
-from intrada.models import MODELS
-from intrada.models.weights import read_metadata
+from intrada.models import MODELS, model_info
+from intrada.models.model_info import ModelSpec
 from intrada.pipeline import code_hash, stage_runner
 from intrada.training import trainer
 from intrada.training.checkpoints import Checkpoints
 from tests.support.tiny_project import PARAMS, change, tree, write_params
-from tests.support.tiny_segmenter import build
+from tests.support.tiny_segmenter import TinySegmenter, build
 
 MODEL, LOSSES = Path("model.safetensors"), Path("losses.csv")
 OPTIONS = {
@@ -255,12 +257,10 @@ def test_a_loss_that_is_no_number_stops_with_the_images_named_and_the_checkpoint
 
 def test_the_model_says_what_it_is() -> None:
     train()
-    assert read_metadata(MODEL) == {
-        "model": "tiny",
-        "classes": "sky,road,car",
-        "method": "advent",
-        "iteration": "8",
-    }
+    found = model_info.read(MODEL)
+    assert found and found.spec == ModelSpec("tiny", {"dropout": 0.3}, class_set(["sky", "road", "car"]))
+    assert (found.intrada, found.method, found.iteration) == (intrada.__version__, "advent", 8)
+    assert (found.size, found.normalisation) == ((64, 32), TinySegmenter.normalisation)
 
 
 def test_a_snapshot_is_the_model_of_a_run_that_stops_there() -> None:

@@ -1,46 +1,102 @@
-"""A model of a training stage, loaded where it fits the params: same network, same classes."""
+"""A model file for predictions outside of the pipeline: its own metadata say what it is.
+
+Files of older versions name the network and the classes only, so they need the params file of their training.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from intrada.core.config.classes import ClassSet
-from intrada.core.config.schema import Params
+from intrada.core.config.schema import Compute, Params
+from intrada.core.distributed.device import uses_bf16
 from intrada.core.errors import UserError
-from intrada.inference.predictor import Predictor, load_for_inference
-from intrada.models import weights
+from intrada.inference.predictor import Predictor, load_member
+from intrada.models import all_options, model_info
+from intrada.models.model_info import ModelInfo, ModelSpec
 
 
-def load(path: Path, params_file: Path, chosen: Params, classes: ClassSet, device: torch.device) -> Predictor:
-    """The model at `path`, whose metadata must name the network and the classes of the params.
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file before its tensors are read.
 
-    The file knows neither the network's options nor the classes' colours, so both come from `chosen`,
-    read from `params_file`. UserError for a file that no training stage has written, or one of another
-    network, of other classes or of the same in another order.
+    size: (width, height) in pixels of the images of its training; compute: how to run it.
     """
-    about = metadata(path)
-    own = {"model": chosen.model.name, "classes": ",".join(classes.names)}
-    for key, expected in own.items():
-        if about[key] != expected:
+
+    path: Path
+    spec: ModelSpec
+    size: tuple[int, int]
+    compute: Compute
+
+    def load(self, device: torch.device) -> Predictor:
+        """The network on `device`. UserError for tensors or values of options that do not fit it."""
+        try:
+            member = load_member(self.path, self.spec, device)
+        except UserError as error:
+            if error.where == str(self.path):
+                raise
+            raise UserError(f"{self.path}, {error.where}", error.found, error.allowed, error.fix) from None
+        return Predictor([member], bf16=uses_bf16(self.compute, device))
+
+
+def open_model(path: Path, params_file: Path | None = None, chosen: Params | None = None) -> ModelFile:
+    """What the file at `path` says of itself; `chosen`, the params in `params_file`, must say the same.
+
+    UserError where they differ, for a file that no training stage has written, and for one of an older
+    version where there are no params.
+    """
+    info = model_info.read(path)
+    if chosen is None:
+        if info is None:
             raise UserError(
                 path,
-                f"{key}: {about[key]}",
-                f"{key}: {expected}, as in {params_file}",
+                "the metadata of an older version: no options of the network, no colours, no image size",
+                "a model file of this version, or the params file of its training beside it",
                 "name the params file that it was trained with: --params presets/NAME.yaml",
             )
-    return load_for_inference(chosen, classes, [path], device)
+        return ModelFile(path, info.spec, info.size, _compute())
+    spec = ModelSpec(chosen.model.name, chosen.model.options, chosen.class_set)
+    width, height = chosen.preprocess.target.size
+    if info is None:
+        return ModelFile(path, spec, (width, height), chosen.compute)
+    _refuse_contradiction(path, info, spec, params_file)
+    return ModelFile(path, spec, info.size, chosen.compute)
 
 
-def metadata(path: Path) -> dict[str, str]:
-    """What a training stage has written into its file: model, classes (with commas), method, iteration."""
-    allowed = f"a {weights.SUFFIX} file of a training stage, such as results/train_intra/last.safetensors"
-    if path.suffix != weights.SUFFIX:
-        fix = "name such a file; a published checkpoint is evaluated by `python -m intrada published`"
-        raise UserError(path, f"a name that ends in {path.suffix or 'nothing'}", allowed, fix)
-    about = weights.read_metadata(path)
-    if missing := [key for key in ("model", "classes") if key not in about]:
-        found = f"no {' and no '.join(missing)} in its metadata"
-        raise UserError(path, found, allowed, "name the file that the training stage has written")
-    return about
+def _refuse_contradiction(path: Path, info: ModelInfo, spec: ModelSpec, params_file: Path | None) -> None:
+    stated, own = (
+        {
+            "model": each.name,
+            "options": all_options(each.name, each.options),
+            "classes": ", ".join(each.classes.names),
+            "colours": ", ".join(f"{entry.name} {entry.color}" for entry in each.classes.classes),
+        }
+        for each in (info.spec, spec)
+    )
+    for key, value in stated.items():
+        if value != own[key]:
+            raise UserError(
+                path,
+                f"{key}: {value}",
+                f"{key}: {own[key]}, as in {params_file}",
+                "leave --params out, since the file says what it is; or name the params of its training",
+            )
+
+
+def _compute() -> Compute:
+    """Without params: any device, the threads that torch chooses, float32."""
+    return Compute(
+        device="auto",
+        threads=1,
+        inference_threads=torch.get_num_threads(),
+        deterministic=False,
+        tf32=False,
+        precision="float32",
+        channels_last=False,
+        activation_checkpointing=False,
+        compile=False,
+        devices=1,
+        sync_batch_norm=False,
+    )

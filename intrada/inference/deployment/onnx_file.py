@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from intrada.core import files, seeding
-from intrada.core.config.classes import ClassSet
 from intrada.core.errors import UserError
 from intrada.data.resize import resize_image
 from intrada.methods.entropy import TINY, pixel_entropy, self_information
+from intrada.models import all_options
 from intrada.models.base import SegmentationModel, upsample
+from intrada.models.model_info import ModelSpec
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 INPUT, OUTPUTS = "image", ("logits", "entropy")
@@ -116,14 +117,19 @@ def describe(found: Difference) -> str:
     )
 
 
-def metadata(classes: ClassSet, source: Mapping[str, str]) -> dict[str, str]:
-    """What the file says of itself: `classes` and `colors` (RGB) as JSON lists, and the model's metadata."""
-    described = {
-        "classes": json.dumps(classes.names),
-        "colors": json.dumps([list(entry.color) for entry in classes.classes]),
+def metadata(spec: ModelSpec, source: Mapping[str, Any]) -> dict[str, str]:
+    """What the file says of itself: `classes` and `colors` (RGB) as JSON lists, the network, its training.
+
+    source: the metadata of the model file.
+    """
+    training = {key: str(source[key]) for key in ("method", "iteration", "intrada") if key in source}
+    return training | {
+        "model": spec.name,
+        "options": json.dumps(all_options(spec.name, spec.options), sort_keys=True),
+        "classes": json.dumps(spec.classes.names),
+        "colors": json.dumps([list(entry.color) for entry in spec.classes.classes]),
         INPUT: "uint8, N x 3 x height x width, blue green red, 0..255; normalised inside",
     }
-    return {**source, **described}
 
 
 def _converted(exported: nn.Module, size: tuple[int, int], opset: int) -> Any:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import intrada
 from intrada.__main__ import main
 from intrada.core.errors import UserError
 from intrada.inference.deployment import onnx_file
@@ -70,17 +71,29 @@ def test_the_file_says_its_classes_colours_and_origin_and_keeps_the_size_of_the_
     checkout: Path,
 ) -> None:
     trained_model.write()
+    Path("params.yaml").unlink()
     assert export("--opset", "18") == 0
     model = onnx.load(OUT)
     found = {entry.key: entry.value for entry in model.metadata_props}
     assert json.loads(found["classes"]) == NAMES
     assert json.loads(found["colors"]) == [list(entry.color) for entry in CLASSES.classes]
-    assert (found["model"], found["method"], found["iteration"]) == ("small", "advent", "4")
+    assert (found["model"], found["options"]) == ("small", "{}")
+    assert (found["method"], found["iteration"], found["intrada"]) == ("advent", "4", intrada.__version__)
     (image,) = model.graph.input
     shape = image.type.tensor_type.shape.dim
-    assert (image.name, [dim.dim_value for dim in shape[1:]]) == ("image", [3, 32, 64])
+    assert (image.name, [dim.dim_value for dim in shape[1:]]) == ("image", [3, 32, 48])
     assert shape[0].dim_param and [each.version for each in model.opset_import if not each.domain] == [18]
     assert [path.name for path in OUT.parent.iterdir()] == [OUT.name]
+
+
+def test_a_model_of_an_older_version_is_exported_with_the_params_of_its_training(checkout: Path) -> None:
+    trained_model.write()
+    trained_model.make_old()
+    assert export() == 1
+    assert export("--params", "params.yaml") == 0
+    model = onnx.load(OUT)
+    assert [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim[1:]] == [3, 32, 64]
+    assert {entry.key: entry.value for entry in model.metadata_props}["iteration"] == "4"
 
 
 class Dice(TinySegmenter):

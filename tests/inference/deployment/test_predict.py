@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,11 +28,10 @@ from intrada.models import weights
 from intrada.models.base import upsample
 from tests.support import trained_model
 from tests.support.tiny_project import change, tree, write_params
-from tests.support.trained_model import CLASSES, MODEL, NAMES
+from tests.support.trained_model import CLASSES, MODEL, NAMES, SIZE
 
 CPU = torch.device("cpu")
 OUT = Path("out")
-SIZE = (48, 32)
 
 
 def picture(seed: int, size: tuple[int, int] = SIZE) -> np.ndarray:
@@ -105,8 +105,11 @@ def test_labels_entropies_and_counts_are_those_of_the_stage_score(model: Path) -
 
 def test_with_a_size_the_network_sees_that_and_results_have_the_images_size(model: Path) -> None:
     image = put("photo.png", size=(101, 67))
+    assert predict("photo.png") == 0  # at the size of its training
+    default = label("photo")
     assert predict("photo.png", "--size", "48x32") == 0
     expected = logits(image)
+    assert np.array_equal(label("photo"), default)
     assert np.array_equal(label("photo"), expected[0].argmax(0).numpy())
     assert not np.array_equal(label("photo"), logits(image, (101, 67))[0].argmax(0).numpy())
     confidence = entropy.pixel_entropy(entropy.information_map(expected))[0].numpy()
@@ -129,7 +132,7 @@ def test_the_overlay_is_the_rounded_mix_of_image_and_class_colours(model: Path, 
 def test_images_of_several_sizes_are_predicted_in_one_run_and_in_their_order(model: Path) -> None:
     sizes = [(48, 32), (48, 32), (64, 40), (48, 32)]
     images = [put(f"data/{number}.png", number, size) for number, size in enumerate(sizes)]
-    assert predict("data", "--batch-size", "3") == 0
+    assert predict("data", "--own-size", "--batch-size", "3") == 0
     assert files.read_csv(OUT / "predictions.csv")["image"].tolist() == ["0", "1", "2", "3"]
     for number, image in enumerate(images):
         assert np.array_equal(label(str(number)), logits(image, sizes[number])[0].argmax(0).numpy())
@@ -325,19 +328,63 @@ def test_a_video_is_opened_before_the_long_work_begins(model: Path) -> None:
     assert not OUT.exists()
 
 
-def test_a_model_that_does_not_fit_the_params_is_refused(
-    model: Path, capsys: pytest.CaptureFixture[str]
+SWAPPED = [NAMES[1], NAMES[0], *NAMES[2:]]
+OTHER_COLOUR = [{"name": NAMES[0], "color": [1, 2, 3]}, *NAMES[1:]]
+RESNET = {"name": "deeplabv2", "options": {"backbone": "resnet18"}}
+
+
+@pytest.mark.parametrize(
+    "changes, found, allowed",
+    [
+        ({"model": RESNET}, "model: small", "model: deeplabv2, as in params.yaml"),
+        ({"classes": SWAPPED}, f"classes: {', '.join(NAMES)}", f"classes: {', '.join(SWAPPED)}, as in"),
+        ({"classes": OTHER_COLOUR}, "colours: sky (70, 130, 180), ", "colours: sky (1, 2, 3), "),
+    ],
+)
+def test_params_that_contradict_the_file_are_refused(
+    model: Path, changes: dict[str, Any], found: str, allowed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put("photo.png")
-    write_params(change(tree(), model={"name": "deeplabv2", "options": {"backbone": "resnet18"}}))
+    write_params(change(tree(), **changes))
+    assert predict("photo.png", "--params", "params.yaml") == 1
+    err = capsys.readouterr().err
+    assert f"error: model.safetensors: {found}" in err and f"\n  allowed: {allowed}" in err
+    assert "leave --params out" in err and not OUT.exists()
+
+
+def test_without_a_params_file_the_model_says_what_it_is(model: Path) -> None:
+    put("photo.png", size=(101, 67))
+    assert predict("photo.png", "--params", "params.yaml") == 0
+    with_params = written_bytes()
+    Path("params.yaml").unlink()
+    assert predict("photo.png") == 0
+    assert written_bytes() == with_params
+
+
+def written_bytes() -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in files.list_files(OUT)}
+
+
+def test_a_model_of_an_older_version_needs_the_params_of_its_training(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = put("photo.png", size=(101, 67))
+    trained_model.make_old()
     assert predict("photo.png") == 1
-    assert "model.safetensors: model: small\n  allowed: model: deeplabv2, as in params.yaml" in (
-        capsys.readouterr().err
-    )
-    swapped = [NAMES[1], NAMES[0], *NAMES[2:]]
-    write_params(change(tree(), classes=swapped))
-    assert predict("photo.png") == 1
-    assert f"classes: {','.join(NAMES)}\n  allowed: classes: {','.join(swapped)}" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "error: model.safetensors: the metadata of an older version: no options of the network" in err
+    assert "do next: name the params file that it was trained with: --params presets/NAME.yaml" in err
+    assert predict("photo.png", "--params", "params.yaml") == 0
+    assert np.array_equal(label("photo"), logits(image, (64, 32))[0].argmax(0).numpy())  # preprocess.target
+    write_params(change(tree(), classes=SWAPPED))
+    assert predict("photo.png", "--params", "params.yaml") == 1
+    assert f"classes: {','.join(NAMES)}\n  allowed: classes: {','.join(SWAPPED)}" in capsys.readouterr().err
+
+
+def test_one_size_at_a_time(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put("photo.png")
+    assert predict("photo.png", "--own-size", "--size", "64x32") == 1
+    assert "error: --own-size: --size 64x32 too" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,166 @@
+"""What a model file says about its model: network, classes, training size, normalisation, version.
+
+The training stages write it into the file's metadata (JSON), so that a model can be used without the params
+file of its training. Files of older versions name the network and the classes only; published checkpoints
+have no metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from intrada import __version__
+from intrada.core.config.classes import ClassSet, LabelClass, class_set
+from intrada.core.errors import UserError
+from intrada.core.files import unreadable
+from intrada.models import all_options, build_model, weights
+from intrada.models.base import Normalisation, SegmentationModel
+
+_ALLOWED = f"a {weights.SUFFIX} file of a training stage, such as results/train_intra/last{weights.SUFFIX}"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A network by its name in MODELS, its options, and the classes that it predicts, in order."""
+
+    name: str
+    options: Mapping[str, Any]
+    classes: ClassSet
+
+    def build(self) -> SegmentationModel:
+        """A freshly initialised network. UserError for an unknown name or option."""
+        return build_model(self.name, len(self.classes), self.options)
+
+
+class ModelInfo(BaseModel):
+    """The metadata of a model file. Keys that a later version adds are ignored.
+
+    intrada: the version that wrote the file; options: all of the network's, defaults included; size: (width,
+    height) in pixels of the training images, those of the target domain where there are any; method and
+    iteration: of the training.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    intrada: str
+    model: str
+    options: dict[str, Any]
+    classes: list[LabelClass]
+    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+    normalisation: Normalisation
+    method: str
+    iteration: Annotated[int, Field(ge=0)]
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The network and its classes. UserError for classes that no params file may have."""
+        entries = [{"name": entry.name, "color": list(entry.color)} for entry in self.classes]
+        return ModelSpec(self.model, self.options, class_set(entries))
+
+    def facts(self) -> dict[str, object]:
+        """What must agree between a file and the network that it is read into, as JSON has it."""
+        tree = self.model_dump(mode="json", include={"model", "options", "normalisation"})
+        return tree | {"classes": [entry.name for entry in self.classes]}
+
+    def save(self, path: Path, model: SegmentationModel) -> None:
+        """Write the weights of `model` with this metadata. The same values give the same bytes.
+
+        UserError, and no file, if a weight is nan or infinite.
+        """
+        weights.save_model(path, model, self.model_dump(mode="json"))
+
+
+def describe(spec: ModelSpec, model: SegmentationModel, size: tuple[int, int], method: str) -> ModelInfo:
+    """The metadata of `model`, which `spec` built, before its first iteration. The others: see ModelInfo."""
+    return ModelInfo(
+        intrada=__version__,
+        model=spec.name,
+        options=all_options(spec.name, spec.options),
+        classes=list(spec.classes.classes),
+        size=size,
+        normalisation=model.normalisation,
+        method=method,
+        iteration=0,
+    )
+
+
+def read(path: Path) -> ModelInfo | None:
+    """The metadata of the model file at `path`; None for a file of an older version, which has less.
+
+    The tensors are not read. UserError for a file that no training stage has written.
+    """
+    if path.suffix != weights.SUFFIX:
+        fix = "name such a file; a published checkpoint is evaluated by `python -m intrada published`"
+        raise UserError(path, f"a name that ends in {path.suffix or 'nothing'}", _ALLOWED, fix)
+    found = weights.read_metadata(path)
+    if "intrada" in found:
+        return _valid(path, found)
+    if missing := [key for key in ("model", "classes") if not isinstance(found.get(key), str)]:
+        fix = "name the file that the training stage has written"
+        raise UserError(path, f"no {' and no '.join(missing)} in its metadata", _ALLOWED, fix)
+    return None
+
+
+def iteration(path: Path) -> int:
+    """After which iteration of its training the file at `path` was written, by this or an older version."""
+    found = str(weights.read_metadata(path).get("iteration"))
+    if not found.isdecimal():
+        raise unreadable(path, f"iteration {found} in its metadata", _ALLOWED)
+    return int(found)
+
+
+def load(path: Path, spec: ModelSpec, model: SegmentationModel) -> None:
+    """Read the file at `path`, ours or a published checkpoint, into `model`, which `spec` built.
+
+    UserError where the file's metadata name another network, other options, another normalisation or other
+    classes (or the same in another order), or where its tensors do not fit.
+    """
+    if path.suffix == weights.SUFFIX:
+        _refuse_other(path, spec, model)
+    weights.load_weights(path, model)
+
+
+def _refuse_other(path: Path, spec: ModelSpec, model: SegmentationModel) -> None:
+    found = weights.read_metadata(path)
+    names = spec.classes.names
+    if "intrada" in found:
+        info = _valid(path, found)
+        stated, own = info.facts(), describe(spec, model, info.size, info.method).facts()
+        origin = f" (written by intrada {info.intrada})"
+    else:  # of an older version, or without any metadata but the key
+        stated, own = found, {"model": spec.name, "classes": ",".join(names)}
+        origin = ""
+    other = [key for key in own if key in stated and stated[key] != own[key]]
+    if "model" in other:  # then options and normalisation differ as well
+        other = [key for key in other if key in ("model", "classes")]
+    if other:
+        raise UserError(
+            path,
+            "; ".join(f"{key}: {_short(stated[key])}" for key in other) + origin,
+            "; ".join(f"{key}: {_short(own[key])}" for key in other) + ", as in the params",
+            "name a file of this model, or set `model` and `classes` in the params to those of the file",
+        )
+
+
+def _valid(path: Path, found: Mapping[str, object]) -> ModelInfo:
+    try:
+        info = ModelInfo.model_validate_json(json.dumps(found))
+        all_options(info.model, info.spec.options)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        raise unreadable(path, f"metadata with {'; '.join(lines[:8])}", _ALLOWED) from None
+    except UserError as error:
+        raise UserError(f"{path}, {error.where}", error.found, error.allowed, error.fix) from None
+    return info
+
+
+def _short(value: object) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return textwrap.shorten(text, 400, placeholder=" ...")
