@@ -85,6 +85,7 @@ def written() -> Iterator[set[str]]:
     _WATCHES.pop()
 
 
+@pytest.mark.slow
 def test_raw_data_on_a_read_only_disk_behind_a_link_are_read_and_never_written(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: set[str]
 ) -> None:
@@ -105,6 +106,7 @@ def test_raw_data_on_a_read_only_disk_behind_a_link_are_read_and_never_written(
         path.chmod(0o755)  # so that it can be removed
 
 
+@pytest.mark.slow
 def test_a_checkout_may_have_any_name(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

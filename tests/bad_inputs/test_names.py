@@ -23,6 +23,7 @@ LEGAL = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_printable_name_goes_through_all_stages(stage: Stage) -> None:
     for path in [*Path("raw/source").rglob("*.png"), *Path("raw/target").rglob("*.png")]:
         path.unlink()

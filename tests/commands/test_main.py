@@ -137,6 +137,7 @@ sys.exit(main(["rank", "--help"]))
     assert done.stderr == "stopped by SIGINT; start the same command again to go on\n"
 
 
+@pytest.mark.slow
 def test_the_compiler_of_torch_is_not_loaded_for_an_evaluation() -> None:
     """It takes as long to import as torch itself."""
     script = """

@@ -6,6 +6,8 @@ import random
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.support import chaos, tiny_project
 from tests.support.chaos_phases import CHECKPOINT, OUTPUT, START, Hit
 from tests.support.project import Project
@@ -13,6 +15,7 @@ from tests.support.project import Project
 JOBS = ("train_inter", "score")
 
 
+@pytest.mark.slow
 def test_a_pipeline_killed_at_any_moment_makes_the_same_bytes(project: Path, tmp_path: Path) -> None:
     params = tiny_project.tree()
     params["train_inter"] |= {"iterations": 20, "max_iters": 20, "checkpoint_every": 5, "snapshot_every": 10}

@@ -55,6 +55,7 @@ def stopped(command: list[str], number: signal.Signals) -> tuple[int, str]:
     return process.returncode, errors
 
 
+@pytest.mark.slow
 def test_a_training_stopped_by_signals_goes_on_to_the_same_bytes(training: list[str]) -> None:
     assert tiny_project.run("train_inter") == 0
     expected = outputs()

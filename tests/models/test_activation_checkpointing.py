@@ -55,6 +55,7 @@ def losses(found: Trainer, count: int = 2) -> list[dict[str, Tensor]]:
     return [found.step(step) for step in steps(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_losses_weights_and_statistics_are_the_same_bits(name: str, precision: str) -> None:
@@ -65,6 +66,7 @@ def test_losses_weights_and_statistics_are_the_same_bits(name: str, precision: s
     torch.testing.assert_close(state(found), state(expected), rtol=0, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_to_the_same_bits(method: str) -> None:
     found, expected = trainer(True, method=method), trainer(False, method=method)

@@ -26,6 +26,7 @@ def trainer(compiled: bool | str, device: torch.device = CPU, **changes: Any) ->
     return build_trainer(params, params.train_inter, device)
 
 
+@pytest.mark.slow
 def test_a_compiled_training_has_the_losses_and_the_names_of_the_plain_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

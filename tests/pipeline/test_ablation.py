@@ -181,6 +181,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_summary_has_a_row_a_recipe_and_seed(done: Path) -> None:
     rows = pd.read_csv(done / "ablation/results/summary.csv", dtype={"data_seed": str})
     assert list(rows.columns) == [
@@ -193,6 +194,7 @@ def test_the_summary_has_a_row_a_recipe_and_seed(done: Path) -> None:
     assert rows["mIoU"].between(0, 100).all()
 
 
+@pytest.mark.slow
 def test_iterations_are_those_of_all_trainings(done: Path) -> None:
     rows = pd.read_csv(done / "ablation/results/summary.csv")
     assert rows.groupby("recipe")["iterations"].unique().map(list).to_dict() == {
@@ -201,6 +203,7 @@ def test_iterations_are_those_of_all_trainings(done: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_lambda_0_is_the_model_of_step_1(done: Path) -> None:
     for seed in (5, 6):
         found = [
@@ -210,6 +213,7 @@ def test_lambda_0_is_the_model_of_step_1(done: Path) -> None:
         assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_the_recipes_of_a_seed_share_data_and_models_and_differ_where_they_train(done: Path) -> None:
     places = Places("tiny", 5)
     jobs = [json.loads(line)["stage"] for line in _logs(done / places.work)]
@@ -228,6 +232,7 @@ def _logs(folder: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_the_table_marks_other_budgets_and_compares_with_the_control(done: Path) -> None:
     text = (done / "ablation/results/table.md").read_text(encoding="utf-8")
     lines = {
@@ -243,6 +248,7 @@ def test_the_table_marks_other_budgets_and_compares_with_the_control(done: Path)
     assert lines["IntraDA (lambda 0.67)"][7].strip(" |") == "46.3"
 
 
+@pytest.mark.slow
 def test_a_recipe_without_result_and_an_unknown_one_are_named(
     done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

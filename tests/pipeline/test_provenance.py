@@ -102,6 +102,7 @@ def test_seed_and_device_are_those_of_the_run(project: Path) -> None:
     assert said["toycity@source"] == [11, None, None]
 
 
+@pytest.mark.slow
 def test_trainings_have_threads_of_their_own(project: Path, all_threads: None) -> None:
     write_params(change(tree(), compute__threads=2, compute__inference_threads=3))
     expected = {"train_inter": 2, "score": 3, "evaluate@inter": 3, "evaluate_snapshots@inter": 3}

@@ -6,6 +6,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.support import processes
 from tests.support.definition import jobs
 from tests.support.tiny_project import change, tree, write_params
@@ -16,6 +18,7 @@ def contents() -> dict[Path, bytes]:
     return {path: path.read_bytes() for top in tops for path in top.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_second_training_names_the_first_and_goes_on_from_it_when_it_is_dead(project: Path) -> None:
     params = change(tree(), train_source__iterations=40, train_source__max_iters=40)
     change(params, train_source__checkpoint_every=5, train_source__snapshot_every=40)

@@ -84,6 +84,7 @@ def test_self_training_alone_is_the_method_source_only(project: Path) -> None:
     assert columns == ["iteration", "seg_main", "seg_aux", "lr"]
 
 
+@pytest.mark.slow
 def test_a_later_round_starts_from_the_model_of_the_one_before(project: Path) -> None:
     intra = "results/train_intra/last.safetensors"
     use(rounds={"r2": {"after": "train_intra", "easy_fraction": 0.5, "init": intra}})

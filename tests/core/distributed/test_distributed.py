@@ -108,6 +108,7 @@ def largest_distance(ours: dict[str, Tensor], others: dict[str, Tensor]) -> floa
     return max(norm(ours[name] - others[name]) / norm(others[name]) for name in ours | others)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does_and_resume_to_the_same_bytes(images: Path) -> None:
     setup(1, ema=0.9)
     assert main(TRAIN) == 0
@@ -126,6 +127,7 @@ def test_two_processes_train_as_one_does_and_resume_to_the_same_bytes(images: Pa
     assert kept() == straight and nobody_is_left()
 
 
+@pytest.mark.slow
 def test_with_normalisation_of_their_own_two_processes_are_one_that_computes_a_batch_in_two_parts(
     images: Path,
 ) -> None:
@@ -143,6 +145,7 @@ def test_with_normalisation_of_their_own_two_processes_are_one_that_computes_a_b
     assert largest_distance(one, other) < 5e-3
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_stops_both_and_names_the_images_of_both(
     images: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,6 +159,7 @@ def test_a_loss_that_is_no_number_stops_both_and_names_the_images_of_both(
     assert nobody_is_left() and not MODEL.exists()
 
 
+@pytest.mark.slow
 def test_a_signal_leaves_one_checkpoint_and_no_process(images: Path) -> None:
     setup(2, iterations=500, max_iters=500, checkpoint_every=2, checkpoints_kept=2)
     command = [sys.executable, "-m", "intrada", *TRAIN]
@@ -174,6 +178,7 @@ def test_a_signal_leaves_one_checkpoint_and_no_process(images: Path) -> None:
     assert eventually(lambda: not group_members(process.pid))
 
 
+@pytest.mark.slow
 def test_an_error_of_one_process_ends_both_with_its_message(
     images: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -186,6 +191,7 @@ def test_an_error_of_one_process_ends_both_with_its_message(
     assert nobody_is_left() and not MODEL.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["score", "evaluate@inter", "evaluate_snapshots@inter"])
 def test_two_processes_write_the_bytes_of_one(project: Path, name: str) -> None:
     options = {"label_ids": "results/label_ids"} if name == "evaluate@inter" else {}
@@ -257,6 +263,7 @@ def test_timms_normalisation_keeps_its_activation(group: None) -> None:
     torch.testing.assert_close(ours(values), usual(values))
 
 
+@pytest.mark.slow
 def test_a_compiled_network_has_the_outputs_and_gradients_of_synchronised_normalisation(group: None) -> None:
     """As dynamo and autograd trace it, with torch's own kernels."""
     image = torch.randn(2, 3, 32, 64, generator=torch.Generator().manual_seed(0))

@@ -42,6 +42,7 @@ def pixels(batch: int, width: int, height: int) -> np.ndarray:
     return np.random.default_rng(batch).integers(0, 256, (batch, 3, height, width), np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, largest",
     [("small", 20.0), ("deeplabv2", 300.0), ("efficientnet_lite0", 20.0)],  # 300: probabilities of exactly 0
@@ -67,6 +68,7 @@ def test_the_file_gives_the_models_logits_and_entropies_for_batches_of_any_lengt
     assert "of the pixels have the same class" in printed[0]
 
 
+@pytest.mark.slow
 def test_the_file_says_its_classes_colours_and_origin_and_keeps_the_size_of_the_training(
     checkout: Path,
 ) -> None:
@@ -104,6 +106,7 @@ class Dice(TinySegmenter):
         return {name: logits + torch.rand_like(logits) for name, logits in heads.items()}
 
 
+@pytest.mark.slow
 def test_a_file_that_does_not_predict_what_the_model_does_is_not_kept(checkout: Path) -> None:
     OUT.parent.mkdir()
     OUT.write_bytes(b"the file of yesterday")
