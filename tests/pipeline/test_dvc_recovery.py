@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,15 +25,25 @@ STAGES = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DVC project of two stages that have run."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        Repo.init(no_scm=True).close()
+        Path("in.txt").write_text("in\n")
+        Path("dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
+        assert repro() == 0
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory: a DVC project of two stages that have run."""
-    monkeypatch.chdir(tmp_path)
-    Repo.init(no_scm=True).close()
-    Path("in.txt").write_text("in\n")
-    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
-    assert repro() == 0
-    return tmp_path
+def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: a copy of it."""
+    copy = shutil.copytree(made, tmp_path / "copy")
+    monkeypatch.chdir(copy)
+    return copy
 
 
 def repro() -> int:
@@ -58,6 +69,7 @@ def test_a_dvc_lock_that_cannot_be_read_is_replaced_by_the_copy_of_the_last_star
     assert "dvc.lock: cannot be read, as after a kill" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "end", ["", "sche", "md5: 9f9f", "md5: 9f9f90dbe3e5ee1218c86b8839db1995\n", "  beta:\n"]
 )
@@ -78,6 +90,7 @@ def hashes(text: str) -> dict[str, list[str]]:
     return {name: [out["md5"] for out in stage["deps"] + stage["outs"]] for name, stage in stages.items()}
 
 
+@pytest.mark.slow
 def test_a_copy_from_before_a_stage_ran_costs_no_run_either(folder: Path) -> None:
     dvc_recovery.prepare(folder)
     Path("in.txt").write_text("other\n")
