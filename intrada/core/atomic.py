@@ -61,7 +61,7 @@ def writing(path: Path) -> Iterator[None]:
             Path(*map(_name, path.parts)),
             f"cannot be written ({error.strerror})",
             "a folder that this user may write to, on a disk with room left",
-            "free space or mend the folder's permissions, then run the same command again",
+            "free space or fix the folder's permissions, then run the same command again",
         ) from error
 
 
@@ -110,7 +110,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def resumed_folder(path: Path, key: str) -> Iterator[Path]:
     """Like `atomic_folder`, but what a block that was interrupted or killed has written is there next time.
 
-    A block that fails (an Exception) leaves nothing: mended input is other input, with another key.
+    A block that fails (an Exception) leaves nothing: fixed input is other input, with another key.
     key: letters and digits, for what is being made; what was begun under another one is removed. A file in
     the folder must be whole, so to be written with `atomic_file`. For one process at a time.
     """

@@ -77,14 +77,14 @@ def unreadable(path: Path, why: Exception | str, allowed: str) -> UserError:
             else "no such file or folder"
         )
     elif isinstance(why, IsADirectoryError):
-        found = "a folder stands where a file is due"
+        found = "a folder, but a file is expected"
     elif isinstance(why, OSError) and why.errno == ENAMETOOLONG:
         found = "a name that is too long"
     elif path.is_file() and path.stat().st_size == 0:
         found = "an empty file (0 bytes)"
     else:
         found = " ".join(str(why).split()) or type(why).__name__
-    return UserError(path, found, allowed, "mend or replace it; if a stage made it, run that stage again")
+    return UserError(path, found, allowed, "fix or replace it; if a stage made it, run that stage again")
 
 
 def read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
@@ -141,7 +141,7 @@ def open_image(path: Path, allowed: str, sixteen_bits: bool = False) -> Iterator
     """A PNG or JPEG opened by Pillow (header only); what fails in the block is the file's fault.
 
     UserError if it is no such image, is to be turned (EXIF: some readers turn the pixels and some do
-    not, and a label could fit either), or has 16 bits a channel where 8 are due, or the reverse.
+    not, and a label could fit either), or has 16 bits a channel where 8 are expected, or the reverse.
     """
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
@@ -199,7 +199,7 @@ def read_label(path: Path) -> np.ndarray:
             return np.array(image.convert("L")) // np.uint8(255 // (2**depth - 1))
         found = f"colours ({image.mode})" if image.format == "PNG" else "a JPEG, whose pixels are not exact"
         fix = "give the id image, or describe its colours with `encoding: rgb` of a `folders` dataset"
-        raise UserError(path, f"{found} where ids are due", _IDS, fix)
+        raise UserError(path, f"{found} where ids are expected", _IDS, fix)
 
 
 def write_label(path: Path, label: np.ndarray, palette: Sequence[int]) -> None:

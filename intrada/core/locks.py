@@ -41,7 +41,7 @@ def take(path: Path) -> IO[str] | None:
             path,
             f"cannot be locked ({error.strerror})",
             "a file of this user's on a disk with locks (flock)",
-            "mend the permissions, or move to a disk with locks (a Lustre disk needs the mount option flock)",
+            "fix the permissions, or move to a disk with locks (a Lustre disk needs the mount option flock)",
         ) from error
     name = f"process {os.getpid()} on {socket.gethostname()} ({_command()})"
     with writing(path):

@@ -99,7 +99,7 @@ def load_for_inference(
     if len(chosen) != len(paths) or min(chosen) <= 0:
         found = f"weights {chosen} for {len(paths)} models"
         raise UserError(
-            "weights of the ensemble", found, "a positive number for each model", "mend --weights"
+            "weights of the ensemble", found, "a positive number for each model", "fix --weights"
         )
     spec = ModelSpec(params.model.name, params.model.options, classes)
     members = [load_member(path, spec, device) for path in paths]

@@ -154,7 +154,7 @@ class _Jobs:
         if now in self.wrote:
             record, place = self.wrote[now]
             whose = "of another run" if place == path else f"{place} of {record.job}"
-            return f"{path} was exchanged: what stands there is {whose} {which}"
+            return f"{path} was exchanged: the file there is {whose} {which}"
         if Path(path).is_dir() and (written := provenance.files_of(expected)):
             return f"{path} is not as it was written: {_names(written, self.standing.files_of(Path(path)))}"
         return f"{path} is not as it was written {which}"
@@ -166,7 +166,7 @@ class _Jobs:
             if now is None:
                 yield f"{path}, which it was made from, is missing"
             elif now != read:
-                yield f"was made from {path} {self._said(read)}, but there stands {self._said(now)}"
+                yield f"was made from {path} {self._said(read)}, but the file there is {self._said(now)}"
             elif path in record.images and self.standing.images(path) != record.images[path]:
                 yield f"was made from other images or labels than those that {path} names now"
         for path, sizes in record.sizes.items():

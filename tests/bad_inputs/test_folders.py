@@ -24,9 +24,7 @@ SPLIT = Path("results/rank/split.csv")
 def test_a_link_to_nothing_is_named_with_what_it_says(stage: Stage, name: str) -> None:
     (TARGET / name).unlink(missing_ok=True)
     (TARGET / name).symlink_to("../gone/q.png")
-    stage.refuses(
-        "check", f"{TARGET / name}: a link to ../gone/q.png, where nothing is", "mend or replace it"
-    )
+    stage.refuses("check", f"{TARGET / name}: a link to ../gone/q.png, where nothing is", "fix or replace it")
 
 
 def test_a_root_that_is_a_link_to_nothing_is_refused(stage: Stage) -> None:
@@ -77,7 +75,7 @@ def test_a_folder_without_files_is_refused(stage: Stage) -> None:
         "check",
         f"{TARGET}: no image, but nothing",
         "PNG or JPEG images at raw/target/photos/**/*",
-        "mend `root`",
+        "fix `root`",
     )
 
 
@@ -100,15 +98,13 @@ def test_a_missing_root_or_image_folder_is_refused(stage: Stage, left: str) -> N
 
 def test_a_root_of_another_dataset_names_the_folder_that_is_missing(stage: Stage) -> None:
     use(preprocess__source__dataset="gta5", preprocess__source__options={})
-    stage.refuses(
-        "check", "raw/source/images: no such folder", "images at raw/source/images/*", "mend `root`"
-    )
+    stage.refuses("check", "raw/source/images: no such folder", "images at raw/source/images/*", "fix `root`")
     use(
         preprocess__target__dataset="cityscapes",
         preprocess__target__options={},
         preprocess__target__split="train",
     )
-    stage.refuses("preprocess@target", "split of cityscapes: 'train'", "none is there", "mend `split`")
+    stage.refuses("preprocess@target", "split of cityscapes: 'train'", "none is there", "fix `split`")
 
 
 # --- splits
@@ -119,10 +115,10 @@ def test_a_root_of_another_dataset_names_the_folder_that_is_missing(stage: Stage
     [
         (
             b"p\ngone\n",
-            ("raw/target/list.txt, line 2: 'gone' is the name of 0 images", "mend or remove the line"),
+            ("raw/target/list.txt, line 2: 'gone' is the name of 0 images", "fix or remove the line"),
         ),
         (b"p.png\nphotos/gone.png\n", ("line 2: 'photos/gone.png'", "its id, its name or its path")),
-        (b"", ("split: 'list:list.txt' selects none of 4 images", "range:START:STOP", "mend `split`")),
+        (b"", ("split: 'list:list.txt' selects none of 4 images", "range:START:STOP", "fix `split`")),
         (b"# p\n\n", ("selects none of 4 images",)),
         (b"\xff\xfep", ("raw/target/list.txt: ", "codec can't decode", "a text file with one image a line")),
         (None, ("raw/target/list.txt: no such file", "a text file with one image a line")),
@@ -142,7 +138,7 @@ def test_a_list_that_names_no_image_or_a_strange_one_is_refused(
 )
 def test_a_split_that_is_none_or_selects_nothing_is_refused(stage: Stage, split: str) -> None:
     use(preprocess__target__split=split)
-    stage.refuses("preprocess@target", "split: ", split[:20], "all, list:FILE", "mend `split`")
+    stage.refuses("preprocess@target", "split: ", split[:20], "all, list:FILE", "fix `split`")
 
 
 # --- few images

@@ -62,7 +62,7 @@ def test_a_broken_image_of_the_source_is_refused_by_check(stage: Stage, name: st
 def test_a_broken_image_of_the_target_is_refused_by_preprocess_as_well(stage: Stage, name: str) -> None:
     damage, found = BROKEN[name]
     damage(TARGET)
-    stage.refuses("preprocess@target", str(TARGET), found, "PNG or JPEG image, 8 bits", "mend or replace it")
+    stage.refuses("preprocess@target", str(TARGET), found, "PNG or JPEG image, 8 bits", "fix or replace it")
 
 
 @pytest.mark.parametrize("domain, path", [("source", PHOTO), ("target", TARGET)])

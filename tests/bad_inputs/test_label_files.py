@@ -20,9 +20,9 @@ BROKEN: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "zero bytes": (lambda path: path.write_bytes(b""), ("an empty file (0 bytes)", IDS)),
     "16 bits": (lambda path: Image.new("I;16", (64, 32)).save(path), ("16 bits a channel", IDS)),
     "16 bits in colour": (lambda path: raw_png(path, 16, 2, [bytes(384)] * 32, 64), ("16 bits", IDS)),
-    "colours": (saved("RGB"), ("colours (RGB) where ids are due", "`encoding: rgb`")),
-    "transparent colours": (saved("RGBA"), ("colours (RGBA) where ids are due", "`encoding: rgb`")),
-    "transparent grey": (saved("LA"), ("colours (LA) where ids are due", IDS)),
+    "colours": (saved("RGB"), ("colours (RGB) where ids are expected", "`encoding: rgb`")),
+    "transparent colours": (saved("RGBA"), ("colours (RGBA) where ids are expected", "`encoding: rgb`")),
+    "transparent grey": (saved("LA"), ("colours (LA) where ids are expected", IDS)),
     "a JPEG called PNG": (saved("L", kind="JPEG"), ("a JPEG, whose pixels are not exact", IDS)),
     "an id outside the mapping": (
         lambda path: mask(path, values=(0, 1, 2, 7)),
@@ -113,7 +113,7 @@ def test_labels_without_one_valid_pixel_are_refused_by_check(stage: Stage) -> No
     "damage, says",
     [
         (cut, ("runcated", "run that stage again")),
-        (saved("RGB"), ("colours (RGB) where ids are due",)),
+        (saved("RGB"), ("colours (RGB) where ids are expected",)),
         (
             lambda path: mask(path, (32, 32)),
             ("32x32 pixels, its image has 64x32", "run the stage that wrote it"),

@@ -70,7 +70,7 @@ def refused(stage: Stage, *says: str) -> str:
 )
 def test_a_wrong_key_or_value_is_named(stage: Stage, changes: dict[str, Any], found: str) -> None:
     use(**changes)
-    refused(stage, found, "do next: correct the")
+    refused(stage, found, "do next: fix")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_file_that_is_no_plain_params_file_ends_at_once_with_a_message(stage: 
 @pytest.mark.parametrize("content", [b"seed: \xff", "seed: 1".encode("utf-16"), b"\x00", b"\x89PNG\r\n"])
 def test_a_file_of_bytes_is_refused(stage: Stage, content: bytes) -> None:
     PARAMS.write_bytes(content)
-    stage.check(lambda: main(RANK), ("params.yaml: ", PLAIN, "correct the file"))
+    stage.check(lambda: main(RANK), ("params.yaml: ", PLAIN, "fix the file"))
 
 
 def test_a_missing_file_and_a_folder_are_refused(stage: Stage) -> None:

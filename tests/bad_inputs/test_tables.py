@@ -68,7 +68,7 @@ CASES: list[tuple[str, Path, Edit, tuple[str, ...]]] = [
     ("a label that is not there", VAL, row(1, 2, "data/gone.png"), ("data/gone.png: no such file",)),
     ("a name no disk can hold", INDEX, row(1, 1, "n" * 300), (f"{'n' * 300}: a name that is too long",)),
     ("a zero byte in a path", INDEX, row(1, 1, "a\0.png"), ("no such file or folder",)),
-    ("a folder for an image", TARGET, row(1, 1, "data"), ("data: a folder stands where a file is due",)),
+    ("a folder for an image", TARGET, row(1, 1, "data"), ("data: a folder, but a file is expected",)),
     ("no image", INDEX, row(1, 1, ""), ("line 2, column image: '' is not",)),
     ("a word for a width", INDEX, row(1, 3, "wide"), ("line 2, column width: 'wide' is not",)),
     ("a width of 0", INDEX, row(1, 3, "0"), ("line 2, column width: 0 is not",)),

@@ -97,7 +97,7 @@ PICKLES: dict[str, tuple[Make, tuple[str, ...]]] = {
     "cut short": (cut, ("no PyTorch file, or a damaged one",)),
     "zero bytes": (lambda path: path.touch(), ("an empty file (0 bytes)",)),
     "text": (lambda path: path.write_text("hello world\n"), ("no PyTorch file, or a damaged one",)),
-    "a folder": (lambda path: path.mkdir(), ("a folder stands where a file is due",)),
+    "a folder": (lambda path: path.mkdir(), ("a folder, but a file is expected",)),
 }
 
 

@@ -63,7 +63,7 @@ def refused(capsys: pytest.CaptureFixture[str], where: str, why: str, job: str) 
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3 or "holds checkpoints of other params" in lines[0]
     assert lines[-3].startswith(f"error: {where}") and f": cannot be written ({why})" in lines[-3]
-    assert lines[-1].startswith("  do next: free space or mend the folder's permissions, then run")
+    assert lines[-1].startswith("  do next: free space or fix the folder's permissions, then run")
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_8_bit_grey_is_read_as_it_stands(tmp_path: Path) -> None:
 
 def test_colours_where_ids_are_due_point_to_the_encoding(tmp_path: Path) -> None:
     path = png(tmp_path / "a.png", np.zeros((2, 2, 3), np.uint8))
-    with pytest.raises(UserError, match=r"colours \(RGB\) where ids are due[^$]*`encoding: rgb`"):
+    with pytest.raises(UserError, match=r"colours \(RGB\) where ids are expected[^$]*`encoding: rgb`"):
         files.read_label(path)
     with pytest.raises(UserError, match="JPEG"):
         files.read_label(png(tmp_path / "a.jpg", np.zeros((2, 2), np.uint8)))

@@ -220,7 +220,7 @@ def test_an_error_ahead_is_raised_in_its_turn() -> None:
     def items() -> Iterator[int]:
         yield 0
         yield 1
-        raise UserError("image", "broken", "sound ones", "mend it")
+        raise UserError("image", "broken", "sound ones", "fix it")
 
     stream = loader.prefetch(items())
     assert [next(stream), next(stream)] == [0, 1]

@@ -103,7 +103,7 @@ def test_scores_of_another_model_are_named_with_both_models(verify: Any) -> None
     code, verdicts, _, _ = verify()
     assert code == 1
     assert wrong(verdicts) == ["score", "train_intra", "evaluate_snapshots@inter", "evaluate@inter"]
-    first, second = verdicts["score"].split("but there stands")
+    first, second = verdicts["score"].split("but the file there is")
     assert "made from results/train_inter/last.safetensors" in first
     assert "(train_inter, " in first and first.rstrip(", ").endswith("seed 1)")
     assert "(train_inter, " in second and second.endswith("seed 7)")
@@ -119,7 +119,7 @@ def test_scores_of_another_model_put_in_place_are_found(verify: Any) -> None:
     put_back(SCORES)  # one of the three: no run has left them like this
     code, verdicts, _, _ = verify()
     assert code == 1 and wrong(verdicts) == ["score", "rank"]
-    assert "results/score/scores.csv was exchanged: what stands there is of another run" in verdicts["score"]
+    assert "results/score/scores.csv was exchanged: the file there is of another run" in verdicts["score"]
     put_back(*outs)  # all three: a run has, but with another model
     code, verdicts, _, _ = verify()
     assert code == 1 and {"score", "rank", "pseudo_label"} == set(wrong(verdicts))
@@ -146,9 +146,9 @@ def test_two_models_with_swapped_names_are_named(verify: Any) -> None:
     code, verdicts, _, _ = verify()
     assert code == 1
     # or of evaluate_snapshots, which copies the models that it chooses
-    found = f"{one} was exchanged: what stands there is results/train_inter/"
+    found = f"{one} was exchanged: the file there is results/train_inter/"
     assert found in verdicts["train_source"]
-    found = f"{other} was exchanged: what stands there is results/train_source/"
+    found = f"{other} was exchanged: the file there is results/train_source/"
     assert found in verdicts["train_inter"]
 
 

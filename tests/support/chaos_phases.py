@@ -62,7 +62,7 @@ def temporaries(project: Project, kind: str) -> set[Path]:
 
 
 def freezes(group: int, expected: Callable[[], bool]) -> bool:
-    """Stop a process group where it stands, unless what is due is over by then: a write takes no time."""
+    """Stop a process group where it stands, unless what is expected is over by then: a write takes no time."""
     os.killpg(group, signal.SIGSTOP)
     time.sleep(0.001)
     if expected():

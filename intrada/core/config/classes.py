@@ -157,7 +157,7 @@ def class_set(entries: Sequence[str | Mapping[str, Any]]) -> ClassSet:
     unknown name, a bad colour, and a name or colour that stands twice.
     """
     allowed = f"a list of 2 to {MAX_CLASSES} classes, each a Cityscapes name or {{name, color}}"
-    fix = "mend the `classes` block; the files in presets/ show both forms"
+    fix = "fix the `classes` block; the files in presets/ show both forms"
     if isinstance(entries, (str, Mapping)) or not 2 <= len(entries) <= MAX_CLASSES:
         count = "no list" if isinstance(entries, (str, Mapping)) else f"{len(entries)} entries"
         raise UserError("classes", count, allowed, fix)
@@ -183,7 +183,7 @@ def reported(classes: ClassSet) -> dict[int, list[int]]:
 
 
 def _label_class(entry: str | Mapping[str, Any]) -> LabelClass:
-    fix = "mend this entry of the `classes` block"
+    fix = "fix this entry of the `classes` block"
     if isinstance(entry, str):
         if entry not in _OFFICIAL:
             raise _unknown("classes", entry, list(_OFFICIAL))
@@ -204,7 +204,7 @@ def parse_color(where: str, color: object) -> tuple[int, int, int]:
         if all(0 <= value <= 255 for value in color):
             return red, green, blue
     allowed = "three whole numbers from 0 to 255: [red, green, blue]"
-    raise UserError(where, f"the colour {color!r}", allowed, "mend this colour")
+    raise UserError(where, f"the colour {color!r}", allowed, "fix this colour")
 
 
 def _unknown(where: str, name: str, known: Sequence[str]) -> UserError:

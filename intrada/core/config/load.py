@@ -42,7 +42,7 @@ def _parse(path: Path) -> object:
         fix = "start in the project's folder, or name the file with --params"
         raise UserError(path, "no such file", "a params file", fix) from None
     except (OSError, ValueError) as error:
-        raise UserError(path, " ".join(str(error).split()), _PLAIN, "correct the file") from None
+        raise UserError(path, " ".join(str(error).split()), _PLAIN, "fix the file") from None
 
 
 def _explain(path: Path, error: ValidationError) -> UserError:
@@ -51,7 +51,7 @@ def _explain(path: Path, error: ValidationError) -> UserError:
         path,
         "; ".join(found[:8]) + (f"; and {len(found) - 8} more" if len(found) > 8 else ""),
         "exactly the keys of the files in presets/, each in its range (workflow/schemas/params.schema.yaml)",
-        "correct these keys; nothing has been run",
+        "fix these keys; nothing has been run",
     )
 
 

@@ -61,7 +61,7 @@ def _own_folder(value: str) -> str:
     """A stage's output: DVC removes what stands there before the stage runs, whoever put it there."""
     above, _, name = value.rpartition("/")
     if above != "data/raw/toycity" or name in ("", ".", ".."):
-        raise ValueError("a folder data/raw/toycity/NAME is due: what stands there is removed before a run")
+        raise ValueError("a folder data/raw/toycity/NAME is expected: its content is removed before a run")
     return value
 
 

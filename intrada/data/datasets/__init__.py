@@ -30,7 +30,7 @@ def open_dataset(name: str, root: Path, split: str, options: Mapping[str, Any], 
         fix = "choose one of these; `folders` describes any dataset by its options"
         raise UserError("dataset", f"the unknown name {name!r}", ", ".join(sorted(DATASETS)), fix)
     if not root.is_dir():
-        fix = "put the data (or a link to them) there, or mend `root`"
+        fix = "put the data (or a link to them) there, or fix `root`"
         raise UserError(root, "no such folder", f"the root folder of a {name} dataset", fix)
     dataset: Dataset = import_module(DATASETS[name]).build(root, split, options, classes)
     return dataset

@@ -46,7 +46,7 @@ class Layout:
     def find_images(self) -> dict[str, Path]:
         """Stem -> image, PNG and JPEG only; UserError if there is none, or a stem stands twice."""
         folder = self.root / _fixed_folder(self.images)
-        fix = "mend `root`, or the dataset's options if your folders are called otherwise"
+        fix = "fix `root`, or the dataset's options if your folders are called otherwise"
         if not folder.is_dir():
             raise UserError(folder, "no such folder", f"images at {self.root / self.images}", fix)
         there, pattern = files.list_files(folder), _regex(self.images)
@@ -85,7 +85,7 @@ class Dataset:
     """Images and labels in one layout.
 
     split: one of SPLITS. read_label: label file -> (H, W) uint8 of train indices 0..C-1, and 255
-    where no class is due; UserError if the file is broken or holds ids (or colours) outside the
+    where no class is expected; UserError if the file is broken or holds ids (or colours) outside the
     dataset's table.
     """
 
@@ -108,7 +108,7 @@ class Dataset:
                 raise UserError(image, found, "one id for each image", "rename one of the two files")
             if item.label == image:
                 found = f"the label pattern {self.layout.labels} names the image itself"
-                raise UserError(image, found, "a label file for each image", "mend the option `labels`")
+                raise UserError(image, found, "a label file for each image", "fix the option `labels`")
             items[item.id] = item
         return _selected([items[name] for name in sorted(items)], self.layout, self.split)
 
@@ -129,7 +129,7 @@ def require_labels(items: Sequence[Item]) -> None:
             missing[0].image,
             f"{len(missing)} of {len(items)} images have no label: {names}",
             "a label for each image of the source and of the validation set; a target needs none",
-            "add the labels, mend the dataset's options, or leave these images out with `split: list:FILE`",
+            "add the labels, fix the dataset's options, or leave these images out with `split: list:FILE`",
         )
 
 
@@ -139,7 +139,7 @@ def options_of(dataset: str, given: Mapping[str, Any], defaults: Mapping[str, An
     if unknown:
         allowed = f"the keys {', '.join(defaults)}" if defaults else "no key: `options: {}`"
         found = f"the unknown {', '.join(repr(key) for key in unknown)}"
-        raise UserError(f"options of {dataset}", found, allowed, "mend or remove these keys")
+        raise UserError(f"options of {dataset}", found, allowed, "fix or remove these keys")
     return {**defaults, **given}
 
 
@@ -150,7 +150,7 @@ def pattern_of(where: str, key: str, value: object, example: str) -> str:
         if not path.is_absolute() and ".." not in path.parts:
             return path.as_posix()
     allowed = f"a path below `root`, such as {example} (a link there may lead elsewhere)"
-    raise UserError(where, f"{key}: {value!r}", allowed, "mend this key")
+    raise UserError(where, f"{key}: {value!r}", allowed, "fix this key")
 
 
 def _selected(items: list[Item], layout: Layout, split: str) -> list[Item]:
@@ -163,9 +163,9 @@ def _selected(items: list[Item], layout: Layout, split: str) -> list[Item]:
         start, stop = (int(bound) if bound else None for bound in bounds.groups())
         chosen = items[start:stop]
     else:
-        raise UserError("split", repr(split), SPLITS, "mend `split`")
+        raise UserError("split", repr(split), SPLITS, "fix `split`")
     if not chosen:
-        fix = "mend `split`; START and STOP count as in a Python slice"
+        fix = "fix `split`; START and STOP count as in a Python slice"
         raise UserError("split", f"{split!r} selects none of {len(items)} images", SPLITS, fix)
     return chosen
 
@@ -187,7 +187,7 @@ def _listed(items: list[Item], layout: Layout, path: Path) -> list[Item]:
             ids = by_name.get(line, set())
             if len(ids) != 1:
                 found = f"{line!r} is the name of {len(ids)} images"
-                raise UserError(f"{path}, line {number}", found, allowed, "mend or remove the line")
+                raise UserError(f"{path}, line {number}", found, allowed, "fix or remove the line")
             chosen |= ids
     return [item for item in items if item.id in chosen]
 
@@ -233,7 +233,7 @@ def _regex(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile("".join(map(translated, re.split(r"(\*\*/|\*|\?|\[[^\]]+\])", pattern))), re.DOTALL)
     except re.error as error:
-        fix = "mend the option `images`"
+        fix = "fix the option `images`"
         raise UserError(f"glob {pattern}", str(error), "`**/`, `*`, `?` and [a-z]", fix) from error
 
 

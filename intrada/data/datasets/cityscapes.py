@@ -30,7 +30,7 @@ def build(root: Path, split: str, options: Mapping[str, Any], classes: ClassSet)
     if not folder or not (root / "leftImg8bit" / folder).is_dir():
         there = sorted(path.name for path in root.glob("leftImg8bit/*/"))
         allowed = f"a folder of {root / 'leftImg8bit'}: {', '.join(there) or 'none is there'}"
-        fix = "mend `split` (train, train:list:FILE, train:range:0:100) or `root`"
+        fix = "fix `split` (train, train:list:FILE, train:range:0:100) or `root`"
         raise UserError("split of cityscapes", repr(split), allowed, fix)
     images = f"leftImg8bit/{folder}/*/*_leftImg8bit.png"
     labels = None if kind == "none" else f"gtFine/{folder}/{{stem}}_gtFine_{kind}.png"

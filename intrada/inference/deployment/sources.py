@@ -85,7 +85,7 @@ def _meant(word: str, out: Path) -> Iterator[_Found]:
     if not count:
         there = _exists(path) or set(word) & set(_WILD)
         found = "no image or video" if there else "no such file or folder"
-        raise UserError(word, found, _ALLOWED, "mend the path; put a glob in quotes")
+        raise UserError(word, found, _ALLOWED, "fix the path; put a glob in quotes")
 
 
 def _matches(path: Path) -> list[tuple[Path, Path]]:

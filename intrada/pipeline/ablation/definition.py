@@ -68,7 +68,7 @@ def load(path: Path = FILE) -> Ablation:
         return Ablation.model_validate(plain_yaml.read(path))
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:8])
-        raise UserError(path, wrong, "benchmarks and recipes as the file explains them", "mend it") from None
+        raise UserError(path, wrong, "benchmarks and recipes as the file explains them", "fix it") from None
     except (OSError, ValueError) as error:
         raise files.unreadable(path, error, "the ablation's benchmarks and recipes") from error
 

@@ -25,7 +25,7 @@ def with_changes(params: dict[str, Any], changes: dict[str, Any]) -> dict[str, A
         for name in above:
             block = block.get(name) if isinstance(block, dict) else None
         if not isinstance(block, dict) or last not in block:
-            raise UserError(FILE, f"{key} is no key of the params", "dotted keys of params.yaml", "mend it")
+            raise UserError(FILE, f"{key} is no key of the params", "dotted keys of params.yaml", "fix it")
         block[last] = value
     return changed
 

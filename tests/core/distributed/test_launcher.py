@@ -60,7 +60,7 @@ def test_results_come_in_the_order_of_the_parts() -> None:
 @pytest.mark.parametrize(
     "error, expected, words",
     [
-        (UserError("a.png", "broken", "a PNG", "mend it"), UserError, "^a.png: broken\n  allowed: a PNG\n"),
+        (UserError("a.png", "broken", "a PNG", "fix it"), UserError, "^a.png: broken\n  allowed: a PNG\n"),
         (KeyError("no such"), KeyError, "no such"),
         (None, UserError, "process 1 of 2 was killed by SIGKILL and left no message"),
     ],

@@ -9,7 +9,7 @@ from intrada.core.config.classes import class_set
 from intrada.core.errors import UserError
 from intrada.data.datasets.coding import id_coding
 
-CODING = id_coding(class_set(["road", "sky"]), {3: "road", 7: "sky"}, [255], "mend the mapping")
+CODING = id_coding(class_set(["road", "sky"]), {3: "road", 7: "sky"}, [255], "fix the mapping")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
