@@ -98,9 +98,7 @@ def load_for_inference(
     chosen = list(shares) or [1.0] * len(paths)
     if len(chosen) != len(paths) or min(chosen) <= 0:
         found = f"weights {chosen} for {len(paths)} models"
-        raise UserError(
-            "weights of the ensemble", found, "a positive number for each model", "fix --weights"
-        )
+        raise UserError("weights of the ensemble", found, "a positive number for each model", "fix --weights")
     spec = ModelSpec(params.model.name, params.model.options, classes)
     members = [load_member(path, spec, device) for path in paths]
     bf16 = uses_bf16(params.compute, device)
