@@ -22,6 +22,7 @@ ROWS: dict[str, str] = {
     "read_cityscapes": "benchmarks.rows.read_cityscapes",
     "data_wait": "benchmarks.rows.data_wait",
     "checkpoint_share": "benchmarks.rows.checkpoint_share",
+    "second_start": "benchmarks.rows.second_start",
     "index_scale": "benchmarks.rows.index_scale",
     "status_scale": "benchmarks.rows.status_scale",
     "toy_pipeline": "benchmarks.rows.toy_pipeline",

@@ -36,14 +36,18 @@ def joint_fingerprint(found: Mapping[str, str]) -> str:
     return hashlib.blake2b(lines.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
 
-def fingerprint(path: Path) -> str:
-    """32 hex digits (blake2b) that change with a file's bytes, or with a folder's names and bytes."""
+def file_hash(path: Path) -> str:
+    """32 hex digits (blake2b) of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
-    def content(file: Path) -> str:
-        with file.open("rb") as handle:
-            return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
-    return _digest(path, content)
+def fingerprint(path: Path, of_file: Callable[[Path], str] = file_hash) -> str:
+    """32 hex digits that change with a file's bytes, or with a folder's names and bytes.
+
+    of_file: `file_hash`, or the same from a cache (see hash_cache).
+    """
+    return _digest(path, of_file)
 
 
 def stat_fingerprint(path: Path, times: bool = True) -> str:

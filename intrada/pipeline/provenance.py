@@ -15,7 +15,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from operator import getitem
 from pathlib import Path
 from typing import Any
 
-from intrada.core import files, hashing
+from intrada.core import files, hash_cache, hashing
 from intrada.core.config.schema import Compute, Params
 from intrada.core.errors import UserError
 
@@ -60,7 +60,8 @@ class Run:
         """Write the record if the block succeeds; the code's state is that of the block's start."""
         before = {**_code(), "start": _now()} | _inputs(sources)
         yield
-        written = {path.as_posix(): _output(path) for path in outputs}
+        with hash_cache.opened() as file_hash:
+            written = {path.as_posix(): _output(path, file_hash) for path in outputs}
         content = {
             "job": self.job, "fingerprint": self.fingerprint, "command": list(self.command),
             "params": dict(self.params), "seed": _seed(self.params), **_compute(self.params),
@@ -146,11 +147,12 @@ def _inputs(sources: Sequence[Source]) -> dict[str, dict[str, str]]:
     }
 
 
-def _output(path: Path) -> str:
+def _output(path: Path, file_hash: Callable[[Path], str]) -> str:
     """The fingerprint of an output; of a folder, its files are noted too, so that a wrong one has a name."""
     if not path.is_dir():
-        return hashing.fingerprint(path)
-    found = {file.relative_to(path).as_posix(): hashing.fingerprint(file) for file in files.list_files(path)}
+        return hashing.fingerprint(path, file_hash)
+    inside = files.list_files(path)
+    found = {file.relative_to(path).as_posix(): hashing.fingerprint(file, file_hash) for file in inside}
     fingerprint = hashing.joint_fingerprint(found)
     listing = FOLDER / "folders" / f"{fingerprint}.json"
     if not listing.exists():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import import_module
@@ -13,7 +13,7 @@ from string import Formatter
 from types import ModuleType
 from typing import Any, get_type_hints
 
-from intrada.core import atomic, hashing
+from intrada.core import atomic, hash_cache, hashing
 from intrada.core.config.load import load
 from intrada.core.config.select import digest, select
 from intrada.core.errors import UserError
@@ -48,7 +48,8 @@ def execute(stage: str, params_file: Path, options: Mapping[str, Any]) -> None:
     fingerprint = _fingerprint([name, digest(chosen, keys), *_code(stage, values)], found)
     command = [stage, "--params", str(params_file), *_words(options)]
     outputs = _outputs(marks, options)
-    atomic.sweep([*(RUNS / name).glob("*/"), *provenance.folders(name), *{path.parent for path in outputs}])
+    logs = [LOG.parent, *provenance.folders(name)]
+    atomic.sweep([*(RUNS / name).glob("*/"), *logs, *{path.parent for path in outputs}])
     made = provenance.Run(name, fingerprint, command, values)
     with _logged(name, fingerprint), made.recorded(_sources(inputs, found, marks), outputs):
         extra = {"context": Context(name, fingerprint, RUNS / name)} if "context" in marks else {}
@@ -113,11 +114,13 @@ def _code(stage: str, values: Mapping[str, Any]) -> list[str]:
 
 def _fingerprints(inputs: Mapping[str, list[Path]], marks: Mapping[str, object]) -> dict[str, list[str]]:
     """The fingerprint of each path of `inputs`: raw data's without reading them."""
+    with hash_cache.opened() as file_hash:
 
-    def of(key: str) -> Callable[[Path], str]:
-        return hashing.stat_fingerprint if _is_raw(marks[key]) else hashing.fingerprint
+        def of(key: str, path: Path) -> str:
+            raw = _is_raw(marks[key])
+            return hashing.stat_fingerprint(path) if raw else hashing.fingerprint(path, file_hash)
 
-    return {key: list(map(of(key), paths)) for key, paths in inputs.items()}
+        return {key: [of(key, path) for path in paths] for key, paths in inputs.items()}
 
 
 def _fingerprint(parts: list[str], found: Mapping[str, list[str]]) -> str:

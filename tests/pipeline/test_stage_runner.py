@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from intrada.core import atomic, files
+from intrada.core import atomic, files, hash_cache, hashing
 from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
 from intrada.core.stage import Choice, Context, In, Out
@@ -240,6 +241,22 @@ def test_the_fingerprint_changes_with_an_image_of_an_index(monkeypatch: pytest.M
     assert fingerprint("score", SCORE) != before
 
 
+def test_a_second_start_reads_no_image_and_has_the_same_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    stubbed(monkeypatch, score)
+    clock, original, read = time.time_ns, hashing.file_hash, list[Path]()
+    before = fingerprint("score", SCORE)
+    monkeypatch.setattr(hash_cache.time, "time_ns", lambda: clock() + 60 * 10**9)  # the files are old
+    monkeypatch.setattr(hashing, "file_hash", lambda path: read.append(path) or original(path))
+    assert fingerprint("score", SCORE) == before
+    assert {Path("index.csv"), Path("a.png"), SCORE["model"], SCORE["out"]} <= set(read)
+    read.clear()
+    monkeypatch.setattr(score, "run", functools.wraps(score.run)(lambda *arguments, **options: None))
+    assert fingerprint("score", SCORE) == before
+    assert read == []
+    files.write_image(Path("a.png"), np.ones((2, 3, 3), np.uint8))
+    assert fingerprint("score", SCORE) != before
+
+
 def test_raw_data_are_known_by_size_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
     stubbed(monkeypatch, preprocess)
     before = fingerprint("preprocess", PREPROCESS)
@@ -292,7 +309,7 @@ def test_a_stage_first_removes_what_a_killed_one_left_beside_its_outputs(
     gone.wait()
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: gone.pid)
-        folders = ["", "runs/rank/0123", "logs/provenance/jobs/rank", "logs/provenance/folders"]
+        folders = ["", "runs/rank/0123", "logs", "logs/provenance/jobs/rank", "logs/provenance/folders"]
         left = [atomic._sibling(Path(folder) / "x.json") for folder in folders]
     for path in left:
         path.parent.mkdir(parents=True, exist_ok=True)
