@@ -1,4 +1,4 @@
-"""How good a model, or an ensemble, is on the evaluation images, and what it says of the extreme ones."""
+"""Evaluate a model or an ensemble: metrics on the evaluation images, and sample predictions."""
 
 from __future__ import annotations
 
@@ -30,44 +30,45 @@ READS = ("compute", "classes", "model", "evaluate")
 
 def run(
     params: Params,
-    name: Annotated[str, Choice("what to call the model: source, inter, intra, or a name of your own")],
+    name: Annotated[str, Choice("name of the model: source, inter, intra, or any other name")],
     images: Annotated[
         Path,
-        In("index.csv of the evaluation images, or the images.csv of another model's evaluation", index=True),
+        In("index.csv of the evaluation images, or images.csv of another model's evaluation", index=True),
     ],
     model: Annotated[
-        list[Path], In("the model to evaluate, ours or published; several: an ensemble", many=True)
+        list[Path],
+        In("the model to evaluate, of this project or published; several form an ensemble", many=True),
     ],
     metrics: Annotated[Path, Out("mIoU, mIoU_easy, mIoU_hard, pixel_accuracy in percent (JSON)")],
     class_iou: Annotated[Path, Out("IoU per class in percent (CSV)")],
     confusion: Annotated[Path, Out("confusion matrix in pixels, rows are the truth (CSV)")],
     table: Annotated[Path, Out("images.csv: the index with entropy and subset (easy or hard)")],
-    samples: Annotated[
-        Path, Out("folder with predictions and entropy maps of images from easiest to hardest")
-    ],
+    samples: Annotated[Path, Out("folder of predictions and entropy maps of sample images")],
     context: Context,
     weights: Annotated[
-        Sequence[float], FloatList("of an ensemble's models, in their order; left out: all alike")
+        Sequence[float], FloatList("weights of an ensemble's models, in their order; default: equal weights")
     ] = (),
     label_ids: Annotated[
-        Path | None, Out("folder of all predictions as PNGs with Cityscapes' label ids", optional=True)
+        Path | None, Out("folder of all predictions as PNGs with Cityscapes label ids", optional=True)
     ] = None,
     size: Annotated[
         ImageSize | None,
-        Option("of label_ids where an image has no label, such as 2048x1024", "WIDTHxHEIGHT", cli_types.size),
+        Option(
+            "size of label_ids for an image without a label, e.g. 2048x1024", "WIDTHxHEIGHT", cli_types.size
+        ),
     ] = None,
 ) -> None:
-    """Hard is the third of the images with the highest entropy, easy the rest, whatever lambda is.
+    """Evaluate one model, or an ensemble that averages as `evaluate.combine` says.
 
-    Given another model's images.csv, easy and hard are those of that model (the pipeline gives the
-    inter model's to all); given an index.csv, this model's own entropies decide. An ensemble averages
-    what `evaluate.combine` says.
+    The third of the images with the highest entropy is hard, the rest is easy; lambda has no influence.
+    With an index.csv, the entropies are those of this model. With the images.csv of another model, its
+    subsets are used; the pipeline passes the one of the inter model to all models.
     """
     classes = params.class_set
     index = tables.read_images(images)
     ensemble = (params, model, weights)
-    ranked = "subset" in index  # easy and hard are another model's
-    ranks = on_every_device(params.compute, context, _measured, *ensemble, index, ranked)
+    has_subset = "subset" in index  # of another model
+    ranks = on_every_device(params.compute, context, _measure, *ensemble, index, not has_subset)
     results = reduce(operator.add, ranks)
     if results.entropy is not None:
         index = evaluator.assign_subsets(index, results.entropy)
@@ -77,30 +78,30 @@ def run(
     chosen = evaluator.choose_samples(index, params.evaluate.samples, params.evaluate.gallery)
     device = acquire_device(params.compute, params.compute.inference_threads)
     with files.atomic_folder(samples) as folder:
-        evaluator.write_samples(_loaded(*ensemble, device), chosen, folder, classes.palette(), device)
+        evaluator.write_samples(_load(*ensemble, device), chosen, folder, classes.palette(), device)
     if label_ids:
         with files.atomic_folder(label_ids) as folder:
             on_every_device(params.compute, context, _write_label_ids, *ensemble, index, folder, size)
 
 
-def _loaded(params: Params, model: list[Path], weights: Sequence[float], device: torch.device) -> Predictor:
+def _load(params: Params, model: list[Path], weights: Sequence[float], device: torch.device) -> Predictor:
     classes = params.class_set
     return load_for_inference(params, classes, model, device, weights, params.evaluate.combine)
 
 
-def _measured(
+def _measure(
     rank: Rank,
     device: torch.device,
     params: Params,
     model: list[Path],
     weights: Sequence[float],
     index: pd.DataFrame,
-    ranked: bool,
+    entropies: bool,
     context: Context,
 ) -> evaluator.Results:
-    """What one process finds on its images."""
-    predictor, size = _loaded(params, model, weights, device), params.evaluate.batch_size
-    (results,) = evaluator.measure([predictor], index, size, device, context, not ranked, rank)
+    """Return the results of the images of one process."""
+    predictor, size = _load(params, model, weights, device), params.evaluate.batch_size
+    (results,) = evaluator.measure([predictor], index, size, device, context, entropies, rank)
     return results
 
 
@@ -115,14 +116,14 @@ def _write_label_ids(
     size: ImageSize | None,
     context: Context,
 ) -> None:
-    """The label ids of one process's images."""
+    """Write the label ids of the images of one process."""
     classes = params.class_set
-    predictor = _loaded(params, model, weights, device)
+    predictor = _load(params, model, weights, device)
     cityscapes_server.write(predictor, index, folder, classes, size, device, context, rank)
 
 
 def write_tables(total: Confusion, classes: ClassSet, class_iou: Path, confusion: Path) -> None:
-    """IoU and true pixels per class (an absent class has no IoU), and the matrix with its names."""
+    """Write the IoU (percent, empty for an absent class) and labelled pixels per class, and the matrix."""
     percent = 100 * iou(total)
     frame = pd.DataFrame({"class": classes.names, "iou": percent, "pixels": total.sum(1)})
     files.write_csv(class_iou, frame)

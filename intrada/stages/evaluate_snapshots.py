@@ -1,4 +1,4 @@
-"""Every snapshot of a run: a criterion without labels, mIoU where there are labels, and their choices."""
+"""Evaluate the snapshots of a training run, and copy those that the rules of validators.py choose."""
 
 from __future__ import annotations
 
@@ -22,48 +22,51 @@ from intrada.inference.predictor import load_for_inference
 from intrada.models import model_info
 
 READS = ("compute", "classes", "model", "evaluate_snapshots")
-TOGETHER = 8  # models on the device at a time; each image is read once for so many
+GROUP = 8  # models on the device at a time; each image is read once per group
 
 
-class Judged(NamedTuple):
-    """One model on the images of one process: the sample's, batch by batch, and the confusion (C, C)."""
+class SnapshotStats(NamedTuple):
+    """The statistics of one model on the images of one process.
 
-    confidence: list[list[evaluator.ImageStats]]
-    right: Confusion
+    stats: of the sampled target images, by batch; confusion: (C, C) int64 of the evaluation images.
+    """
+
+    stats: list[list[evaluator.ImageStats]]
+    confusion: Confusion
 
 
 def run(
     params: Params,
-    name: Annotated[str, Choice("whose snapshots: source, inter, intra, or a round")],
+    name: Annotated[str, Choice("the training run: source, inter, intra, or a round")],
     model: Annotated[Path, In("the model at the end of training")],
-    snapshots: Annotated[Path, In("folder of the models that training kept on its way")],
-    target: Annotated[Path, In("index.csv of the target images, whose labels are not looked at", index=True)],
+    snapshots: Annotated[Path, In("folder of the snapshots of the training run")],
+    target: Annotated[Path, In("index.csv of the target images, whose labels are not read", index=True)],
     images: Annotated[Path, In("index.csv of the evaluation images", index=True)],
-    table: Annotated[Path, Out("iteration, information, mIoU of each snapshot and who chooses it (CSV)")],
-    label_free: Annotated[Path, Out("the model that the criterion without labels chooses")],
-    oracle: Annotated[Path, Out("the model that the evaluation labels choose; without labels, the last")],
+    table: Annotated[Path, Out("iteration, information, mIoU and the choosing rules of each snapshot (CSV)")],
+    label_free: Annotated[Path, Out("the model that the label-free rule chooses")],
+    oracle: Annotated[Path, Out("the model with the highest mIoU; without labels, the last")],
     context: Context,
 ) -> None:
-    """See validators.py for the rules. `select` in the params says which of the models goes on."""
+    """Evaluate the snapshots and the last model. `select` in the params names the one in use."""
     paths = [*sorted(snapshots.glob("*.safetensors")), model]
     index, evaluated = tables.read(target, tables.INDEX), tables.read_images(images)
     sample = index.iloc[validators.even_sample(len(index), params.evaluate_snapshots.images)]
-    ranks = on_every_device(params.compute, context, _judged, params, paths, sample, evaluated)
+    ranks = on_every_device(params.compute, context, _evaluate, params, paths, sample, evaluated)
     rows: list[tuple[int, float, float]] = []
-    for path, judged in zip(paths, zip(*ranks, strict=True), strict=True):
+    for path, by_rank in zip(paths, zip(*ranks, strict=True), strict=True):
         iteration = model_info.iteration(path)
-        information = evaluator.mutual_information(in_turn([each.confidence for each in judged]))
-        rows.append((iteration, information, 100 * miou(sum(each.right for each in judged))))
-    found = pd.DataFrame(rows, columns=["iteration", "information", "mIoU"])
-    chosen = validators.choose(found)
+        information = evaluator.mutual_information(in_turn([result.stats for result in by_rank]))
+        rows.append((iteration, information, 100 * miou(sum(result.confusion for result in by_rank))))
+    snapshot_table = pd.DataFrame(rows, columns=["iteration", "information", "mIoU"])
+    chosen = validators.choose(snapshot_table)
     tables.write(table, chosen, tables.SNAPSHOTS)
     for rule, out in ((validators.LABEL_FREE, label_free), (validators.ORACLE, oracle)):
-        places = np.flatnonzero(chosen[rule])
+        selected = np.flatnonzero(chosen[rule])
         with files.atomic_file(out) as temporary:
-            shutil.copyfile(paths[int(places[0]) if len(places) else -1], temporary)
+            shutil.copyfile(paths[int(selected[0]) if len(selected) else -1], temporary)
 
 
-def _judged(
+def _evaluate(
     rank: Rank,
     device: torch.device,
     params: Params,
@@ -71,12 +74,13 @@ def _judged(
     sample: pd.DataFrame,
     evaluated: pd.DataFrame,
     context: Context,
-) -> list[Judged]:
+) -> list[SnapshotStats]:
+    """Return the statistics of each model on the images of one process."""
     classes, size = params.class_set, params.evaluate_snapshots.batch_size
-    found: list[Judged] = []
-    for some in (paths[i : i + TOGETHER] for i in range(0, len(paths), TOGETHER)):
-        predictors = [load_for_inference(params, classes, [path], device) for path in some]
-        confidence = evaluator.image_stats(predictors, sample, size, device, context, rank)
-        right = evaluator.measure(predictors, evaluated, size, device, context, False, rank)
-        found += map(Judged, confidence, [results.confusions.sum(0) for results in right])
-    return found
+    results: list[SnapshotStats] = []
+    for group in (paths[i : i + GROUP] for i in range(0, len(paths), GROUP)):
+        predictors = [load_for_inference(params, classes, [path], device) for path in group]
+        stats = evaluator.image_stats(predictors, sample, size, device, context, rank)
+        measured = evaluator.measure(predictors, evaluated, size, device, context, False, rank)
+        results += map(SnapshotStats, stats, [result.confusions.sum(0) for result in measured])
+    return results

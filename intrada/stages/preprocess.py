@@ -1,6 +1,6 @@
-"""One domain from raw folders to resized images, labels as class indices, and an index.csv.
+"""Resize the images of one domain, map its labels to class indices, and write its index.csv.
 
-After this stage no code knows which dataset it is looking at.
+The later stages do not depend on the dataset.
 """
 
 from __future__ import annotations
@@ -26,20 +26,21 @@ SOURCE, TARGET, VAL = "source", "target", "val"
 
 def run(
     params: Params,
-    domain: Annotated[str, Choice("which images to prepare", (SOURCE, TARGET, VAL))],
+    domain: Annotated[str, Choice("the domain to preprocess", (SOURCE, TARGET, VAL))],
     root: Annotated[Path, In("folder of the raw dataset", raw=True)],
     index: Annotated[Path, Out("index.csv: id, image, label, width, height")],
     images: Annotated[Path, Out("folder of the resized images (PNG or JPEG)")],
     label_folder: Annotated[Path, Out("folder of the label maps (PNG, class indices, 255 ignored)")],
     context: Context,
 ) -> None:
-    """Images become `size` (bicubic, antialiased); source and target labels follow (nearest).
+    """Resize the images to `size` (bicubic, antialiased) and the source and target labels (nearest).
 
-    Evaluation labels keep their own size. The index of the target names no label: what labels it has
-    stand in a table of their own, label_folder/index.csv, which nothing but the report reads.
+    Evaluation labels keep their size. The index of the target names no labels. The labels that it has are
+    listed in label_folder/index.csv, which only the report reads.
 
-    Images are prepared side by side. What was finished when a run was interrupted waits, under the run's
-    fingerprint, in hidden folders beside the outputs, which DVC does not touch: the next run goes on there.
+    Images are processed by several threads. An interrupted run keeps its finished images in hidden folders
+    beside the outputs, named by the fingerprint of the run. DVC does not remove these folders, and the next
+    run with the same fingerprint resumes from them.
     """
     block: Domain = getattr(params.preprocess, domain)
     classes = params.class_set
@@ -56,19 +57,19 @@ def run(
     ):
 
         def prepare(item: Item) -> None:
-            picture, truth = image_out / f"{item.id}{suffix}", label_out / f"{item.id}.png"
-            if not picture.exists():
-                files.write_image(picture, resize_image(files.read_image(item.image), size), block.storage)
-            if item.label is not None and not truth.exists():
+            image_file, label_file = image_out / f"{item.id}{suffix}", label_out / f"{item.id}.png"
+            if not image_file.exists():
+                files.write_image(image_file, resize_image(files.read_image(item.image), size), block.storage)
+            if item.label is not None and not label_file.exists():
                 label = _label(dataset, item.label, None if domain == VAL else size)
-                files.write_label(truth, label, palette)
+                files.write_label(label_file, label, palette)
 
         with ThreadPoolExecutor(context.workers) as pool:
             try:
                 for _ in context.progress(pool.map(prepare, items), len(items), "image"):
                     pass
             except BaseException:
-                pool.shutdown(cancel_futures=True)  # what has not begun
+                pool.shutdown(cancel_futures=True)  # those that have not started
                 raise
         table = _index(items, images, label_folder, block)
         if domain == TARGET:

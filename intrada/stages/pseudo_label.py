@@ -1,4 +1,4 @@
-"""Labels for the easy images from what the score stage wrote; the hard images stay without."""
+"""Write pseudo-labels for the easy images from the predictions of the score stage."""
 
 from __future__ import annotations
 
@@ -33,24 +33,26 @@ def run(
     context: Context,
     round: Annotated[str, RoundOption()] = "",
 ) -> None:
-    """Keep the argmax where the model is at least `pseudo_label.min_confidence` sure (0: everywhere).
+    """Keep the predicted class of a pixel if its confidence is at least `pseudo_label.min_confidence`.
 
-    Of each predicted class only the surest `pseudo_label.class_share` of its pixels is kept (1: all).
+    Of each predicted class, only the fraction `pseudo_label.class_share` of its pixels with the highest
+    confidence is kept. All other pixels become 255. With 0 and 1 every pixel is kept. Hard images have no
+    pseudo-label. Raises UserError if the split and the index have different images.
     """
     ranked = tables.read(split, tables.SPLIT)
     index = _in_rank_order(tables.read(target, tables.INDEX), ranked, split)
     is_easy = (ranked["subset"] == tables.EASY).to_numpy()
     chosen = index[is_easy].copy()
-    classes, chosen_by = params.class_set, params.pseudo_label
-    of_class = None
-    if (share := chosen_by.class_share) < 1:
-        of_class = _class_thresholds(chosen["id"], predictions, confidence, len(classes), share)
+    classes, block = params.class_set, params.pseudo_label
+    thresholds = None
+    if (share := block.class_share) < 1:
+        thresholds = _class_thresholds(chosen["id"], predictions, confidence, len(classes), share)
     palette = classes.palette()
     with files.atomic_folder(out) as folder:
         for name in context.progress(chosen["id"], len(chosen), "image"):
             prediction = files.read_label(predictions / f"{name}.png")
             values = files.read_label(confidence / f"{name}.png")
-            kept = pseudo_labels.select(prediction, values, chosen_by.min_confidence, of_class)
+            kept = pseudo_labels.select(prediction, values, block.min_confidence, thresholds)
             files.write_label(folder / f"{name}.png", kept, palette)
     chosen["label"] = [(out / f"{name}.png").as_posix() for name in chosen["id"]]
     tables.write(easy, chosen, tables.INDEX)
@@ -60,7 +62,10 @@ def run(
 def _class_thresholds(
     names: pd.Series, predictions: Path, confidence: Path, classes: int, share: float
 ) -> NDArray[np.float64]:
-    """Over all the images named, since a rare class may be sure in one and unsure in the next."""
+    """Return the threshold of each class, (C,), over all named images together.
+
+    A class can have a high confidence in one image and a low one in another.
+    """
     counts = np.zeros(classes * 256, np.int64)
     for name in names:
         prediction = files.read_label(predictions / f"{name}.png").astype(np.int64)
@@ -70,7 +75,7 @@ def _class_thresholds(
 
 
 def _in_rank_order(index: pd.DataFrame, ranked: pd.DataFrame, split: Path) -> pd.DataFrame:
-    """The index's rows in the order of the ranking; both must name the same images."""
+    """Return the rows of the index in the order of the ranking; UserError if their images differ."""
     unknown_ids = sorted(set(index["id"]) ^ set(ranked["image"]))
     if unknown_ids:
         raise UserError(

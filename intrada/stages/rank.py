@@ -1,4 +1,4 @@
-"""Step 2 of the paper: sort the target images by entropy and call the surest share of them easy."""
+"""Step 2 of the paper: sort the target images by entropy; the fraction lambda with the lowest is easy."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def run(
     out: Annotated[Path, Out("split.csv: image, score, rank, subset (easy or hard)")],
     round: Annotated[str, RoundOption()] = "",
 ) -> None:
-    """Cut the target images at lambda of the ranking by `rank.rule`.
+    """Rank the target images by `rank.rule` and split them at lambda.
 
-    lambda: `rank.easy_fraction` in the first round, each later one's own.
+    lambda is `rank.easy_fraction` in the first round and `rounds.<round>.easy_fraction` in a later one.
+    Prints a note if lambda is above 0 but no image is easy.
     """
     block = params.rank
     fraction = params.rounds[round].easy_fraction if round else block.easy_fraction
@@ -30,5 +31,8 @@ def run(
     split = ranking.rank(table, block.rule, fraction, block.rare_classes)
     tables.write(out, split, tables.SPLIT)
     if fraction > 0 and not (split["subset"] == tables.EASY).any():
-        found = f"lambda {fraction:g} of {len(split)} images is less than one: none is easy"
-        print(f"note: {found}, and step 3 will be skipped as with lambda 0", file=sys.stderr)
+        print(
+            f"note: lambda {fraction:g} of {len(split)} images is less than one image. No image is easy, and "
+            "step 3 is skipped, as with lambda 0.",
+            file=sys.stderr,
+        )

@@ -1,4 +1,4 @@
-"""One forward pass over the target: entropy of every image, its predicted labels, their confidence."""
+"""Compute the entropy, the predicted labels and the confidence of every target image."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ READS = ("compute", "classes", "model", "score")
 def run(
     params: Params,
     target: Annotated[Path, In("index.csv of the target images", index=True)],
-    model: Annotated[Path, In("the model of step 1, or of the round before")],
+    model: Annotated[Path, In("the model of step 1, or of the previous round")],
     out: Annotated[Path, Out("scores.csv: image, entropy, pixels per predicted class")],
     predictions: Annotated[Path, Out("folder of predicted label maps (PNG, class indices)")],
     confidence: Annotated[Path, Out("folder of confidence maps (PNG, 255 = the softmax maximum is 1)")],
     context: Context,
     round: Annotated[str, RoundOption()] = "",
 ) -> None:
-    """Mean pixel entropy of G's prediction, the score of IntraDA's section 3.2, in evaluation mode."""
+    """Score each image by the mean pixel entropy of its prediction (IntraDA, section 3.2), in eval mode."""
     index = tables.read(target, tables.INDEX)
     with files.atomic_folder(predictions) as predicted, files.atomic_folder(confidence) as confidence:
         folders = (predicted, confidence)
-        found = on_every_device(params.compute, context, _score, params, model, index, folders)
-    tables.write(out, joined(found, index), tables.SCORES)
+        scores = on_every_device(params.compute, context, _score, params, model, index, folders)
+    tables.write(out, joined(scores, index), tables.SCORES)
 
 
 def _score(
@@ -47,7 +47,7 @@ def _score(
     folders: tuple[Path, Path],
     context: Context,
 ) -> pd.DataFrame:
-    """The table of one process's images."""
+    """Return the rows of scores.csv for the images of one process."""
     classes = params.class_set
     predictor = load_for_inference(params, classes, [model], device)
     return score(predictor, index, params.score.batch_size, folders, classes, device, context, rank)

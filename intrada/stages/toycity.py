@@ -1,4 +1,4 @@
-"""Draw the toy city: source in the layout of GTA5, target in the layout of Cityscapes."""
+"""Draw the toy city dataset: source in the layout of GTA5, target in the layout of Cityscapes."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ READS = ("toycity.{domain}",)
 
 def run(
     params: Params,
-    domain: Annotated[str, Choice("which of the two to draw", ("source", "target"))],
+    domain: Annotated[str, Choice("the domain to draw", ("source", "target"))],
     out: Annotated[Path, Out("folder of the generated dataset")],
-    table: Annotated[Path, Out("what was drawn (CSV): image, split, severity in 0..1, condition")],
+    table: Annotated[Path, Out("one row per image (CSV): image, split, severity in 0..1, condition")],
     context: Context,
 ) -> None:
-    """The same seed draws the same bytes."""
+    """Draw one domain; the same seed gives the same bytes. UserError if the params lack its block."""
     source, target = getattr(params.toycity, "source", None), getattr(params.toycity, "target", None)
     block = source or target
     if block is None:
-        found = f"toycity.{domain} is not in the params"
+        actual = f"toycity.{domain} is not in the params"
         raise UserError(
-            "params.yaml", found, "a block with root, seed, numbers and size", "see presets/toycity.yaml"
+            "params.yaml", actual, "a block with root, seed, numbers and size", "see presets/toycity.yaml"
         )
     with files.atomic_folder(out) as folder:
-        how = (block.size, context.workers, context.progress)
+        options = (block.size, context.workers, context.progress)
         if source:
-            drawn = toycity.write_source(folder, source.seed, source.images, *how)
+            drawn = toycity.write_source(folder, source.seed, source.images, *options)
         elif target:
-            drawn = toycity.write_target(folder, target.seed, target.train, target.val, *how)
+            drawn = toycity.write_target(folder, target.seed, target.train, target.val, *options)
     files.write_csv(table, drawn)

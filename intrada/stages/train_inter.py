@@ -1,4 +1,4 @@
-"""Step 1 of the paper: train on the source labels while aligning target predictions with source ones."""
+"""Step 1 of the paper: train on the source labels and align target with source predictions."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ READS = ("seed", "compute", "classes", "model", "train_inter")
 def run(
     params: Params,
     source: Annotated[Path, In("index.csv of the labelled source images", index=True)],
-    target: Annotated[Path, In("index.csv of the target images, whose labels are not looked at", index=True)],
+    target: Annotated[Path, In("index.csv of the target images, whose labels are not read", index=True)],
     init: Annotated[Path, In("initial weights: a weight file, weights/random or weights/pretrained")],
     model: Annotated[Path, Out("the adapted network (safetensors)")],
-    snapshots: Annotated[Path, Out("folder of the models kept on the way (safetensors)")],
+    snapshots: Annotated[Path, Out("folder of the snapshots (safetensors)")],
     losses: Annotated[Path, Out("losses by iteration (CSV)")],
     context: Context,
 ) -> None:
-    """Inter-domain adaptation (IntraDA, section 3.1)."""
+    """Adapt from source to target (inter-domain adaptation; IntraDA, section 3.1)."""
     data = TrainData(tables.read(source, tables.INDEX), tables.read(target, tables.INDEX))
     adapt(Adaptation(params, params.train_inter, data, init, model, snapshots, losses, context))

@@ -1,4 +1,4 @@
-"""Step 3 of the paper: step 1 again, the pseudo-labelled easy images as source, the hard ones as target."""
+"""Step 3 of the paper: adapt from the easy images with pseudo-labels to the hard images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Annotated, Literal
 
-import intrada.methods.source_only  # noqa: F401  chosen below by its name: so it is part of this stage's code
+import intrada.methods.source_only  # noqa: F401  used below by its name; the import makes it part of this stage's code
 from intrada.core import files
 from intrada.core.config.schema import Params
 from intrada.core.stage import Context, In, Out, RoundOption
@@ -26,20 +26,21 @@ def run(
     ],
     before: Annotated[
         Path,
-        In("the model of step 1, or of the round before: the result where no image is easy (lambda = 0)"),
+        In("the model of step 1, or of the previous round; the result if no image is easy (lambda = 0)"),
     ],
     init: Annotated[Path, In("initial weights: a weight file, weights/random or weights/pretrained")],
     model: Annotated[Path, Out("the adapted network (safetensors)")],
-    snapshots: Annotated[Path, Out("folder of the models kept on the way (safetensors)")],
-    losses: Annotated[Path, Out("losses by iteration (CSV); without rows where lambda = 0")],
+    snapshots: Annotated[Path, Out("folder of the snapshots (safetensors)")],
+    losses: Annotated[Path, Out("losses by iteration (CSV); without rows if lambda = 0")],
     context: Context,
     round: Annotated[str, RoundOption()] = "",
 ) -> None:
-    """Intra-domain adaptation (IntraDA, section 3.3) and its two ends.
+    """Adapt from easy to hard target images (intra-domain adaptation; IntraDA, section 3.3).
 
-    No easy image: the model is that of the step before. No hard image: self-training without an adversary.
-    `train_intra.supervision` says whose labels the cross entropy looks at: the pseudo-labels of the easy
-    images, the source labels (then only the adversarial losses use easy against hard), or both.
+    If no image is easy, the result is a copy of `before`. If no image is hard, the method is `source_only`:
+    self-training without adversarial losses. `train_intra.supervision` selects the labels of the cross
+    entropy: the pseudo-labels of the easy images, the source labels (the easy images are then used by the
+    adversarial losses only), or both.
     """
     labelled, target = tables.read(easy, tables.INDEX), tables.read(hard, tables.INDEX)
     if labelled.empty:
@@ -55,7 +56,7 @@ def run(
     if block.supervision == "source":
         labelled = labelled.assign(label="")
     supervised = None if block.supervision == "pseudo" else tables.read(source, tables.INDEX)
-    # the control of the ablation, step 1 for the length of step 3, names the source as its easy images
+    # the control of the ablation (step 1 with the iterations of step 3) passes the source as its easy images
     domain: Literal["source", "supervised"] = "source" if easy == source else "supervised"
     data = TrainData(labelled, target, supervised, domain)
     adapt(Adaptation(params, block, data, init, model, snapshots, losses, context))

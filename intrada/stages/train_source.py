@@ -1,4 +1,4 @@
-"""Train on the labelled source images alone (`source_only`): what adaptation is measured against."""
+"""Train on the labelled source images only (`source_only`), the baseline of the adaptation."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def run(
     source: Annotated[Path, In("index.csv of the labelled source images", index=True)],
     init: Annotated[Path, In("initial weights: a weight file, weights/random or weights/pretrained")],
     model: Annotated[Path, Out("the trained network (safetensors)")],
-    snapshots: Annotated[Path, Out("folder of the models kept on the way (safetensors)")],
+    snapshots: Annotated[Path, Out("folder of the snapshots (safetensors)")],
     losses: Annotated[Path, Out("losses by iteration (CSV)")],
     context: Context,
 ) -> None:
-    """Source-only baseline."""
+    """Train the source-only baseline."""
     data = TrainData(tables.read(source, tables.INDEX), NO_IMAGES)
     adapt(Adaptation(params, params.train_source, data, init, model, snapshots, losses, context))

@@ -1,4 +1,4 @@
-"""Every stage but the report on the tiny project, by the commands of dvc.yaml."""
+"""Run every stage except the report on the tiny project, by the commands of dvc.yaml."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def one_thread() -> None:
 
 
 def contents(paths: Sequence[str | Path]) -> dict[str, bytes]:
-    """Every file at or below `paths`."""
-    found: dict[str, bytes] = {}
+    """Return the bytes of every file at or below `paths`, by its path."""
+    by_path: dict[str, bytes] = {}
     for path in map(Path, paths):
         for file in files.list_files(path) if path.is_dir() else [path]:
-            found[file.as_posix()] = file.read_bytes()
-    return found
+            by_path[file.as_posix()] = file.read_bytes()
+    return by_path
 
 
 def use(**changes: Any) -> dict[str, Any]:
@@ -48,11 +48,11 @@ def use(**changes: Any) -> dict[str, Any]:
     return params
 
 
-# --- what every stage does
+# --- every stage
 
 
 @pytest.mark.parametrize("name", ORDER)
-def test_a_stage_writes_its_outputs_and_the_same_bytes_again(project: Path, name: str) -> None:
+def test_a_stage_writes_its_outputs_with_the_same_bytes_again(project: Path, name: str) -> None:
     outs = jobs(tree())[name].outs
     before = contents(outs)
     assert len(before) >= len(outs)
@@ -62,14 +62,14 @@ def test_a_stage_writes_its_outputs_and_the_same_bytes_again(project: Path, name
     assert contents(outs) == before
 
 
-def test_every_job_but_the_report_is_run_here() -> None:
+def test_these_tests_run_every_job_except_the_report() -> None:
     assert set(jobs(tree())) - set(ORDER) == {"validate", "report"}
 
 
 # --- toycity and check
 
 
-def test_the_toy_city_says_what_it_drew(project: Path) -> None:
+def test_the_toy_city_stage_writes_a_table_of_its_images(project: Path) -> None:
     assert len(files.read_csv(Path("data/raw/toycity/gta5.csv"))) == 12
     assert files.read_csv(Path("data/raw/toycity/cityscapes.csv"))["split"].value_counts().to_dict() == {
         "train": 10,
@@ -77,19 +77,23 @@ def test_the_toy_city_says_what_it_drew(project: Path) -> None:
     }
 
 
-def test_the_toy_city_needs_its_block(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_toy_city_stage_needs_its_params(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     use(toycity={})
     assert main(["toycity", "--domain", "source", "--out", "elsewhere", "--table", "elsewhere.csv"]) == 1
     assert "toycity.source is not in the params" in capsys.readouterr().err
     assert not Path("elsewhere").exists() and not Path("elsewhere.csv").exists()
 
 
-def test_check_finds_what_there_is_and_stamps_alike(project: Path) -> None:
-    found = json.loads(Path("results/check/found.json").read_text())
-    assert {name: part["images"] for name, part in found.items()} == {"source": 12, "target": 10, "val": 6}
-    assert found["source"]["sizes"] == {"96x48": 12}
-    assert sum(found["source"]["pixels"].values()) + found["source"]["ignored"] == 12 * 96 * 48
-    assert found["target"]["pixels"] == {}  # target labels are never opened
+def test_check_writes_statistics_and_the_same_stamp_for_all_valid_data(project: Path) -> None:
+    statistics = json.loads(Path("results/check/found.json").read_text())
+    assert {name: domain["images"] for name, domain in statistics.items()} == {
+        "source": 12,
+        "target": 10,
+        "val": 6,
+    }
+    assert statistics["source"]["sizes"] == {"96x48": 12}
+    assert sum(statistics["source"]["pixels"].values()) + statistics["source"]["ignored"] == 12 * 96 * 48
+    assert statistics["target"]["pixels"] == {}  # target labels are never opened
     stamp = Path("results/check/stamp.json").read_bytes()
     use(preprocess__source__split="range:0:5")
     assert run("check") == 0
@@ -110,7 +114,7 @@ def test_check_refuses_a_broken_image_and_leaves_no_stamp(
 # --- preprocess
 
 
-def test_images_and_labels_of_source_get_the_networks_size(project: Path) -> None:
+def test_source_images_and_labels_have_the_networks_input_size(project: Path) -> None:
     index = tables.read(Path("data/preprocess/source/index.csv"), tables.INDEX)
     assert index["id"].tolist() == [f"{number:05d}" for number in range(1, 13)]
     for row in index.itertuples():
@@ -127,7 +131,7 @@ def test_evaluation_labels_keep_their_own_size(project: Path) -> None:
     assert {files.read_label(Path(path)).shape for path in index["label"]} == {(48, 96)}
 
 
-def test_the_target_index_names_no_label_and_the_truth_table_does(project: Path) -> None:
+def test_target_labels_are_in_their_own_table_and_not_in_the_index(project: Path) -> None:
     index = tables.read(TARGET / "index.csv", tables.INDEX)
     truth = tables.read(LABELS / "index.csv", tables.INDEX)
     assert len(index) == len(truth) == TARGET_IMAGES
@@ -146,7 +150,7 @@ def test_a_target_without_labels_gives_the_same_index_and_images(project: Path) 
     assert [path.name for path in LABELS.iterdir()] == ["index.csv"]
 
 
-def test_some_target_labels_stand_in_the_truth_table_alone(project: Path) -> None:
+def test_the_table_of_target_labels_lists_only_existing_labels(project: Path) -> None:
     before = contents([TARGET])
     shutil.rmtree("data/raw/toycity/cityscapes/gtFine/train/aachen")
     assert run("preprocess@target") == 0
@@ -156,16 +160,18 @@ def test_some_target_labels_stand_in_the_truth_table_alone(project: Path) -> Non
     assert not truth["id"].str.startswith("aachen").any() and "" not in set(truth["label"])
 
 
-def test_the_split_and_size_are_those_of_the_params(project: Path) -> None:
+def test_preprocess_uses_the_split_and_size_of_the_params(project: Path) -> None:
     use(preprocess__source__split="range:2:5", preprocess__source__size=[32, 16])
     assert run("preprocess@source") == 0
     index = tables.read(Path("data/preprocess/source/index.csv"), tables.INDEX)
     assert index["id"].tolist() == ["00003", "00004", "00005"]
     assert files.image_size(Path(index["image"].iloc[0])) == (32, 16)
-    assert len(list(Path("data/preprocess/source/images").iterdir())) == 3  # nothing old is left
+    assert len(list(Path("data/preprocess/source/images").iterdir())) == 3  # the old images are gone
 
 
-def test_a_broken_image_leaves_the_old_output(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_image_does_not_change_the_old_output(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     outs = jobs(tree())["preprocess@source"].outs
     before = contents(outs)
     path = Path("data/raw/toycity/gta5/images/00007.png")
@@ -175,31 +181,31 @@ def test_a_broken_image_leaves_the_old_output(project: Path, capsys: pytest.Capt
     assert contents(outs) == before
 
 
-def stop_after(images: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The raw image after so many is where a signal comes."""
+def interrupt_after(images: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raise KeyboardInterrupt when preprocess resizes the image after the first `images`."""
     monkeypatch.setenv("INTRADA_WORKERS", "1")
-    seen, resize = [], preprocess.resize_image
+    calls, resize = [], preprocess.resize_image
 
-    def stopping(*arguments: Any) -> np.ndarray:
-        seen.append(arguments)
-        if len(seen) > images:
+    def interrupted(*arguments: Any) -> np.ndarray:
+        calls.append(arguments)
+        if len(calls) > images:
             raise KeyboardInterrupt
         return resize(*arguments)
 
-    monkeypatch.setattr(preprocess, "resize_image", stopping)
+    monkeypatch.setattr(preprocess, "resize_image", interrupted)
 
 
 def work_folders() -> list[Path]:
     return sorted(Path("data/preprocess").rglob(".*.work"))
 
 
-def test_an_interrupted_preprocess_goes_on_with_the_images_that_are_missing(project: Path) -> None:
+def test_an_interrupted_preprocess_resumes_with_the_missing_images(project: Path) -> None:
     outs = jobs(tree())["preprocess@source"].outs
     before = contents(outs)
     for out in outs:  # DVC removes them before a run
         shutil.rmtree(out) if Path(out).is_dir() else Path(out).unlink()
     with pytest.MonkeyPatch.context() as patch:
-        stop_after(5, patch)
+        interrupt_after(5, patch)
         with pytest.raises(KeyboardInterrupt):
             run("preprocess@source")
     _, images = work_folders()
@@ -207,13 +213,13 @@ def test_an_interrupted_preprocess_goes_on_with_the_images_that_are_missing(proj
     assert len(finished) == 5 and not Path(outs[1]).exists()
     assert run("preprocess@source") == 0
     assert contents(outs) == before and work_folders() == []
-    now = {path.name: path.stat().st_ino for path in Path("data/preprocess/source/images").iterdir()}
-    assert len(now) == 12 and finished.items() <= now.items()  # the very files
+    resumed = {path.name: path.stat().st_ino for path in Path("data/preprocess/source/images").iterdir()}
+    assert len(resumed) == 12 and finished.items() <= resumed.items()  # the same inodes
 
 
-def test_what_was_begun_with_other_params_is_not_gone_on_with(project: Path) -> None:
+def test_preprocess_does_not_resume_a_run_with_other_params(project: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        stop_after(5, patch)
+        interrupt_after(5, patch)
         with pytest.raises(KeyboardInterrupt):
             run("preprocess@source")
     use(preprocess__source__size=[32, 16])
@@ -223,24 +229,26 @@ def test_what_was_begun_with_other_params_is_not_gone_on_with(project: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "storage, suffix, most", [("png_uncompressed", ".png", 0), ("png", ".png", 0), ("jpeg", ".jpg", 16)]
+    "storage, suffix, tolerance", [("png_uncompressed", ".png", 0), ("png", ".png", 0), ("jpeg", ".jpg", 16)]
 )
-def test_images_are_kept_as_the_params_say(project: Path, storage: str, suffix: str, most: int) -> None:
+def test_images_are_stored_in_the_format_of_the_params(
+    project: Path, storage: str, suffix: str, tolerance: int
+) -> None:
     before = [files.read_image(path) for path in sorted(Path("data/preprocess/source/images").iterdir())]
     use(preprocess__source__storage=storage)
     assert run("preprocess@source") == 0
     index = tables.read(Path("data/preprocess/source/index.csv"), tables.INDEX)
-    found = [files.read_image(Path(path)) for path in index["image"]]
+    stored = [files.read_image(Path(path)) for path in index["image"]]
     assert {Path(path).suffix for path in index["image"]} == {suffix}
-    # JPEG: on average, for it rounds eight by eight pixels together
-    assert all(np.abs(a.astype(int) - b).mean() <= most for a, b in zip(before, found, strict=True))
-    assert most == 0 or any((a != b).any() for a, b in zip(before, found, strict=True))
+    # the mean, since JPEG quantises blocks of 8 x 8 pixels
+    assert all(np.abs(a.astype(int) - b).mean() <= tolerance for a, b in zip(before, stored, strict=True))
+    assert tolerance == 0 or any((a != b).any() for a, b in zip(before, stored, strict=True))
 
 
 # --- score, rank, pseudo_label
 
 
-def test_scores_are_those_of_the_written_predictions(project: Path) -> None:
+def test_scores_match_the_written_predictions(project: Path) -> None:
     scores = tables.read(Path("results/score/scores.csv"), tables.SCORES)
     index = tables.read(TARGET / "index.csv", tables.INDEX)
     assert scores["image"].tolist() == index["id"].tolist()
@@ -256,7 +264,7 @@ def test_scores_are_those_of_the_written_predictions(project: Path) -> None:
         assert confidence.shape == prediction.shape and confidence.min() >= 255 // len(CLASSES)
 
 
-def test_scores_do_not_depend_on_the_size_of_a_batch(project: Path) -> None:
+def test_scores_do_not_depend_on_the_batch_size(project: Path) -> None:
     before = tables.read(Path("results/score/scores.csv"), tables.SCORES)
     use(score__batch_size=3)
     assert run("score") == 0
@@ -265,7 +273,7 @@ def test_scores_do_not_depend_on_the_size_of_a_batch(project: Path) -> None:
 
 
 @pytest.mark.parametrize("fraction, easy", [(0, 0), (0.34, 3), (0.67, 6), (1, 10)])
-def test_rank_calls_the_surest_share_easy(project: Path, fraction: float, easy: int) -> None:
+def test_the_fraction_of_the_lowest_entropy_is_easy(project: Path, fraction: float, easy: int) -> None:
     use(rank__rule="mean_entropy", rank__easy_fraction=fraction)
     assert run("rank") == 0
     split = tables.read(Path("results/rank/split.csv"), tables.SPLIT)
@@ -275,7 +283,9 @@ def test_rank_calls_the_surest_share_easy(project: Path, fraction: float, easy: 
     assert split["rank"].tolist() == list(range(1, TARGET_IMAGES + 1))
 
 
-def test_rank_refuses_scores_of_a_broken_table(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rank_refuses_a_table_with_a_duplicate_image(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = Path("results/score/scores.csv")
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines, lines[1]]) + "\n")
@@ -284,7 +294,7 @@ def test_rank_refuses_scores_of_a_broken_table(project: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("threshold", [0, 0.2, 1])
-def test_easy_images_get_the_predictions_that_are_sure_enough(project: Path, threshold: float) -> None:
+def test_easy_images_get_the_predictions_of_high_confidence(project: Path, threshold: float) -> None:
     use(pseudo_label__min_confidence=threshold)
     assert run("pseudo_label") == 0
     easy, hard = (tables.read(Path(f"results/pseudo_label/{p}.csv"), tables.INDEX) for p in ("easy", "hard"))
@@ -321,7 +331,7 @@ def test_an_evaluation_is_consistent_with_its_tables(project: Path) -> None:
     matrix = files.read_csv(folder / "confusion.csv")
     assert matrix["truth"].tolist() == CLASSES and list(matrix.columns[1:]) == CLASSES
     counts = matrix[CLASSES].to_numpy()
-    assert counts.sum() == 6 * 96 * 48  # at the size of the labels, every pixel of them
+    assert counts.sum() == 6 * 96 * 48  # every pixel at the size of the labels
     assert metrics["pixel_accuracy"] == pytest.approx(100 * np.trace(counts) / counts.sum())
     classes = files.read_csv(folder / "classes.csv")
     assert classes["class"].tolist() == CLASSES
@@ -331,20 +341,20 @@ def test_an_evaluation_is_consistent_with_its_tables(project: Path) -> None:
     assert images["subset"].tolist().count("hard") == 2
     samples = sorted(path.relative_to(folder).as_posix() for path in (folder / "samples").rglob("*.png"))
     order = images.sort_values("entropy", kind="stable")["id"].tolist()
-    chosen = sorted([order[0], order[2], order[-1]])  # the ends, and an even sample of three
+    chosen = sorted([order[0], order[2], order[-1]])  # the extremes, and an even sample of three
     kinds = ("entropy", "prediction")
     assert samples == [f"samples/{kind}/{name}.png" for kind in kinds for name in chosen]
 
 
-def test_easy_and_hard_are_the_inter_models_for_every_model(project: Path) -> None:
-    tables_of = {
+def test_every_model_is_evaluated_on_the_subsets_of_the_inter_model(project: Path) -> None:
+    images = {
         name: tables.read(Path(f"results/evaluate/{name}/images.csv"), tables.IMAGES)
         for name in ("inter", "source", "intra")
     }
-    assert tables_of["source"].equals(tables_of["inter"]) and tables_of["intra"].equals(tables_of["inter"])
+    assert images["source"].equals(images["inter"]) and images["intra"].equals(images["inter"])
 
 
-def test_evaluation_without_labels_reports_nothing_instead_of_zero(project: Path) -> None:
+def test_metrics_without_labels_are_null_and_not_zero(project: Path) -> None:
     shutil.rmtree("data/raw/toycity/cityscapes/gtFine/val")
     for name in ("check", "preprocess@val", "evaluate@inter"):
         assert run(name) == 0
@@ -355,7 +365,7 @@ def test_evaluation_without_labels_reports_nothing_instead_of_zero(project: Path
     assert len(list(Path("results/evaluate/inter/samples/prediction").iterdir())) == 3
 
 
-def test_snapshots_are_compared_with_and_without_labels(project: Path) -> None:
+def test_snapshots_are_selected_with_and_without_labels(project: Path) -> None:
     table = tables.read(Path("results/evaluate_snapshots/intra/snapshots.csv"), tables.SNAPSHOTS)
     assert table["iteration"].tolist() == [3, 4]
     assert table["information"].between(0, 1, inclusive="neither").all()
@@ -367,7 +377,7 @@ def test_snapshots_are_compared_with_and_without_labels(project: Path) -> None:
         assert Path(f"results/train_intra/{rule}.safetensors").read_bytes() == chosen
 
 
-def test_without_labels_the_oracle_chooses_none_and_the_last_stands_for_it(project: Path) -> None:
+def test_without_labels_the_oracle_chooses_none_and_its_model_is_the_last(project: Path) -> None:
     shutil.rmtree("data/raw/toycity/cityscapes/gtFine/val")
     for name in ("check", "preprocess@val", "evaluate_snapshots@inter"):
         assert run(name) == 0
@@ -378,7 +388,7 @@ def test_without_labels_the_oracle_chooses_none_and_the_last_stands_for_it(proje
 
 
 @pytest.mark.parametrize("rule", ["label_free", "oracle"])
-def test_the_selected_snapshot_is_what_goes_on_and_is_evaluated(project: Path, rule: str) -> None:
+def test_the_next_stages_use_the_selected_snapshot(project: Path, rule: str) -> None:
     use(select=rule)
     snapshot = next(Path("results/train_inter/snapshots").iterdir())
     shutil.copyfile(snapshot, f"results/train_inter/{rule}.safetensors")
@@ -391,7 +401,7 @@ def test_the_selected_snapshot_is_what_goes_on_and_is_evaluated(project: Path, r
     )
 
 
-def test_an_ensemble_of_a_model_with_itself_is_the_model(project: Path) -> None:
+def test_an_ensemble_of_a_model_with_itself_has_its_metrics(project: Path) -> None:
     before = json.loads(Path("results/evaluate/intra/metrics.json").read_text())
     model = "results/train_intra/last.safetensors"
     argv = [part for key, value in jobs(tree())["evaluate@intra"].options.items() if key != "model"

@@ -1,4 +1,4 @@
-"""The trainings of the tiny project, by the commands of dvc.yaml: which images, whose labels count, rounds."""
+"""The training stages of the tiny project, by the commands of dvc.yaml: images, supervision, rounds."""
 
 from __future__ import annotations
 
@@ -39,32 +39,34 @@ def test_a_training_leaves_a_model_and_its_losses(project: Path, stage: str) -> 
     assert ("d_target_main" in table) == (method == "advent")
 
 
-def test_the_intra_training_plays_easy_against_hard(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[str, set[str]] = {}
+def test_the_intra_training_adapts_from_easy_to_hard_images(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams: dict[str, set[str]] = {}
     original = trainer.training_stream
 
     def stream(index: Any, seed: int, name: str, *rest: Any) -> Any:
-        seen[name] = set(index["id"])
+        streams[name] = set(index["id"])
         return original(index, seed, name, *rest)
 
     monkeypatch.setattr(trainer, "training_stream", stream)
     assert run("train_intra") == 0
-    parts = split()
-    assert seen == {"labelled": parts["easy"], "target": parts["hard"]}
-    seen.clear()
+    subsets = split()
+    assert streams == {"labelled": subsets["easy"], "target": subsets["hard"]}
+    streams.clear()
     use(train_intra__supervision="both")
     assert run("train_intra") == 0
     source = set(tables.read(Path("data/preprocess/source/index.csv"), tables.INDEX)["id"])
-    assert seen == {"labelled": parts["easy"], "target": parts["hard"], "extra": source}
+    assert streams == {"labelled": subsets["easy"], "target": subsets["hard"], "extra": source}
 
 
 def split() -> dict[str, set[str]]:
     ranked = tables.read(Path("results/rank/split.csv"), tables.SPLIT)
-    return {part: set(ranked["image"][ranked["subset"] == part]) for part in ("easy", "hard")}
+    return {subset: set(ranked["image"][ranked["subset"] == subset]) for subset in ("easy", "hard")}
 
 
-def test_alignment_alone_never_opens_a_pseudo_label_and_learns_from_the_source(project: Path) -> None:
-    """Cross entropy on the source labels, adversary easy against hard."""
+def test_supervision_by_the_source_reads_no_pseudo_label(project: Path) -> None:
+    """The cross entropy uses the source labels, the adversarial losses the easy and the hard images."""
     use(train_intra__supervision="source")
     assert run("train_intra") == 0
     model = Path("results/train_intra/last.safetensors").read_bytes()
@@ -77,7 +79,7 @@ def test_alignment_alone_never_opens_a_pseudo_label_and_learns_from_the_source(p
     assert Path("results/train_intra/last.safetensors").read_bytes() == model
 
 
-def test_self_training_alone_is_the_method_source_only(project: Path) -> None:
+def test_the_method_source_only_is_self_training(project: Path) -> None:
     use(train_intra__method="source_only")
     assert run("train_intra") == 0
     columns = list(files.read_csv(Path("results/train_intra/losses.csv")).columns)
@@ -85,7 +87,7 @@ def test_self_training_alone_is_the_method_source_only(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_later_round_starts_from_the_model_of_the_one_before(project: Path) -> None:
+def test_a_later_round_starts_from_the_model_of_the_previous_round(project: Path) -> None:
     intra = "results/train_intra/last.safetensors"
     use(rounds={"r2": {"after": "train_intra", "easy_fraction": 0.5, "init": intra}})
     for stage in ("score", "rank", "pseudo_label", "train_intra", "evaluate_snapshots", "evaluate"):
@@ -115,7 +117,7 @@ def test_lambda_0_skips_the_intra_training_and_copies_the_inter_model(project: P
     assert run("evaluate_snapshots@intra") == 0
 
 
-def test_lambda_1_is_self_training_without_an_adversary(project: Path) -> None:
+def test_lambda_1_is_self_training_without_adversarial_losses(project: Path) -> None:
     use(rank__easy_fraction=1)
     for name in ("rank", "pseudo_label", "train_intra"):
         assert run(name) == 0
