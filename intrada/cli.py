@@ -29,7 +29,9 @@ def run(arguments: list[str]) -> None:
 
 def parser(chosen: str | None) -> argparse.ArgumentParser:
     """Every word of the command line; the options of the chosen one alone, since they need its imports."""
-    program = argparse.ArgumentParser("intrada", description=import_module("intrada").__doc__)
+    program = argparse.ArgumentParser(
+        "intrada", description=(import_module("intrada").__doc__ or "").split("\n", 1)[0]
+    )
     commands = program.add_subparsers(dest="word", required=True, metavar="STAGE")
     for name, summary in WORDS.items():
         command = commands.add_parser(name, help=summary)

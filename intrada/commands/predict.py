@@ -69,19 +69,19 @@ def run(
     found = sources.collect(images, out)
     facts = [(source, video.facts(source.path)) for source in found.videos]  # before the long work
     options = _options(opened, None if own_size else size or opened.size, batch_size)
-    pictures = PredictionWriter(out, classes, alpha, ids)
+    writer = PredictionWriter(out, classes, alpha, ids)
     context = Context("predict", "", Path("runs"))
     with (
         prediction.table(out / "predictions.csv", classes) as table,
         ThreadPoolExecutor(context.workers) as pool,
     ):
         frames = context.progress(_read(found.images), len(found.images), "image")
-        for each, _ in prediction.write_all(frames, options, pictures, pool):
+        for each, _ in prediction.write_all(frames, options, writer, pool):
             table.add(each)
         for source, (rate, count) in facts:
             frames = context.progress(_frames(source, every), math.ceil(count / every), "frame")
             with video.overlay(out / f"{source.name}_overlay.mp4", rate / every) as append:
-                for each, mixed in prediction.write_all(frames, options, pictures, pool):
+                for each, mixed in prediction.write_all(frames, options, writer, pool):
                     table.add(each)
                     append(mixed)
     print(f"{table.rows} images and frames: {out / 'predictions.csv'}")

@@ -36,12 +36,24 @@ class Frame(NamedTuple):
     image: NDArray[np.uint8]
 
 
-class Prediction(NamedTuple):
-    """label (H, W) uint8, class indices; entropy (H, W) float32 in 0..1, and its mean."""
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model predicts for an image of H x W pixels.
+
+    label: (H, W) uint8, class indices 0..C-1; confidence: (H, W) float32, the largest softmax probability,
+    1/C..1; entropy: (H, W) float32, the entropy of the softmax divided by log C: 0 (certain) to 1.
+    """
+
+    label: NDArray[np.uint8]
+    confidence: NDArray[np.float32]
+    entropy: NDArray[np.float32]
+
+
+class FramePrediction(NamedTuple):
+    """The prediction for a frame, and the mean of its entropies, 0..1."""
 
     frame: Frame
-    label: NDArray[np.uint8]
-    entropy: NDArray[np.float32]
+    prediction: Prediction
     mean_entropy: float
 
 
@@ -68,9 +80,9 @@ class PredictionWriter:
     alpha: float
     label_ids: NDArray[np.uint8] | None
 
-    def write(self, prediction: Prediction) -> NDArray[np.uint8]:
+    def write(self, predicted: FramePrediction) -> NDArray[np.uint8]:
         """prediction/NAME.png (indices in colours), entropy/ (grey, 255 = 1), overlay/; returns the last."""
-        name, image = prediction.frame
+        (name, image), prediction = predicted.frame, predicted.prediction
         palette = self.classes.palette()
         grey = np.rint(255 * prediction.entropy).astype(np.uint8)
         mixed = overlay(image, prediction.label, palette, self.alpha)
@@ -102,10 +114,10 @@ class Table:
         self.rows, self._writer, self._classes = 0, writer, len(classes)
         writer.writerow(["image", "entropy", *(PIXELS + name for name in classes.names)])
 
-    def add(self, prediction: Prediction) -> None:
+    def add(self, predicted: FramePrediction) -> None:
         """One row; floats keep every digit."""
-        counts = np.bincount(prediction.label.ravel(), minlength=self._classes)
-        self._writer.writerow([prediction.frame.name, prediction.mean_entropy, *counts.tolist()])
+        counts = np.bincount(predicted.prediction.label.ravel(), minlength=self._classes)
+        self._writer.writerow([predicted.frame.name, predicted.mean_entropy, *counts.tolist()])
         self.rows += 1
 
 
@@ -120,36 +132,46 @@ def table(path: Path, classes: ClassSet) -> Iterator[Table]:
 
 
 def write_all(
-    frames: Iterable[Frame], look: PredictOptions, pictures: PredictionWriter, pool: ThreadPoolExecutor
-) -> Iterator[tuple[Prediction, NDArray[np.uint8]]]:
+    frames: Iterable[Frame], options: PredictOptions, writer: PredictionWriter, pool: ThreadPoolExecutor
+) -> Iterator[tuple[FramePrediction, NDArray[np.uint8]]]:
     """Predict and write every frame, in order; yields each prediction, with its overlay, once it is written.
 
     A batch is written by the threads of `pool` while the network looks at the next one.
     """
-    written: Iterator[tuple[Prediction, NDArray[np.uint8]]] = iter(())
-    for batch in predict(frames, look):
+    written: Iterator[tuple[FramePrediction, NDArray[np.uint8]]] = iter(())
+    for batch in predict(frames, options):
         yield from written  # waits, and raises what went wrong
-        written = zip(batch, pool.map(pictures.write, batch), strict=True)
+        written = zip(batch, pool.map(writer.write, batch), strict=True)
     yield from written
 
 
-@torch.inference_mode()
-def predict(frames: Iterable[Frame], look: PredictOptions) -> Iterator[list[Prediction]]:
+def predict(frames: Iterable[Frame], options: PredictOptions) -> Iterator[list[FramePrediction]]:
     """The predictions of all frames, in order, batch by batch; reading runs ahead in a thread."""
-    for batch in _batches(prefetch(_seen(frames, look.size)), look.batch_size):
-        images = torch.stack([torch.from_numpy(seen.transpose(2, 0, 1).copy()) for _, seen in batch])
-        unlabelled = torch.full((len(batch), *images.shape[2:]), IGNORE)
-        names = [frame.name for frame, _ in batch]
-        low_res_logits = look.predictor.low_res_logits(Batch(names, images, unlabelled).to(look.device))
-        yield [_prediction(look, low_res_logits, place, frame) for place, (frame, _) in enumerate(batch)]
+    seen = (_seen(frame, options.size) for frame in frames)
+    for batch in _batches(prefetch(seen), options.batch_size):
+        yield _predict_batch(batch, options)
+
+
+def predict_one(frame: Frame, options: PredictOptions) -> FramePrediction:
+    """Return the prediction of one frame, the same as `predict` gives it alone in a batch."""
+    [found] = _predict_batch([_seen(frame, options.size)], options)
+    return found
 
 
 _Seen = tuple[Frame, NDArray[np.uint8]]  # a frame, and the same as the network sees it
 
 
-def _seen(frames: Iterable[Frame], size: tuple[int, int] | None) -> Iterator[_Seen]:
-    for frame in frames:
-        yield frame, frame.image if size is None else resize_image(frame.image, size)
+def _seen(frame: Frame, size: tuple[int, int] | None) -> _Seen:
+    return frame, frame.image if size is None else resize_image(frame.image, size)
+
+
+@torch.inference_mode()
+def _predict_batch(batch: list[_Seen], options: PredictOptions) -> list[FramePrediction]:
+    images = torch.stack([torch.from_numpy(seen.transpose(2, 0, 1).copy()) for _, seen in batch])
+    unlabelled = torch.full((len(batch), *images.shape[2:]), IGNORE)
+    names = [frame.name for frame, _ in batch]
+    low_res_logits = options.predictor.low_res_logits(Batch(names, images, unlabelled).to(options.device))
+    return [_prediction(options, low_res_logits, place, frame) for place, (frame, _) in enumerate(batch)]
 
 
 def _batches(seen: Iterable[_Seen], batch_size: int) -> Iterator[list[_Seen]]:
@@ -164,10 +186,13 @@ def _batches(seen: Iterable[_Seen], batch_size: int) -> Iterator[list[_Seen]]:
         yield batch
 
 
-def _prediction(look: PredictOptions, low_res_logits: list[Tensor], place: int, frame: Frame) -> Prediction:
+def _prediction(
+    options: PredictOptions, low_res_logits: list[Tensor], place: int, frame: Frame
+) -> FramePrediction:
     """Return the prediction of the frame at `place` of the batch, at its own size."""
     size = frame.image.shape[0], frame.image.shape[1]
     found = predict_pixels(
-        look.predictor.upsampled_tiles(low_res_logits, place, size), size, look.device
+        options.predictor.upsampled_tiles(low_res_logits, place, size), size, options.device
     ).cpu()
-    return Prediction(frame, found.label.numpy(), found.entropy.numpy(), float(found.entropy.mean()))
+    maps = Prediction(found.label.numpy(), found.confidence.numpy(), found.entropy.numpy())
+    return FramePrediction(frame, maps, float(found.entropy.mean()))
