@@ -37,9 +37,9 @@ def share(name: str, params: Params, dtype: torch.dtype, times: int, goal: str) 
     """
     params = resized(params, LARGE)
     device = acquire_device(params.compute, params.compute.threads)
-    cost = cost_estimate.training(params, "train_inter")
+    cost = cost_estimate.estimate_stage(params, "train_inter")
     trainer = cost_estimate.build_trainer(params, params.train_inter, device)
-    source, target = (cost_estimate.any_batch(1, LARGE, device) for _ in range(2))
+    source, target = (cost_estimate.noise_batch(1, LARGE, device) for _ in range(2))
 
     def work() -> None:
         torch.stack(list(trainer.step(TrainBatch(source, target, None)).values())).tolist()

@@ -39,7 +39,7 @@ def grown_by_ours(**compute: object) -> float:
     changed = params.compute.model_copy(update=SAVING | compute)
     params = params.model_copy(update={"compute": changed})
     trainer = cost_estimate.build_trainer(params, params.train_inter, CPU)
-    step = TrainBatch(cost_estimate.any_batch(1, SIZE, CPU), cost_estimate.any_batch(1, SIZE, CPU), None)
+    step = TrainBatch(cost_estimate.noise_batch(1, SIZE, CPU), cost_estimate.noise_batch(1, SIZE, CPU), None)
     return _growth(lambda: trainer.step(step))
 
 
@@ -52,7 +52,7 @@ def grown_by_the_baseline() -> float:
     discriminators = {head: network.state_dict() for head, network in trainer.networks.discriminators.items()}
     state = {"segmenter": trainer.networks.segmenter.state_dict(), **discriminators}
     other = AdvEnt(params.train_inter, len(params.classes), state)
-    source, target = (cost_estimate.any_batch(1, SIZE, CPU) for _ in range(2))
+    source, target = (cost_estimate.noise_batch(1, SIZE, CPU) for _ in range(2))
     images = [trainer.networks.segmenter.normalise(batch.image) for batch in (source, target)]
     return _growth(lambda: other.iteration(images[0], source.label, images[1]))
 

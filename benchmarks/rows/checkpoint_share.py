@@ -24,7 +24,7 @@ def measure() -> Row:
     torch.set_num_threads(params.compute.threads)
     device = torch.device("cpu")
     trainer = cost_estimate.build_trainer(params, block, device)
-    batches = [cost_estimate.any_batch(block.batch_size, (size[0], size[1]), device) for _ in range(2)]
+    batches = [cost_estimate.noise_batch(block.batch_size, (size[0], size[1]), device) for _ in range(2)]
     step = TrainBatch(batches[0], batches[1], None)
     trainer.step(step)
     iteration = timing.median(lambda: trainer.step(step), ITERATIONS)

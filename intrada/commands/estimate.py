@@ -21,7 +21,7 @@ def run(
     """Print a row for each training stage; no data is read and nothing is written."""
     chosen = validate.load(preset.find(name) if name else preset.ACTIVE)
     device = acquire_device(chosen.compute, chosen.compute.threads)
-    costs = cost_estimate.trainings(chosen)
+    costs = cost_estimate.estimate_all(chosen)
     throughput = cost_estimate.measured_throughput(chosen, device)
     print(f"{'stage':13} {'method':12} {'images':27} {'GiB':>7} {'TFLOP':>8} {'iterations':>10} {'hours':>9}")
     for cost in costs:

@@ -82,7 +82,7 @@ def _show_costs(chosen: Params) -> None:
     from intrada.training import cost_estimate
 
     try:
-        costs = cost_estimate.trainings(chosen)
+        costs = cost_estimate.estimate_all(chosen)
         throughput = cost_estimate.measured_throughput(
             chosen, device.acquire_device(chosen.compute, chosen.compute.threads)
         )

@@ -9,7 +9,7 @@ from intrada.core.config.schema import Params
 from intrada.core.stage import Context, In, Out
 from intrada.data import tables
 from intrada.data.train_batches import TrainData
-from intrada.training.run_training import Adaptation, adapt
+from intrada.training.run_training import TrainingJob, run_training
 
 READS = ("seed", "compute", "classes", "model", "train_inter")
 
@@ -26,4 +26,4 @@ def run(
 ) -> None:
     """Adapt from source to target (inter-domain adaptation; IntraDA, section 3.1)."""
     data = TrainData(tables.read(source, tables.INDEX), tables.read(target, tables.INDEX))
-    adapt(Adaptation(params, params.train_inter, data, init, model, snapshots, losses, context))
+    run_training(TrainingJob(params, params.train_inter, data, init, model, snapshots, losses, context))

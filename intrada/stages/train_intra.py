@@ -12,7 +12,7 @@ from intrada.core.config.schema import Params
 from intrada.core.stage import Context, In, Out, RoundOption
 from intrada.data import tables
 from intrada.data.train_batches import TrainData
-from intrada.training.run_training import NO_IMAGES, Adaptation, adapt
+from intrada.training.run_training import EMPTY_INDEX, TrainingJob, run_training
 
 READS = ("seed", "compute", "classes", "model", "train_intra")
 
@@ -48,7 +48,7 @@ def run(
             shutil.copyfile(before, temporary)
         with files.atomic_folder(snapshots):
             pass
-        files.write_csv(losses, NO_IMAGES[[]].assign(iteration=[]))
+        files.write_csv(losses, EMPTY_INDEX[[]].assign(iteration=[]))
         return
     block = params.train_intra
     if target.empty:
@@ -59,4 +59,4 @@ def run(
     # the control of the ablation (step 1 with the iterations of step 3) passes the source as its easy images
     domain: Literal["source", "supervised"] = "source" if easy == source else "supervised"
     data = TrainData(labelled, target, supervised, domain)
-    adapt(Adaptation(params, block, data, init, model, snapshots, losses, context))
+    run_training(TrainingJob(params, block, data, init, model, snapshots, losses, context))

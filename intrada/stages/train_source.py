@@ -9,7 +9,7 @@ from intrada.core.config.schema import Params
 from intrada.core.stage import Context, In, Out
 from intrada.data import tables
 from intrada.data.train_batches import TrainData
-from intrada.training.run_training import NO_IMAGES, Adaptation, adapt
+from intrada.training.run_training import EMPTY_INDEX, TrainingJob, run_training
 
 READS = ("seed", "compute", "classes", "model", "train_source")
 
@@ -24,5 +24,5 @@ def run(
     context: Context,
 ) -> None:
     """Train the source-only baseline."""
-    data = TrainData(tables.read(source, tables.INDEX), NO_IMAGES)
-    adapt(Adaptation(params, params.train_source, data, init, model, snapshots, losses, context))
+    data = TrainData(tables.read(source, tables.INDEX), EMPTY_INDEX)
+    run_training(TrainingJob(params, params.train_source, data, init, model, snapshots, losses, context))

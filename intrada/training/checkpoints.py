@@ -1,7 +1,8 @@
-"""Checkpoints of a training run: written whole or not at all, found again by fingerprint.
+"""Checkpoints of a training run, written atomically.
 
-runs/<stage>/<fingerprint>/checkpoint_00000200.pt: a run continues only what began with its own params,
-inputs and code. Folders of other fingerprints are left alone.
+The path is runs/<stage>/<fingerprint>/checkpoint_00000200.pt. The fingerprint is a hash of the params, the
+inputs and the code of the run, so that a run resumes only from its own checkpoints. Folders of other
+fingerprints are not changed.
 """
 
 from __future__ import annotations
@@ -21,51 +22,54 @@ State = dict[str, Any]
 
 
 class Checkpoints:
-    """The newest `kept` checkpoints in `folder`, due every `iterations` or every `minutes`."""
+    """Checkpoints in `folder`, one every `iterations` iterations or `minutes`; the newest `kept` are kept."""
 
     def __init__(self, folder: Path, iterations: int, minutes: float, kept: int) -> None:
         self.folder, self.iterations, self.seconds, self.kept = folder, iterations, minutes * 60, kept
         self._last = time.monotonic()
 
     def should_save(self, iteration: int) -> bool:
-        """Whether to write one now that `done` iterations are complete."""
+        """Return whether to save a checkpoint after `iteration` finished iterations."""
         return iteration % self.iterations == 0 or time.monotonic() - self._last > self.seconds
 
     def save(self, iteration: int, state: State) -> None:
-        """Write the state after `done` iterations and drop what is older than the newest `kept`."""
+        """Write the state after `iteration` iterations; delete all checkpoints but the newest `kept`.
+
+        state: what `Trainer.state` returns. Raises UserError if the file cannot be written.
+        """
         newest = self.folder / f"checkpoint_{iteration:08d}.pt"
-        data = io.BytesIO()  # to a file, torch would hide what a full disk says
+        data = io.BytesIO()  # torch.save to a file would hide the error message of a full disk
         torch.save({"iteration": iteration, **state}, data)
         files.write_bytes(newest, data.getvalue())
-        # A newer file is a torn one that `load` passed over: it must not push out a sound one.
-        for old in [path for path in self._found() if path <= newest][: -self.kept]:
+        # Newer files are corrupt (load() skipped them); do not count them towards `kept`.
+        for old in [path for path in self._paths() if path <= newest][: -self.kept]:
             old.unlink(missing_ok=True)
         self._last = time.monotonic()
 
     def load(self) -> State | None:
-        """The newest state that can be read, None if there is none; a torn one is named and passed over."""
-        for path in reversed(self._found()):
+        """Return the newest readable state, or None. Corrupt files are skipped with a warning on stderr."""
+        for path in reversed(self._paths()):
             try:
                 state = _read(path)
-            except Exception as error:  # a damaged file makes torch raise almost anything
-                print(f"warning: {path} cannot be read ({error}); taking the one before", file=sys.stderr)
+            except Exception as error:  # torch raises many types of error for a corrupt file
+                print(f"warning: {path} cannot be read ({error}); trying the previous one", file=sys.stderr)
             else:
-                print(f"going on from {path}", file=sys.stderr)
+                print(f"resuming from {path}", file=sys.stderr)
                 return state
-        self._name_others()
+        self._report_other_runs()
         return None
 
-    def _found(self) -> list[Path]:
+    def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("checkpoint_*.pt"))
 
-    def _name_others(self) -> None:
+    def _report_other_runs(self) -> None:
         others = [path for path in self.folder.parent.glob("*/checkpoint_*.pt") if path.parent != self.folder]
         for folder in sorted({path.parent for path in others}):
-            print(f"{folder} holds checkpoints of other params, inputs or code: left alone", file=sys.stderr)
+            print(f"{folder} holds checkpoints of other params, inputs or code: not used", file=sys.stderr)
 
 
 def _read(path: Path) -> State:
-    with zipfile.ZipFile(path) as archive:  # torch writes checksums, and does not look at them
+    with zipfile.ZipFile(path) as archive:  # torch.load does not verify the checksums that torch.save writes
         if damaged := archive.testzip():
             raise zipfile.BadZipFile(f"{damaged} is damaged")
     state: State = torch.load(path, weights_only=True, map_location="cpu")

@@ -1,12 +1,13 @@
-"""What a training costs, before it starts: bytes, FLOPs, and hours at the speed of this machine.
+"""Estimate of the memory, FLOPs and hours of a training stage before it starts.
 
-The stage's own first iteration runs on tensors without data (torch's meta device), so a method is
-counted by its own code, and no file is opened. It is an estimate. Counted are the convolutions and
-matrix products, forward and backward, and the tensors that outlive an operation: weights, gradients,
-optimiser state, and what the largest graph keeps for its backward pass, all as float32; of blocks that are
-computed again, their inputs and the largest of them whole. Not counted are
-scratch memory (gradients on their way, cuDNN's workspace, the allocator's reserve, torch itself), the
-optimiser's step, checkpoints, and reading the images.
+The first iteration of the stage runs on torch's meta device, whose tensors have no data. It executes the code
+of the method, so that the estimate also holds for a new method, and reads no file.
+FLOPs: the convolutions and matrix products, forward and backward.
+Memory, in float32: weights, gradients, optimizer state, and the activations that the largest autograd graph
+saves for its backward pass. With activation checkpointing, the activations are the inputs of all blocks and
+those inside the largest block.
+Not included: temporary memory (intermediate gradients, cuDNN's workspace, the allocator's reserve, torch
+itself), the optimizer's step, checkpoints, and reading the images.
 """
 
 from __future__ import annotations
@@ -34,18 +35,19 @@ from intrada.models.initialise import MARKERS, RANDOM
 from intrada.training.trainer import Trainer
 
 META = torch.device("meta")
-# The speed is taken at the first of these widths whose pass lasts long enough to be timed.
+# Widths in pixels, tried in order until a pass takes longer than MIN_SECONDS, so that it can be timed.
 WIDTHS = (128, 256, 512)
-LONG_ENOUGH = 0.1  # seconds
+MIN_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One training stage on one of its devices.
+    """The cost of one training stage on one of its devices.
 
-    sizes: (width, height) of the labelled images and, where they are read, of the target's and the extra;
-    weights: bytes of parameters, buffers, gradients and optimiser state; kept: bytes that the largest
-    graph alive keeps for its backward pass, of a part where a batch is cut; flop: of one iteration.
+    sizes: (width, height) in pixels of the source images and, if they are read, of the target and of the
+    supervised images; weights: bytes of parameters, buffers, gradients and optimizer state; activations: the
+    largest number of bytes that autograd saves at any time, of one micro-batch if there are several; flop:
+    FLOPs of one iteration.
     """
 
     stage: str
@@ -54,98 +56,107 @@ class Cost:
     sizes: tuple[tuple[int, int], ...]
     iterations: int
     weights: int
-    kept: int
+    activations: int
     flop: int
 
     @property
     def gib(self) -> float:
-        """Memory, in GiB."""
-        return (self.weights + self.kept) / 2**30
+        """Memory in GiB."""
+        return (self.weights + self.activations) / 2**30
 
     def hours(self, throughput: float) -> float:
-        """Duration on a machine of `throughput` FLOP/s."""
+        """Return the duration of all iterations, in hours, at `throughput` FLOP/s."""
         return self.iterations * self.flop / throughput / 3600
 
 
-def trainings(params: Params) -> list[Cost]:
-    """The costs of the three training stages, in their order; UserError where the network cannot be built."""
-    return [training(params, stage) for stage in ("train_source", "train_inter", "train_intra")]
+def estimate_all(params: Params) -> list[Cost]:
+    """Return the costs of train_source, train_inter and train_intra, in this order.
+
+    Raises UserError if the network cannot be built.
+    """
+    return [estimate_stage(params, stage) for stage in ("train_source", "train_inter", "train_intra")]
 
 
-def training(params: Params, stage: str) -> Cost:
-    """The cost of one of them; train_intra is taken to have both easy and hard images."""
+def estimate_stage(params: Params, stage: str) -> Cost:
+    """Return the cost of one training stage. train_intra is assumed to have both easy and hard images."""
     block: Training = getattr(params, stage)
     trainer = build_trainer(params, block, META)
     domains = params.preprocess
-    labelled = domains.target if stage == "train_intra" else domains.source
-    sizes = tuple((domain.size[0], domain.size[1]) for domain in (labelled, domains.target))
+    source = domains.target if stage == "train_intra" else domains.source
+    sizes = tuple((domain.size[0], domain.size[1]) for domain in (source, domains.target))
     if not trainer.method.NEEDS_TARGET:
         sizes = sizes[:1]
     supervision = block.supervision if isinstance(block, Intra) else "pseudo"
-    extra = [] if supervision == "pseudo" else [(domains.source.size[0], domains.source.size[1])]
+    supervised_sizes = [] if supervision == "pseudo" else [(domains.source.size[0], domains.source.size[1])]
     images = block.batch_size // params.compute.devices
-    first, *target = (any_batch(images, size, META) for size in sizes)
-    more = [any_batch(images, size, META) for size in extra]
-    step = TrainBatch(first, target[0] if target else None, more[0] if more else None)
-    counted = count(trainer, step, supervised=supervision != "source")
-    return Cost(stage, block.method, block.batch_size, (*sizes, *extra), block.iterations, *counted)
+    source_batch, *target = (noise_batch(images, size, META) for size in sizes)
+    supervised = [noise_batch(images, size, META) for size in supervised_sizes]
+    batch = TrainBatch(source_batch, target[0] if target else None, supervised[0] if supervised else None)
+    counts = count_iteration(trainer, batch, has_labels=supervision != "source")
+    return Cost(stage, block.method, block.batch_size, (*sizes, *supervised_sizes), block.iterations, *counts)
 
 
 def measured_throughput(params: Params, device: torch.device) -> float:
-    """FLOP/s of the network of `params` on `device`, in training at its precision, without the optimiser.
+    """Return the FLOP/s of a forward and backward pass of the network of `params` on `device`.
 
-    One image, small at first: a second or two. A large batch may run faster on a GPU.
+    The pass runs in training mode, at the precision of `params`, on one image of increasing size. It takes a
+    second or two. A GPU may be faster on a larger batch.
     """
-    trainer, counted = (build_trainer(params, params.train_source, where) for where in (device, META))
+    trainer, meta_trainer = (build_trainer(params, params.train_source, where) for where in (device, META))
     throughput = 0.0
     for width in WIDTHS:
         size = (width, width // 2)
-        with Operations() as operations:
-            _play(counted, any_batch(1, size, META))
-        batch = any_batch(1, size, device)
-        _duration(trainer, batch)  # a compiled network is made by its first call
+        with FlopCounter() as counter:
+            _forward_backward(meta_trainer, noise_batch(1, size, META))
+        batch = noise_batch(1, size, device)
+        _duration(trainer, batch)  # the first call compiles the network
         seconds = _duration(trainer, batch)
-        throughput = operations.flop / seconds
-        if seconds > LONG_ENOUGH:
+        throughput = counter.flop / seconds
+        if seconds > MIN_SECONDS:
             break
     return throughput
 
 
 def _duration(trainer: Trainer, batch: Batch) -> float:
     start = time.perf_counter()
-    torch.stack(list(_play(trainer, batch).values())).tolist()  # waits until a GPU is done
+    torch.stack(list(_forward_backward(trainer, batch).values())).tolist()  # waits for the GPU
     return time.perf_counter() - start
 
 
-def _play(trainer: Trainer, batch: Batch) -> dict[str, Tensor]:
+def _forward_backward(trainer: Trainer, batch: Batch) -> dict[str, Tensor]:
     return training_step(method("source_only"), trainer.networks, batch, None, trainer.block.weights)
 
 
 def build_trainer(params: Params, block: Training, device: torch.device) -> Trainer:
-    """Return the trainer of one stage on `device`, started, with random weights in place of `init`."""
+    """Return a started trainer of one stage on `device`, with random weights instead of those of `init`."""
     with device:
         trainer = Trainer(params, block, params.class_set, MARKERS / RANDOM, seed=0)
     trainer.start(device)
     return trainer
 
 
-def any_batch(images: int, size: tuple[int, int], device: torch.device) -> Batch:
-    """`images` images of noise, of size (width, height), whose pixels are all of class 0."""
+def noise_batch(images: int, size: tuple[int, int], device: torch.device) -> Batch:
+    """Return `images` images of uniform noise, `size` = (width, height) pixels, all pixels of class 0."""
     shape = (size[1], size[0])
     noise = torch.randint(256, (images, 3, *shape), dtype=torch.uint8, device=device)
     return Batch(["noise"] * images, noise, torch.zeros(images, *shape, dtype=torch.int64, device=device))
 
 
-def count(trainer: Trainer, batches: TrainBatch, supervised: bool = True) -> tuple[int, int, int]:
-    """Run one iteration of a new trainer; returns Cost's (weights, kept, flop), the same on any device."""
+def count_iteration(trainer: Trainer, batch: TrainBatch, has_labels: bool = True) -> tuple[int, int, int]:
+    """Run the first iteration of a trainer; return (weights, activations, flop) as in Cost.
+
+    The result is the same on all devices. has_labels: see Trainer.step.
+    """
     networks = (trainer.networks.segmenter, trainer.networks.discriminators)
     parameters = [weight for net in networks for weight in net.parameters()]
     resident = parameters + [buffer for net in networks for buffer in net.buffers()]
-    graphs = Graphs(resident)
+    saved = SavedTensorBytes(resident)
     blocks = trainer.networks.segmenter.recomputable() if trainer.compute.activation_checkpointing else []
-    with Operations() as operations, saved_tensors_hooks(graphs.pack, _unpack), _inputs(blocks) as inputs:
-        trainer.step(batches, supervised)
-    again = max((_kept_by(block, features, resident) for block, features in inputs.items()), default=0)
+    with FlopCounter() as counter, saved_tensors_hooks(saved.pack, _unpack), _inputs(blocks) as inputs:
+        trainer.step(batch, has_labels)
+    recomputed = max(
+        (_recomputed_bytes(block, features, resident) for block, features in inputs.items()), default=0
+    )
     gradients = [weight.grad for weight in parameters if weight.grad is not None]
     optimizers = [
         optimizer for optimizer in (trainer.optimizer, trainer.discriminator_optimizer) if optimizer
@@ -153,78 +164,82 @@ def count(trainer: Trainer, batches: TrainBatch, supervised: bool = True) -> tup
     states = [
         value for optimizer in optimizers for state in optimizer.state.values() for value in state.values()
     ]
-    averaged = trainer.mean.state_dict().values() if trainer.mean else ()
-    tensors = [*resident, *averaged, *gradients, *(value for value in states if isinstance(value, Tensor))]
-    return sum(tensor.nbytes for tensor in tensors), graphs.peak + again, operations.flop
+    ema = trainer.mean.state_dict().values() if trainer.mean else ()
+    tensors = [*resident, *ema, *gradients, *(value for value in states if isinstance(value, Tensor))]
+    return sum(tensor.nbytes for tensor in tensors), saved.peak + recomputed, counter.flop
 
 
 @contextmanager
 def _inputs(blocks: Iterable[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
-    """Of each block that is called inside: its largest input, without values."""
+    """Yield a dict that receives an empty tensor like the largest input of each block called in the body."""
     largest: dict[nn.Module, Tensor] = {}
 
-    def note(block: nn.Module, arguments: tuple[Tensor]) -> None:
+    def hook(block: nn.Module, arguments: tuple[Tensor]) -> None:
         if block not in largest or arguments[0].numel() > largest[block].numel():
             largest[block] = torch.empty_like(arguments[0], requires_grad=True)
 
-    hooks = [block.register_forward_pre_hook(note) for block in blocks]
+    handles = [block.register_forward_pre_hook(hook) for block in blocks]
     yield largest
-    for hook in hooks:
-        hook.remove()
+    for handle in handles:
+        handle.remove()
 
 
-def _kept_by(block: nn.Module, features: Tensor, resident: Iterable[Tensor]) -> int:
-    """Bytes that a block computed again keeps beside its input while its own backward pass runs."""
-    graphs = Graphs([*resident, features])
-    with saved_tensors_hooks(graphs.pack, _unpack):
-        type(block).forward(block, features)  # not the forward that lets go of them
-    return graphs.peak
+def _recomputed_bytes(block: nn.Module, features: Tensor, resident: Iterable[Tensor]) -> int:
+    """Return the bytes that a recomputed block saves in addition to its input during its backward pass."""
+    saved = SavedTensorBytes([*resident, features])
+    with saved_tensors_hooks(saved.pack, _unpack):
+        type(block).forward(block, features)  # the forward of the class, which does not recompute
+    return saved.peak
 
 
-class _Kept:
-    """What autograd holds in place of a saved tensor; its end is the tensor's."""
+class _SavedTensor:
+    """The object that autograd holds instead of a saved tensor. It lives as long as autograd needs it."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
 
 
-def _unpack(kept: _Kept) -> Tensor:
-    return kept.tensor
+def _unpack(saved: _SavedTensor) -> Tensor:
+    return saved.tensor
 
 
-class Graphs:
-    """Bytes of the distinct storages that the graphs alive keep, those of `resident` left out.
+class SavedTensorBytes:
+    """Bytes of the distinct storages that autograd saves for backward passes, except those of `resident`.
 
-    peak: the most at any time.
+    peak: the largest number of bytes at any time.
     """
 
     def __init__(self, resident: Iterable[Tensor]) -> None:
         self.peak = self._bytes = 0
-        self._resident = {_storage(tensor) for tensor in resident}
+        self._resident = {_storage_id(tensor) for tensor in resident}
         self._holders: Counter[int] = Counter()
 
-    def pack(self, tensor: Tensor) -> _Kept:
-        """The hook that autograd calls with every tensor it saves."""
-        kept, key, size = _Kept(tensor.detach()), _storage(tensor), tensor.untyped_storage().nbytes()
+    def pack(self, tensor: Tensor) -> _SavedTensor:
+        """Count a tensor that autograd saves; a pack hook for saved_tensors_hooks."""
+        key, size = _storage_id(tensor), tensor.untyped_storage().nbytes()
+        saved = _SavedTensor(tensor.detach())
         if key not in self._resident:
             self._holders[key] += 1
             self._bytes += size if self._holders[key] == 1 else 0
             self.peak = max(self.peak, self._bytes)
-            weakref.finalize(kept, self._release, key, size)
-        return kept
+            weakref.finalize(saved, self._release, key, size)
+        return saved
 
     def _release(self, key: int, size: int) -> None:
         self._holders[key] -= 1
         self._bytes -= size if self._holders[key] == 0 else 0
 
 
-def _storage(tensor: Tensor) -> int:
-    """What tells storages alive apart; on the meta device they all have the address 0."""
+def _storage_id(tensor: Tensor) -> int:
+    """Return a number that is unique among live storages. On the meta device all have the address 0."""
     return int(tensor.untyped_storage()._cdata)
 
 
-class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the FLOPs of the tensor operations inside it, by the formulas of torch's flop counter."""
+class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Context manager that counts the FLOPs of tensor operations by the formulas of torch's flop counter.
+
+    Unlike torch's counter, it is right for grouped convolutions and fast on the meta device.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -233,18 +248,19 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        shortcut = SHORTCUTS.get(func) if args and isinstance(args[0], Tensor) and args[0].is_meta else None
-        result = (shortcut or func)(*args, **(kwargs or {}))
+        is_meta = args and isinstance(args[0], Tensor) and args[0].is_meta
+        meta_kernel = META_KERNELS.get(func) if is_meta else None
+        result = (meta_kernel or func)(*args, **(kwargs or {}))
         if formula := FORMULAS.get(func.overloadpacket):
             self.flop += formula(*args, **(kwargs or {}), out_val=result)
         return result
 
 
 def _convolution_backward_flop(gradient: Tensor, images: Tensor, weight: Tensor, *rest: Any, **_: Any) -> int:
-    """Each gradient costs a forward pass. Torch's own formula takes a grouped convolution for a full one."""
-    transposed, wanted = rest[4], rest[-1]
-    swept = images if transposed else gradient
-    return int(sum(wanted[:2]) * 2 * weight.numel() * swept.numel() // swept.shape[1])
+    """Each gradient costs as much as a forward pass. Torch's own formula ignores `groups`."""
+    transposed, output_mask = rest[4], rest[-1]
+    output = images if transposed else gradient
+    return int(sum(output_mask[:2]) * 2 * weight.numel() * output.numel() // output.shape[1])
 
 
 def _batch_norm(images: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -254,13 +270,13 @@ def _batch_norm(images: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 def _batch_norm_backward(gradient: Tensor, *rest: Any) -> tuple[Tensor | None, ...]:
     return tuple(
-        made if wanted else None for made, wanted in zip(_batch_norm(gradient), rest[-1], strict=True)
+        result if needed else None for result, needed in zip(_batch_norm(gradient), rest[-1], strict=True)
     )
 
 
 FORMULAS = flop_registry | {torch.ops.aten.convolution_backward: _convolution_backward_flop}
-# Torch works out these shapes in Python, 3 ms a call: most of the time of a ResNet-101.
-SHORTCUTS = {
+# Torch computes these shapes in Python, 3 ms for each call, which is most of the time of a ResNet-101.
+META_KERNELS = {
     torch.ops.aten.native_batch_norm.default: _batch_norm,
     torch.ops.aten.native_batch_norm_backward.default: _batch_norm_backward,
 }

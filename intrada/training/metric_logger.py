@@ -1,4 +1,4 @@
-"""What a training run shows of itself: rows of losses.csv, and TensorBoard curves and pictures."""
+"""Logs of a training run: the rows of losses.csv, and TensorBoard scalars and images."""
 
 from __future__ import annotations
 
@@ -18,23 +18,31 @@ from intrada.core.config.classes import ClassSet
 
 
 @contextmanager
-def errors_once() -> Iterator[None]:
-    """TensorBoard's thread prints the error of a full disk, and raises it in ours again: once is enough."""
-    before = threading.excepthook
+def suppress_thread_os_errors() -> Iterator[None]:
+    """Suppress the tracebacks of OSErrors in other threads while the block runs.
+
+    When the disk is full, TensorBoard's writer thread fails with a traceback, and the writer raises the same
+    error again in the main thread, where it is reported.
+    """
+    original = threading.excepthook
 
     def hook(error: threading.ExceptHookArgs) -> None:
         if not issubclass(error.exc_type, OSError):
-            before(error)
+            original(error)
 
     threading.excepthook = hook
     try:
         yield
     finally:
-        threading.excepthook = before
+        threading.excepthook = original
 
 
 class MetricLogger:
-    """Means of the losses over `every` iterations; `rows` is what losses.csv will hold."""
+    """Means of the losses over every `every` iterations.
+
+    folder: for TensorBoard's event files. rows: the rows of losses.csv. Use it as a context manager, which
+    opens and closes the event file.
+    """
 
     def __init__(self, folder: Path, every: int, classes: ClassSet) -> None:
         self.folder, self.every = folder, every
@@ -45,11 +53,11 @@ class MetricLogger:
         self._start = 0
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs, the means under way included."""
+        """Return the state for `restore`, including the sums of the unfinished row."""
         return {"rows": list(self.rows), "sums": dict(self._sums), "count": self._count}
 
     def restore(self, state: dict[str, Any], iteration: int) -> None:
-        """Go on behind `done` iterations; later points of an interrupted run are purged."""
+        """Continue after `iteration` iterations. Later points in TensorBoard are purged on entering."""
         self.rows, self._sums, self._count = list(state["rows"]), dict(state["sums"]), state["count"]
         self._start = iteration
 
@@ -64,7 +72,10 @@ class MetricLogger:
         self.writer.close()
 
     def add(self, iteration: int, losses: Mapping[str, Tensor], rates: Mapping[str, float]) -> None:
-        """Add one iteration; every `every`-th writes a row with the means since the last."""
+        """Add the losses (scalars) of one iteration; every `every`-th call adds a row of means.
+
+        The row holds the means since the previous row, and the learning rates `rates` of this iteration.
+        """
         for name, value in losses.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value.double()
         self._count += 1
@@ -76,17 +87,16 @@ class MetricLogger:
             self.writer.add_scalar(name, mean, iteration)
         self._sums, self._count = {}, 0
 
-    def picture(self, iteration: int, image: Tensor, label: Tensor, entropy: Tensor) -> None:
-        """Show one image with its prediction.
+    def add_images(self, iteration: int, image: Tensor, label: Tensor, entropy: Tensor) -> None:
+        """Add an image, its prediction in the colours of the classes, and its entropy to TensorBoard.
 
-        image: (3, H, W) uint8 in the order BGR; label: (H, W) class numbers; entropy: (H, W) in 0..1, where
-        a value that is not a number is shown as 0.
+        image: (3, H, W) uint8 BGR; label: (H, W) class indices; entropy: (H, W) in 0..1, nan is shown as 0.
         """
         colours = self.palette[label.cpu().numpy()]
         self.writer.add_image("image", image.flip(0), iteration)
         self.writer.add_image("prediction", colours, iteration, dataformats="HWC")
         self.writer.add_image("entropy", entropy.nan_to_num()[None], iteration)
 
-    def frame(self) -> pd.DataFrame:
-        """All rows: iteration, mean losses, learning rates; the column of iterations alone without a row."""
+    def to_frame(self) -> pd.DataFrame:
+        """Return the rows: iteration, mean losses, learning rates. Without rows it has only `iteration`."""
         return pd.DataFrame(self.rows or {"iteration": []})

@@ -1,4 +1,4 @@
-"""A training stops at the first number that is none, with the images named that it came from."""
+"""Stop training on the first nan or infinity and report the images of that batch."""
 
 from __future__ import annotations
 
@@ -16,34 +16,38 @@ from intrada.core.errors import UserError
 def check_losses(
     losses: Mapping[str, Tensor], iteration: int, ids: Sequence[str], process_group: ProcessGroup
 ) -> None:
-    """UserError if one of the losses of iteration `done` on the images `ids` is nan or infinite."""
+    """Raise UserError if a loss of this iteration is nan or infinite.
+
+    losses: scalars by name; ids: the ids of the images of the batch, which the error lists.
+    """
     values = {name: float(value) for name, value in losses.items()}
     if not all(math.isfinite(value) for value in values.values()):
-        raise _stopped(f"losses {values}", iteration, ids, process_group)
+        raise _error(f"losses {values}", iteration, ids, process_group)
 
 
 def check_weights(
     networks: Mapping[str, nn.Module], iteration: int, ids: Sequence[str], process_group: ProcessGroup
 ) -> None:
-    """The same of weights: a step can spoil them after finite losses, and a checkpoint of them never goes on.
+    """Raise UserError if a parameter or buffer of the networks is nan or infinite.
 
-    Collective: an error in one process of the group stops all.
+    An optimizer step can produce such weights from finite losses. A run cannot continue from a checkpoint
+    with them. Collective: all processes raise if any of them holds such a tensor.
     """
-    found = [
+    not_finite = [
         f"{net}.{name}"
         for net, module in networks.items()
         for name, value in module.state_dict().items()
         if not bool(torch.isfinite(value).all())
     ]
-    if bad := list(dict.fromkeys(chain(*process_group.gather(found)))):
-        what = f"{len(bad)} tensors of nan or infinite weights, {bad[0]} the first, after a step"
-        raise _stopped(what, iteration, ids, process_group)
+    if names := list(dict.fromkeys(chain(*process_group.gather(not_finite)))):
+        what = f"{len(names)} tensors with nan or infinite weights, first {names[0]}, after the step"
+        raise _error(what, iteration, ids, process_group)
 
 
-def _stopped(found: str, iteration: int, ids: Sequence[str], process_group: ProcessGroup) -> UserError:
+def _error(what: str, iteration: int, ids: Sequence[str], process_group: ProcessGroup) -> UserError:
     return UserError(
         f"iteration {iteration}",
-        f"{found} on the images {', '.join(chain(*process_group.gather(ids)))}",
+        f"{what} on the images {', '.join(chain(*process_group.gather(ids)))}",
         "finite losses and weights",
-        "look at these images and labels, or lower optimizer.lr; the last checkpoint is kept",
+        "check these images and labels, or lower optimizer.lr; the last checkpoint is kept",
     )

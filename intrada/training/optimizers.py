@@ -1,7 +1,8 @@
 """Optimizers of the segmentation network and of the discriminators, and their schedule.
 
-Source: AdvEnt (CVPR 2019), section 4.1: SGD 2.5e-4, momentum 0.9, weight decay 5e-4, heads x10; Adam
-1e-4 with betas (0.9, 0.99); poly schedule of power 0.9. docs/decisions/0001-optimizer-multiplicity.md.
+Source: AdvEnt (CVPR 2019), section 4.1. Segmentation network: SGD, learning rate 2.5e-4 (heads: 10 times
+that), momentum 0.9, weight decay 5e-4. Discriminators: Adam, learning rate 1e-4, betas (0.9, 0.99). Schedule:
+poly with power 0.9. docs/decisions/0001-optimizer-multiplicity.md explains `multiplicity`.
 """
 
 from __future__ import annotations
@@ -17,28 +18,30 @@ from intrada.core.errors import UserError
 from intrada.models.base import SegmentationModel
 
 ADAM_BETAS = (0.9, 0.99)
-# Key of a parameter group: its learning rate as a multiple of the schedule's.
+# Key of a parameter group: the ratio of its learning rate to the schedule's.
 MULTIPLIER = "multiplier"
 
 
 def poly(base: float, iteration: int, max_iters: int, power: float) -> float:
-    """Learning rate of iteration 0..max_iters: `base * (1 - iteration / max_iters) ** power`."""
+    """Return the learning rate `base * (1 - iteration / max_iters) ** power` of iteration 0..max_iters."""
     return float(base * (1 - iteration / max_iters) ** power)
 
 
 def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
-    """Give every parameter group its multiple of `learning_rate`; call it before each iteration."""
+    """Set the learning rate of every parameter group, times its multiplier. Call it before each iteration."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate * group[MULTIPLIER]
 
 
 class PublishedSGD(Optimizer):
-    """SGD that takes the step of a weight as often as the published code lists it, in one iteration.
+    """SGD that updates a weight several times in one iteration, as the published code does.
 
-    params: groups with `params` and `repeats`, one count for each parameter. Each of the steps is
-    torch 0.4.1's: the decay is added to the gradient in place, so that it accumulates over the steps
-    (and `grad` shows it afterwards), then momentum buffer and weight move. Steps of different weights
-    do not touch each other, so taking a weight's steps in a row is the published order.
+    The published optimizer lists a weight `repeats` times and updates it once for each entry.
+    params: groups with `params` and `repeats`, one count for each parameter.
+    An update is that of torch 0.4.1: it adds the weight decay to `grad` in place, so that the decay
+    accumulates over the updates of an iteration, then updates the momentum buffer and the weight. Updates of
+    different weights are independent, so their order does not matter.
+    Raises ValueError if a group has not one count for each parameter.
     """
 
     def __init__(self, params: list[dict[str, Any]], lr: float, momentum: float, weight_decay: float) -> None:
@@ -49,7 +52,7 @@ class PublishedSGD(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One iteration; parameters without a gradient rest."""
+        """Update all parameters that have a gradient; return the loss of `closure`, or None without it."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -70,10 +73,11 @@ def _steps(weight: Tensor, grad: Tensor, buffer: Tensor, repeats: int, group: di
 
 
 def published_multiplicity(stages: Iterable[nn.Module]) -> dict[nn.Parameter, int]:
-    """How often the published generator lists each trainable weight of the given stages.
+    """Return how often the published optimizer lists each trainable weight of the given stages.
 
-    It visits every module nested in a stage, the stage itself included, and each time lists all weights
-    at or below that module: a weight is listed once for each module between its stage and itself.
+    The published code visits every module of a stage, including the stage itself, and lists all weights of
+    the visited module and of its descendants. A weight is thus listed once for each of its ancestors up to
+    the stage.
     """
     counts: dict[nn.Parameter, int] = {}
     for stage in stages:
@@ -94,11 +98,12 @@ def segmenter_optimizer(
     heads_lr_multiplier: float = 10.0,
     multiplicity: Literal["once", "published"] = "once",
 ) -> Optimizer:
-    """Optimizer of the segmentation network, one parameter group each for backbone and heads.
+    """Return the optimizer of the segmentation network, with one parameter group for backbone and heads each.
 
-    name: "sgd" with `momentum`, or "adamw" with torch's betas; heads_lr_multiplier: learning rate of the
-    heads over the backbone's; multiplicity: "once" moves each weight once an iteration, "published" as
-    often as the published code does (SGD only, decision 0001). UserError for other values.
+    name: "sgd" with `momentum`, or "adamw" with torch's betas; heads_lr_multiplier: the ratio of the heads'
+    learning rate to the backbone's; multiplicity: "once" updates each weight once in an iteration,
+    "published" as often as the published code does (SGD only, decision 0001).
+    Raises UserError for other values.
     """
     groups: list[dict[str, Any]] = [
         {"params": weights, MULTIPLIER: heads_lr_multiplier if part == "heads" else 1.0}
@@ -107,7 +112,7 @@ def segmenter_optimizer(
     for group in groups:
         group["lr"] = lr * group[MULTIPLIER]
     if multiplicity == "published" and name == "sgd":
-        backbone = [part for child, part in model.named_children() if child not in model.head_names]
+        backbone = [module for child, module in model.named_children() if child not in model.head_names]
         counts = published_multiplicity(backbone)
         for group in groups:
             group["repeats"] = [counts.get(weight, 1) for weight in group["params"]]
@@ -119,17 +124,17 @@ def segmenter_optimizer(
         return SGD(groups, lr, momentum, weight_decay=weight_decay, fused=_fused(groups))
     if name == "adamw":
         return AdamW(groups, lr, weight_decay=weight_decay, fused=_fused(groups))
-    raise UserError("optimizer.name", repr(name), "sgd, adamw", "name one of these")
+    raise UserError("optimizer.name", repr(name), "sgd, adamw", "choose one of these")
 
 
 def discriminator_optimizer(
     discriminator: nn.Module, lr: float, betas: tuple[float, float] = ADAM_BETAS
 ) -> Adam:
-    """Adam of one or more discriminators: each weight once, no weight decay."""
+    """Return Adam for one or more discriminators, without weight decay."""
     groups: list[dict[str, Any]] = [{"params": list(discriminator.parameters()), MULTIPLIER: 1.0}]
     return Adam(groups, lr, betas, fused=_fused(groups))
 
 
 def _fused(groups: list[dict[str, Any]]) -> bool:
-    """Whether torch has a fused step for these weights: everywhere but where nothing is computed."""
+    """Return whether torch has a fused step for these weights: on all devices except meta."""
     return not any(weight.is_meta for group in groups for weight in group["params"])

@@ -1,4 +1,7 @@
-"""One training stage from files to files; the three of them differ in their indexes and params only."""
+"""Run one training stage from its input files to its output files.
+
+The three training stages differ only in their indexes and params.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +32,14 @@ from intrada.models.model_info import describe
 from intrada.training.snapshots import Snapshots
 from intrada.training.trainer import Trainer, train
 
-NO_IMAGES = pd.DataFrame(columns=tables.INDEX_COLUMNS)
+EMPTY_INDEX = pd.DataFrame(columns=tables.INDEX_COLUMNS)
 
 
-class Adaptation(NamedTuple):
-    """What one training stage reads and writes: `model`, `snapshots` (safetensors) and `losses` (CSV).
+class TrainingJob(NamedTuple):
+    """The inputs and outputs of one training stage.
 
-    init: the initial weights, a weight file or a marker of weights/.
+    init: the initial weights, a weight file or a marker file of weights/. Written: `model` (safetensors),
+    `snapshots` (a folder of safetensors) and `losses` (CSV).
     """
 
     params: Params
@@ -48,56 +52,56 @@ class Adaptation(NamedTuple):
     context: Context
 
 
-def adapt(job: Adaptation) -> None:
-    """Train, and write what `job` names.
+def run_training(job: TrainingJob) -> None:
+    """Train, and write the outputs of `job`.
 
-    On several devices, each is used by a process of its own, which this one starts and waits for.
-    UserError while another process trains this very run, whose checkpoints lie in the same folder.
+    With several devices, one child process is started for each device. Raises UserError if another process
+    already trains the same run, because both would write the same checkpoints; and as `trainer.train` does.
     """
     with locks.hold(job.context.checkpoints / "run.lock", "this run"):
         devices = acquire_devices(job.params.compute, job.params.compute.threads)
         if len(devices) == 1:
-            _adapt(SINGLE_PROCESS, devices[0], job)
+            _train_and_write(SINGLE_PROCESS, devices[0], job)
         else:
-            _adapt_together(devices, job)
+            _train_on_devices(devices, job)
 
 
-def _adapt_together(devices: list[torch.device], job: Adaptation) -> None:
+def _train_on_devices(devices: list[torch.device], job: TrainingJob) -> None:
     store = meeting_point()
     ranks = [Rank(number, len(devices)) for number in range(len(devices))]
     with (
         signals.postponed() as request,
-        launcher.started(ranks, _adapt_as_one_of, store.port, devices, job) as crew,
+        launcher.started(ranks, _run_process, store.port, devices, job) as crew,
     ):
         crew.results(request)
 
 
-def _adapt_as_one_of(rank: Rank, stop: Any, port: int, devices: list[torch.device], job: Adaptation) -> None:
-    """Run one of the processes from start to end. stop: see launcher.started."""
+def _run_process(rank: Rank, stop: Any, port: int, devices: list[torch.device], job: TrainingJob) -> None:
+    """Run one process of the group from start to end. stop: see launcher.started."""
     process_group = join(rank, stop, port, devices)
     configure_torch(job.params.compute, job.params.compute.threads, devices[rank.rank])
-    _adapt(process_group, devices[rank.rank], job)
+    _train_and_write(process_group, devices[rank.rank], job)
     leave()
 
 
-def _adapt(process_group: ProcessGroup, device: torch.device, job: Adaptation) -> None:
+def _train_and_write(process_group: ProcessGroup, device: torch.device, job: TrainingJob) -> None:
     """Train on `device` as one process of the group; the main process writes the results."""
     params, block, context = job.params, job.block, job.context
     classes = params.class_set
     seed = seeding.derive(params.seed, context.name)
     trainer = Trainer(params, block, classes, job.init, seed, process_group)
     if trainer.method.ADVERSARIAL:
-        _refuse_small(job.data)
+        _check_sizes(job.data)
     info = describe(trainer.spec, trainer.networks.segmenter, job.data.size, block.method)
     snapshots = Snapshots(context.checkpoints, block.snapshot_every, info)
     metric_logger = train(trainer, job.data, seed, classes, device, snapshots, context)
     if process_group.is_main_process:
         snapshots.export_snapshots(block.iterations, job.snapshots)
         snapshots.save(job.model, trainer.iteration, trainer.model)
-        files.write_csv(job.losses, metric_logger.frame())
+        files.write_csv(job.losses, metric_logger.to_frame())
 
 
-def _refuse_small(data: TrainData) -> None:
+def _check_sizes(data: TrainData) -> None:
     for name, index in (("source", data.source), ("target", data.target)):
         small = index[(index["width"] < SMALLEST) | (index["height"] < SMALLEST)]
         if len(small):
@@ -106,5 +110,5 @@ def _refuse_small(data: TrainData) -> None:
                 f"index of the {name} images",
                 f"{first.id} has {first.width}x{first.height} pixels",
                 f"at least {SMALLEST}x{SMALLEST} pixels for the discriminator, which halves them five times",
-                "raise `size` in the preprocess block, or choose a method without adversary",
+                "raise `size` in the preprocess block, or choose a method without discriminators",
             )

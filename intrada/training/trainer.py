@@ -33,15 +33,16 @@ from intrada.models.initialise import initialise
 from intrada.models.model_info import ModelSpec
 from intrada.training import nan_check, optimizers
 from intrada.training.checkpoints import Checkpoints, State
-from intrada.training.metric_logger import MetricLogger, errors_once
+from intrada.training.metric_logger import MetricLogger, suppress_thread_os_errors
 from intrada.training.snapshots import Snapshots
 
 
 class Trainer:
     """The state of one training run: networks, optimizers and the number of finished iterations.
 
-    process_group: the processes that train together, each on its share of every batch. Their networks stay
-    equal, except for the running statistics of batch normalisation that is not synchronised.
+    init: a weight file or a marker file of weights/. process_group: data-parallel processes, each of which
+    computes a part of every batch. Their networks stay equal, except for the running statistics of batch
+    normalisation without `sync_batch_norm`.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Trainer:
         self.block, self.compute, self.classes = block, params.compute, len(classes)
         self.process_group = process_group
         self.iteration = 0
-        if not process_group.is_main_process:  # whose dropout equals that of a single process
+        if not process_group.is_main_process:  # the main process keeps the dropout of a run on one device
             torch.manual_seed(seeding.derive(seed, "process", process_group.rank.rank))
 
     def start(self, device: torch.device) -> None:
@@ -82,15 +83,15 @@ class Trainer:
             activation_checkpointing.install(self.networks.segmenter)
         if is_wanted(self.compute, device):
             install(self.networks.segmenter, device)
-        chosen = self.block.optimizer
+        settings = self.block.optimizer
         self.optimizer = optimizers.segmenter_optimizer(
             self.networks.segmenter,
-            chosen.name,
-            chosen.lr,
-            momentum=chosen.momentum,
-            weight_decay=chosen.weight_decay,
-            heads_lr_multiplier=chosen.heads_lr_multiplier,
-            multiplicity=chosen.multiplicity,
+            settings.name,
+            settings.lr,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            heads_lr_multiplier=settings.heads_lr_multiplier,
+            multiplicity=settings.multiplicity,
         )
         self.discriminator_optimizer = None
         if discriminators := self.networks.discriminators:
@@ -99,7 +100,7 @@ class Trainer:
 
     @property
     def model(self) -> SegmentationModel:
-        """The trained network; with `ema`, the moving average of its weights."""
+        """The trained network; with `ema`, the network with the moving average of the weights."""
         return self.mean or self.networks.segmenter
 
     def rates(self) -> dict[str, float]:
@@ -114,16 +115,17 @@ class Trainer:
         }
 
     def step(self, batch: TrainBatch, has_labels: bool = True) -> dict[str, Tensor]:
-        """Run one iteration; returns the losses without their weights, detached.
+        """Run one iteration; return the scalar losses by name, unweighted and detached.
 
         has_labels: False where `batch.source` has no label; its cross entropy then has weight 0.
         """
-        used = [optimizer for optimizer in (self.optimizer, self.discriminator_optimizer) if optimizer]
-        for optimizer, rate in zip(used, self.rates().values(), strict=True):
+        active = [optimizer for optimizer in (self.optimizer, self.discriminator_optimizer) if optimizer]
+        for optimizer, rate in zip(active, self.rates().values(), strict=True):
             optimizers.set_learning_rate(optimizer, rate)
             optimizer.zero_grad(set_to_none=True)
         weights = self.block.weights
-        own = weights if has_labels else weights.model_copy(update={"seg": Heads(main=0.0, aux=0.0)})
+        unlabelled = weights.model_copy(update={"seg": Heads(main=0.0, aux=0.0)})
+        method_weights = weights if has_labels else unlabelled
         batch = batch.weighted(self.process_group, self.classes)
         record: dict[str, Tensor] = {}
         for source, target, supervised in batch.micro_batches(
@@ -133,10 +135,11 @@ class Trainer:
             if supervised:
                 groups = supervised_losses(self.networks, supervised, weights.seg)
                 losses = back_propagate(groups, supervised.weight)
-            losses |= training_step(self.method, self.networks, source, target, own)
+
+            losses |= training_step(self.method, self.networks, source, target, method_weights)
             record = {name: record[name] + value if record else value for name, value in losses.items()}
         self.process_group.add_gradients([self.networks.segmenter, self.networks.discriminators])
-        for optimizer in used:
+        for optimizer in active:
             optimizer.step()
         self.iteration += 1
         if self.mean:
@@ -144,9 +147,10 @@ class Trainer:
         return self.process_group.total(record)
 
     def state(self) -> State:
-        """Return what the next iteration depends on, except for the data, which `iteration` determines.
+        """Return the state that a resumed run needs. The data depend on `iteration` only, so none is saved.
 
-        With several processes: the tensors of the main process, equal in all, and the random states of each.
+        With several processes: the tensors of the main process, which are equal in all processes, and the
+        random states of all processes. Collective.
         """
         cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
         optimizer = self.discriminator_optimizer
@@ -161,7 +165,7 @@ class Trainer:
         }
 
     def restore(self, state: State) -> None:
-        """Load what `state` returned."""
+        """Load a state that `state` returned."""
         self.networks.segmenter.load_state_dict(state["segmenter"])
         if self.mean:
             self.mean.load_state_dict(state["mean"])
@@ -169,8 +173,8 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.discriminator_optimizer:
             self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
-        own, cuda = (state[name][self.process_group.rank.rank] for name in ("random", "random_cuda"))
-        torch.set_rng_state(own)
+        cpu, cuda = (state[name][self.process_group.rank.rank] for name in ("random", "random_cuda"))
+        torch.set_rng_state(cpu)
         if cuda is not None and torch.cuda.is_available():
             torch.cuda.set_rng_state(cuda)
         self.iteration = state["iteration"]
@@ -187,10 +191,10 @@ def train(
 ) -> MetricLogger:
     """Train up to `block.iterations`, resuming from the newest checkpoint of this run if there is one.
 
-    Returns the metric logger; the model is in `trainer`. Raises UserError when a loss, or a weight before
-    it enters a checkpoint, is not finite (the last checkpoint is kept), and Stopped after a signal, once the
-    current iteration has its checkpoint. Only the main process writes. All processes raise the same error,
-    unless it concerns one process only.
+    Returns the metric logger; the model is in `trainer`. Only the main process writes files.
+    Raises UserError for a loss that is not finite, and for a weight that is not finite when a checkpoint or
+    snapshot would be saved; the last checkpoint is kept. Raises Stopped after a signal, when the checkpoint
+    of the current iteration has been saved. Both are raised in all processes.
     """
     block, folder, process_group = trainer.block, context.checkpoints, trainer.process_group
     checkpoints = Checkpoints(
@@ -203,7 +207,7 @@ def train(
         metric_logger.restore(state["metrics"], trainer.iteration)
     is_main = process_group.is_main_process
     logging = metric_logger if is_main else nullcontext()
-    with files.writing(folder), errors_once(), logging, signals.postponed() as request:
+    with files.writing(folder), suppress_thread_os_errors(), logging, signals.postponed() as request:
         steps = range(trainer.iteration, block.iterations)
         progress = context.progress(steps, block.iterations, "it", trainer.iteration)
         for _, batch in zip(progress, prefetch(_batches(trainer, data, seed)), strict=True):
@@ -219,13 +223,15 @@ def train(
             snapshot = snapshots.should_keep(iteration, block.iterations)
             if save or snapshot:
                 nan_check.check_weights(trainer.networks.by_name(), iteration, batch.ids(), process_group)
-            if snapshot and is_main:  # before the checkpoint: a run resumed from it does not repeat it
+            if (
+                snapshot and is_main
+            ):  # before the checkpoint, since a run resumed from it would skip the snapshot
                 snapshots.keep(iteration, trainer.model)
             if save:
                 state = trainer.state()
                 if is_main:
                     image = predict_first(trainer.networks, batch.target or batch.source)
-                    metric_logger.picture(iteration, *image)
+                    metric_logger.add_images(iteration, *image)
                     checkpoints.save(iteration, {**state, "metrics": metric_logger.state()})
                 request.obey(iteration)
     return metric_logger
@@ -233,10 +239,10 @@ def train(
 
 @torch.no_grad()
 def predict_first(networks: AdversarialNetworks, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the batch's first image (3, H, W) uint8, its label (H, W) int64 and entropy (H, W) in 0..1.
+    """Return the first image (3, H, W) uint8, its predicted label (H, W) int64 and entropy (H, W) in 0..1.
 
-    The label is the prediction. The forward pass runs in evaluation mode, so that it does not update the
-    statistics of batch normalisation.
+    The forward pass runs in evaluation mode, so that it does not update the statistics of batch
+    normalisation.
     """
     networks.segmenter.eval()
     logits = networks.predict(Batch(batch.ids[:1], batch.image[:1], batch.label[:1]))["main"]
@@ -245,7 +251,7 @@ def predict_first(networks: AdversarialNetworks, batch: Batch) -> tuple[Tensor, 
 
 
 def _batches(trainer: Trainer, data: TrainData, seed: int) -> Iterator[TrainBatch]:
-    """Yield the batches of the remaining iterations, of the indexes that the method uses."""
+    """Yield the batches of the remaining iterations. The target is None if the method does not use it."""
     block = trainer.block
 
     def stream(index: pd.DataFrame | None, domain: str, name: str) -> Iterator[Batch | None]:
@@ -259,7 +265,7 @@ def _batches(trainer: Trainer, data: TrainData, seed: int) -> Iterator[TrainBatc
         return (batch._replace(update_bn_stats=update_bn_stats) for batch in batches)
 
     target = data.target if trainer.method.NEEDS_TARGET else None
-    # The names of the random streams stay as they are: they decide the order and augmentation of the images.
+    # Do not change the stream names: they seed the order and the augmentation of the images.
     streams = (
         stream(data.source, "source", "labelled"),
         stream(target, "target", "target"),

@@ -94,7 +94,7 @@ def test_weights_that_are_nan_after_finite_losses_enter_no_checkpoint(
     use(train_source__iterations=4, train_source__max_iters=4, train_source__checkpoint_every=1)
     monkeypatch.setattr(trainer.Trainer, "step", step)
     stage.refuses(
-        "train_source", f"iteration {iteration}: 1 tensors of nan or infinite weights, segmenter.stem.0.weight the first",
+        "train_source", f"iteration {iteration}: 1 tensors with nan or infinite weights, first segmenter.stem.0.weight",
         "the last checkpoint is kept",
     )  # fmt: skip
     kept = [int(path.stem.removeprefix("checkpoint_")) for path in checkpoints()]

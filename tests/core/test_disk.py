@@ -143,7 +143,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_one_before_and_the_run_goes_o
     assert contents(Path("results/train_inter")) == expected
     remount(disk, f"size={size * 5}k")
     assert tiny_project.run("train_inter") == 0
-    assert "going on from runs/train_inter/" in capsys.readouterr().err
+    assert "resuming from runs/train_inter/" in capsys.readouterr().err
     assert contents(Path("results/train_inter")) == expected
 
 

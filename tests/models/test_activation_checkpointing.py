@@ -17,7 +17,7 @@ from intrada.methods.backward import back_propagate
 from intrada.methods.base import Group, Loss
 from intrada.models import MODELS, activation_checkpointing, build_model
 from intrada.models.fuse_bn import fuse_conv_bn
-from intrada.training.cost_estimate import any_batch, build_trainer
+from intrada.training.cost_estimate import build_trainer, noise_batch
 from intrada.training.trainer import Trainer
 from tests.support.tiny_project import PARAMS, change, tree
 
@@ -41,7 +41,9 @@ def trainer(asked: bool, name: str = "small", method: str = "advent", **changes:
 
 def steps(count: int) -> list[TrainBatch]:
     torch.manual_seed(1)
-    return [TrainBatch(any_batch(2, (64, 32), CPU), any_batch(2, (64, 32), CPU), None) for _ in range(count)]
+    return [
+        TrainBatch(noise_batch(2, (64, 32), CPU), noise_batch(2, (64, 32), CPU), None) for _ in range(count)
+    ]
 
 
 def state(found: Trainer) -> dict[str, Tensor]:
@@ -83,13 +85,13 @@ def test_each_block_runs_again_in_the_backward_pass_and_in_training_only(name: s
         first = next(module for module in block.modules() if isinstance(module, nn.Conv2d))
         first.register_forward_pre_hook(lambda *_, number=number: runs.__setitem__(number, runs[number] + 1))
     with torch.no_grad():
-        found.networks.predict(any_batch(1, (64, 32), CPU))
+        found.networks.predict(noise_batch(1, (64, 32), CPU))
     assert set(runs.values()) == {1}
     found.step(steps(1)[0])
     assert set(runs.values()) == {3}
     found.networks.segmenter.eval()
     group = Group(
-        {"mean": Loss(found.networks.predict(any_batch(1, (64, 32), CPU))["main"].mean(), 1.0)},
+        {"mean": Loss(found.networks.predict(noise_batch(1, (64, 32), CPU))["main"].mean(), 1.0)},
         found.networks.segmenter,
     )
     back_propagate([group])

@@ -12,7 +12,7 @@ from intrada.core.errors import UserError
 from intrada.data.train_batches import TrainBatch
 from intrada.models.compile import is_wanted
 from intrada.training import cost_estimate
-from intrada.training.cost_estimate import META, any_batch, build_trainer
+from intrada.training.cost_estimate import META, build_trainer, noise_batch
 from intrada.training.trainer import Trainer
 from tests.support.tiny_project import PARAMS, change, tree
 
@@ -33,7 +33,7 @@ def test_a_compiled_training_has_the_losses_and_the_names_of_the_plain_one(
     """As dynamo and autograd trace it, with torch's own kernels: inductor's take a minute to build."""
     monkeypatch.setattr("intrada.models.compile.BACKEND", "aot_eager")
     torch.manual_seed(1)
-    steps = [TrainBatch(*(any_batch(2, (64, 32), CPU) for _ in range(2)), None) for _ in range(2)]
+    steps = [TrainBatch(*(noise_batch(2, (64, 32), CPU) for _ in range(2)), None) for _ in range(2)]
     found, expected = trainer(True, train_inter__ema=0.9), trainer(False, train_inter__ema=0.9)
     for step in steps:
         torch.testing.assert_close(found.step(step), expected.step(step), rtol=1e-4, atol=1e-4)

@@ -38,6 +38,6 @@ def test_a_second_training_names_the_first_and_goes_on_from_it_when_it_is_dead(p
         assert "(intrada train_source " in message and message.endswith(" holds this run")
         assert contents() == before
     with processes.begun(*command) as third:  # the first was killed
-        assert processes.warned(third).startswith("going on from runs/train_source/")
+        assert processes.warned(third).startswith("resuming from runs/train_source/")
         assert third.wait() == 0
     assert Path("results/train_source/last.safetensors").read_bytes() not in before.values()

@@ -22,13 +22,11 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def tear(path: Path) -> None:
+def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def test_the_newest_checkpoint_comes_back_as_it_was_saved(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_load_returns_the_newest_checkpoint(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoints = make(folder)
     for iteration in (100, 200):
         state = {"weights": {"a": torch.arange(iteration)}, "rows": [{"iteration": iteration, "loss": 0.1}]}
@@ -37,10 +35,10 @@ def test_the_newest_checkpoint_comes_back_as_it_was_saved(
     assert loaded is not None
     assert (loaded["iteration"], loaded["rows"]) == (200, [{"iteration": 200, "loss": 0.1}])
     assert torch.equal(loaded["weights"]["a"], torch.arange(200))
-    assert f"going on from {folder}/checkpoint_00000200.pt" in capsys.readouterr().err
+    assert f"resuming from {folder}/checkpoint_00000200.pt" in capsys.readouterr().err
 
 
-def test_without_a_checkpoint_there_is_no_state_and_no_word(
+def test_without_a_checkpoint_load_returns_none_and_prints_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert make(folder).load() is None
@@ -48,62 +46,64 @@ def test_without_a_checkpoint_there_is_no_state_and_no_word(
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("kept, left", [(1, [500]), (2, [400, 500]), (9, [100, 200, 300, 400, 500])])
-def test_the_newest_are_kept(folder: Path, kept: int, left: list[int]) -> None:
+@pytest.mark.parametrize("kept, remaining", [(1, [500]), (2, [400, 500]), (9, [100, 200, 300, 400, 500])])
+def test_the_newest_checkpoints_are_kept(folder: Path, kept: int, remaining: list[int]) -> None:
     checkpoints = make(folder, kept)
     for iteration in (100, 200, 300, 400, 500):
         checkpoints.save(iteration, {})
-    assert names(folder) == [f"checkpoint_{iteration:08d}.pt" for iteration in left]
+    assert names(folder) == [f"checkpoint_{iteration:08d}.pt" for iteration in remaining]
 
 
-def test_a_torn_newest_is_named_and_passed_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_truncated_newest_file_is_skipped_with_a_warning(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for iteration in (100, 200):
         make(folder).save(iteration, {"weights": torch.zeros(1000)})
     newest = folder / "checkpoint_00000200.pt"
-    tear(newest)
+    truncate(newest)
     state = make(folder).load()
     assert state is not None and state["iteration"] == 100
     err = capsys.readouterr().err
-    assert f"warning: {newest} cannot be read" in err and "going on from" in err
+    assert f"warning: {newest} cannot be read" in err and "resuming from" in err
 
 
-@pytest.mark.parametrize("left", [0, 1, 4, 100, 1000, -1])
-def test_a_file_torn_anywhere_is_passed_over(
-    folder: Path, left: int, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("length", [0, 1, 4, 100, 1000, -1])
+def test_a_file_truncated_at_any_byte_is_skipped(
+    folder: Path, length: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make(folder).save(100, {"weights": torch.zeros(1000)})
     path = folder / "checkpoint_00000100.pt"
-    path.write_bytes(path.read_bytes()[:left])
+    path.write_bytes(path.read_bytes()[:length])
     assert make(folder).load() is None
-    assert "of other params" not in capsys.readouterr().err  # its own folder is no other's
+    assert "of other params" not in capsys.readouterr().err  # its own folder is not reported
 
 
 @pytest.mark.parametrize("content", [b"\x80\x02garbage.", b"not a checkpoint", b"PK\x03\x04", b"\n"])
-def test_a_file_of_something_else_is_passed_over(folder: Path, content: bytes) -> None:
+def test_a_file_that_is_no_checkpoint_is_skipped(folder: Path, content: bytes) -> None:
     folder.mkdir(parents=True)
     (folder / "checkpoint_00000100.pt").write_bytes(content)
     assert make(folder).load() is None
 
 
-def test_a_file_with_a_lost_block_is_passed_over(folder: Path) -> None:
+def test_a_file_with_a_zeroed_block_is_skipped(folder: Path) -> None:
     make(folder).save(100, {"weights": torch.ones(100_000)})
     path = folder / "checkpoint_00000100.pt"
     data = bytearray(path.read_bytes())
-    data[200_000:204_096] = bytes(4096)  # torch alone would load it, with a thousand wrong weights
+    data[200_000:204_096] = bytes(4096)  # torch.load would accept it, with a thousand wrong weights
     path.write_bytes(data)
     assert make(folder).load() is None
 
 
-def test_a_torn_file_never_pushes_out_a_sound_one(folder: Path) -> None:
+def test_a_corrupt_file_does_not_count_towards_the_kept_checkpoints(folder: Path) -> None:
     for iteration in (100, 200):
         make(folder).save(iteration, {"weights": torch.zeros(1000)})
-    tear(folder / "checkpoint_00000200.pt")
-    make(folder, kept=1).save(150, {})  # by the clock, before 200 comes again
+    truncate(folder / "checkpoint_00000200.pt")
+    make(folder, kept=1).save(150, {})  # saved by time, before iteration 200 is reached again
     state = make(folder).load()
     assert state is not None and state["iteration"] == 150
 
 
-def test_checkpoints_of_other_fingerprints_are_named_and_left_alone(
+def test_checkpoints_of_other_fingerprints_are_reported_and_kept(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = folder.parent / "4567"
@@ -116,7 +116,7 @@ def test_checkpoints_of_other_fingerprints_are_named_and_left_alone(
     assert str(other) not in capsys.readouterr().err
 
 
-def test_a_checkpoint_is_due_by_iterations_or_by_the_clock(
+def test_a_checkpoint_is_saved_by_iterations_or_by_time(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
@@ -131,7 +131,7 @@ def test_a_checkpoint_is_due_by_iterations_or_by_the_clock(
     assert not checkpoints.should_save(8)
 
 
-def test_a_write_that_fails_leaves_the_older_checkpoint(folder: Path) -> None:
+def test_a_failed_write_keeps_the_older_checkpoint(folder: Path) -> None:
     checkpoints = make(folder)
     checkpoints.save(100, {})
     with pytest.raises(Exception, match="pickle|local object"):

@@ -19,46 +19,46 @@ def make(folder: Path, every: int = 2) -> MetricLogger:
     return MetricLogger(folder, every, CLASSES)
 
 
-def add(curves: MetricLogger, first: int, last: int) -> None:
-    """Iteration i has a loss of i and a learning rate of i / 10."""
+def add(logger: MetricLogger, first: int, last: int) -> None:
+    """Add iterations `first` to `last`; iteration i has loss i and learning rate i / 10."""
     for iteration in range(first, last + 1):
-        curves.add(iteration, {"loss": torch.tensor(float(iteration))}, {"lr": iteration / 10})
+        logger.add(iteration, {"loss": torch.tensor(float(iteration))}, {"lr": iteration / 10})
 
 
-def test_a_row_is_the_mean_since_the_last_with_the_rate_of_its_own_iteration(tmp_path: Path) -> None:
-    with make(tmp_path, every=3) as curves:
-        add(curves, 1, 7)
-    assert curves.frame().to_dict("list") == {"iteration": [3, 6], "loss": [2.0, 5.0], "lr": [0.3, 0.6]}
+def test_a_row_has_the_means_since_the_previous_row_and_the_rate_of_its_iteration(tmp_path: Path) -> None:
+    with make(tmp_path, every=3) as logger:
+        add(logger, 1, 7)
+    assert logger.to_frame().to_dict("list") == {"iteration": [3, 6], "loss": [2.0, 5.0], "lr": [0.3, 0.6]}
 
 
-def test_without_a_row_there_is_the_column_of_iterations(tmp_path: Path) -> None:
-    frame = make(tmp_path).frame()
+def test_a_frame_without_rows_has_the_column_iteration(tmp_path: Path) -> None:
+    frame = make(tmp_path).to_frame()
     assert frame.empty and list(frame.columns) == ["iteration"]
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 4, 5])
-def test_a_restored_state_goes_on_in_the_middle_of_a_row(tmp_path: Path, stop: int) -> None:
+def test_a_restored_logger_continues_in_the_middle_of_a_row(tmp_path: Path, stop: int) -> None:
     with make(tmp_path / "whole") as whole:
         add(whole, 1, 6)
     with make(tmp_path / "first") as first:
         add(first, 1, stop)
         state = first.state()
-        add(first, stop + 1, 6)  # what the interrupted run did after its checkpoint changes no state
+        add(first, stop + 1, 6)  # iterations after the checkpoint do not change its state
     second = make(tmp_path / "second")
     second.restore(state, stop)
     with second:
         add(second, stop + 1, 6)
-    assert second.frame().equals(whole.frame())
+    assert second.to_frame().equals(whole.to_frame())
 
 
-def test_small_differences_do_not_drown_in_a_long_sum(tmp_path: Path) -> None:
-    with make(tmp_path, every=20_000) as curves:
+def test_the_mean_of_many_losses_has_no_rounding_error_of_float32(tmp_path: Path) -> None:
+    with make(tmp_path, every=20_000) as logger:
         for iteration in range(1, 20_001):
-            curves.add(iteration, {"loss": torch.tensor(1000.1)}, {})
-    assert curves.rows[0]["loss"] == pytest.approx(torch.tensor(1000.1).item(), rel=1e-12)
+            logger.add(iteration, {"loss": torch.tensor(1000.1)}, {})
+    assert logger.rows[0]["loss"] == pytest.approx(torch.tensor(1000.1).item(), rel=1e-12)
 
 
-def test_tensorboard_shows_each_point_once_after_a_restart(tmp_path: Path) -> None:
+def test_tensorboard_has_each_point_once_after_a_resume(tmp_path: Path) -> None:
     with make(tmp_path) as first:
         add(first, 1, 4)
         state = first.state()
@@ -67,9 +67,9 @@ def test_tensorboard_shows_each_point_once_after_a_restart(tmp_path: Path) -> No
     second.restore(state, 4)
     with second:
         add(second, 5, 8)
-    seen = EventAccumulator(str(tmp_path), purge_orphaned_data=True)
-    seen.Reload()
-    assert [(event.step, event.value) for event in seen.Scalars("loss")] == [
+    events = EventAccumulator(str(tmp_path), purge_orphaned_data=True)
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("loss")] == [
         (2, 1.5),
         (4, 3.5),
         (6, 5.5),
@@ -77,17 +77,17 @@ def test_tensorboard_shows_each_point_once_after_a_restart(tmp_path: Path) -> No
     ]
 
 
-def test_a_picture_shows_the_image_its_classes_in_their_colours_and_the_entropy(tmp_path: Path) -> None:
+def test_add_images_writes_the_image_the_coloured_prediction_and_the_entropy(tmp_path: Path) -> None:
     image = torch.randint(256, (3, 2, 4), dtype=torch.uint8)
     label = torch.tensor([[0, 1, 2, 0], [1, 1, 1, 2]])
     entropy = torch.tensor([[0.0, 1.0, float("nan"), 0.2], [0.4, 0.6, 0.8, 1.0]])
-    with make(tmp_path) as curves:
-        curves.picture(4, image, label, entropy)
-    shown = EventAccumulator(str(tmp_path))
-    shown.Reload()
+    with make(tmp_path) as logger:
+        logger.add_images(4, image, label, entropy)
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
 
     def pixels(name: str) -> np.ndarray:
-        (event,) = shown.Images(name)
+        (event,) = events.Images(name)
         assert event.step == 4
         return np.array(Image.open(io.BytesIO(event.encoded_image_string)))
 

@@ -15,20 +15,20 @@ from intrada.training import optimizers
 
 
 class Toy(SegmentationModel):
-    """backbone.inner (weight 2 and bias), alone (weight 3) and a head: 1x1 convolutions of one channel."""
+    """1x1 convolutions of one channel: two in `backbone` (one of them nested), `neck` and the head `main`."""
 
     head_names = ("main",)
 
     def __init__(self) -> None:
         super().__init__()
         self.backbone = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.Sequential(nn.Conv2d(1, 1, 1)))
-        self.alone = nn.Conv2d(1, 1, 1, bias=False)
+        self.neck = nn.Conv2d(1, 1, 1, bias=False)
         self.main = nn.Conv2d(1, 1, 1, bias=False)
         for parameter in self.parameters():
             nn.init.ones_(parameter)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        return {"main": self.main(self.alone(self.backbone(images)))}
+        return {"main": self.main(self.neck(self.backbone(images)))}
 
     def normalise(self, images: Tensor) -> Tensor:
         return images.float()
@@ -38,8 +38,8 @@ def scalars(model: nn.Module) -> list[float]:
     return [p.item() for p in model.parameters()]
 
 
-def push(model: nn.Module, optimizer: Optimizer, gradient: float = 1.0) -> None:
-    """One step on the same given gradient for every weight."""
+def update(model: nn.Module, optimizer: Optimizer, gradient: float = 1.0) -> None:
+    """Run one step with the same gradient for every weight."""
     for parameter in model.parameters():
         parameter.grad = torch.full_like(parameter, gradient)
     optimizer.step()
@@ -57,7 +57,7 @@ def test_poly_by_hand() -> None:
     assert optimizers.poly(2.5e-4, 119_999, 250_000, 0.9) == pytest.approx(1.3878611683209221e-4, rel=1e-12)
 
 
-def test_heads_learn_at_a_multiple_of_the_schedule(toy: Toy) -> None:
+def test_the_learning_rate_of_the_heads_is_a_multiple_of_the_schedule(toy: Toy) -> None:
     optimizer = optimizers.segmenter_optimizer(toy, "sgd", 0.1, heads_lr_multiplier=10)
     assert [group["lr"] for group in optimizer.param_groups] == [0.1, 1.0]
     optimizers.set_learning_rate(optimizer, 0.02)
@@ -66,9 +66,9 @@ def test_heads_learn_at_a_multiple_of_the_schedule(toy: Toy) -> None:
 
 def test_sgd_by_hand(toy: Toy) -> None:
     optimizer = optimizers.segmenter_optimizer(toy, "sgd", 0.1, momentum=0.5, weight_decay=0.2)
-    push(toy, optimizer)  # gradient 1 + 0.2 * 1, all in the buffer
+    update(toy, optimizer)  # gradient 1 + 0.2 * 1, all in the buffer
     assert scalars(toy) == pytest.approx([1 - 0.12] * 4 + [1 - 1.2])
-    push(toy, optimizer)  # buffer 0.5 * 1.2 + (1 + 0.2 * 0.88)
+    update(toy, optimizer)  # buffer 0.5 * 1.2 + (1 + 0.2 * 0.88)
     assert scalars(toy)[:4] == pytest.approx([0.88 - 0.1 * 1.776] * 4)
 
 
@@ -81,15 +81,15 @@ def test_no_parameter_is_listed_twice(name: str, kind: type[Optimizer]) -> None:
     assert len(listed) == len(set(listed)) == sum(p.requires_grad for p in model.parameters())
 
 
-def test_adamw_decays_the_weights_apart_from_the_gradient(toy: Toy) -> None:
+def test_adamw_applies_decoupled_weight_decay(toy: Toy) -> None:
     optimizer = optimizers.segmenter_optimizer(toy, "adamw", 0.1, weight_decay=0.5)
-    push(toy, optimizer, gradient=0.0)
+    update(toy, optimizer, gradient=0.0)
     assert scalars(toy) == pytest.approx([1 - 0.1 * 0.5] * 4 + [1 - 1.0 * 0.5])
 
 
-def test_a_trainable_weight_is_listed_once_for_each_module_between_its_stage_and_itself(toy: Toy) -> None:
-    next(toy.alone.parameters()).requires_grad_(False)
-    counts = optimizers.published_multiplicity([toy.backbone, toy.alone])
+def test_a_trainable_weight_is_listed_once_for_each_ancestor_up_to_its_stage(toy: Toy) -> None:
+    next(toy.neck.parameters()).requires_grad_(False)
+    counts = optimizers.published_multiplicity([toy.backbone, toy.neck])
     names = {id(p): name for name, p in toy.named_parameters()}
     assert {names[id(p)]: count for p, count in counts.items()} == {
         "backbone.0.weight": 2,
@@ -106,27 +106,27 @@ def test_resnet101_has_99_weights_listed_three_times_4_four_times_and_1_once() -
     assert heads == [1] * 16
 
 
-def test_published_update_by_hand(toy: Toy) -> None:
+def test_published_sgd_by_hand(toy: Toy) -> None:
     optimizer = optimizers.segmenter_optimizer(
         toy, "sgd", 0.1, momentum=0.5, weight_decay=0.2, multiplicity="published"
     )
-    push(toy, optimizer)
+    update(toy, optimizer)
     # grad 1.2, buffer 1.2, weight 0.88; grad 1.376, buffer 1.976, weight 0.6824;
     # grad 1.51248, buffer 2.50048, weight 0.432352
     assert scalars(toy) == pytest.approx([0.6824, 0.432352, 0.432352, 0.88, -0.2])
     inner = next(toy.backbone[1].parameters())
     assert inner.grad is not None and inner.grad.item() == pytest.approx(1.51248)  # decay added in place
-    push(toy, optimizer)  # the buffer outlives the iteration: grad 1.08647..., buffer 2.33671...
-    first = [0.432352]
+    update(toy, optimizer)  # the buffer is kept between iterations: grad 1.08647..., buffer 2.33671...
+    weights = [0.432352]
     buffer, gradient = 2.50048, 1.0
     for _ in range(3):
-        gradient += 0.2 * first[-1]
+        gradient += 0.2 * weights[-1]
         buffer = 0.5 * buffer + gradient
-        first.append(first[-1] - 0.1 * buffer)
-    assert inner.item() == pytest.approx(first[-1])
+        weights.append(weights[-1] - 0.1 * buffer)
+    assert inner.item() == pytest.approx(weights[-1])
 
 
-def test_published_update_of_weights_listed_once_is_torchs_sgd() -> None:
+def test_published_sgd_of_weights_listed_once_equals_torchs_sgd() -> None:
     plain, ours = nn.Conv2d(2, 3, 3).double(), nn.Conv2d(2, 3, 3).double()
     ours.load_state_dict(plain.state_dict())
     groups = [{"params": list(ours.parameters()), "repeats": [1, 1]}]
@@ -136,33 +136,33 @@ def test_published_update_of_weights_listed_once_is_torchs_sgd() -> None:
     ]
     for _ in range(4):
         for net, optimizer in pairs:
-            push(net, optimizer, 0.3)
-    for expected, found in zip(plain.parameters(), ours.parameters(), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+            update(net, optimizer, 0.3)
+    for expected, actual in zip(plain.parameters(), ours.parameters(), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-12, atol=0)
 
 
-def test_published_update_resumes_from_its_state(toy: Toy) -> None:
+def test_published_sgd_resumes_from_its_state(toy: Toy) -> None:
     def make(model: Toy) -> Optimizer:
         return optimizers.segmenter_optimizer(model, "sgd", 0.1, multiplicity="published")
 
     optimizer = make(toy)
-    push(toy, optimizer)
-    again = Toy().double()
-    again.load_state_dict(toy.state_dict())
-    resumed = make(again)
-    resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    for net, one in ((toy, optimizer), (again, resumed)):
-        push(net, one)
-    assert scalars(again) == scalars(toy)
+    update(toy, optimizer)
+    resumed = Toy().double()
+    resumed.load_state_dict(toy.state_dict())
+    resumed_optimizer = make(resumed)
+    resumed_optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    update(toy, optimizer)
+    update(resumed, resumed_optimizer)
+    assert scalars(resumed) == scalars(toy)
 
 
-def test_published_update_leaves_weights_without_gradient_alone_and_runs_a_closure(toy: Toy) -> None:
+def test_published_sgd_skips_weights_without_gradient_and_runs_a_closure(toy: Toy) -> None:
     optimizer = optimizers.segmenter_optimizer(toy, "sgd", 0.1, multiplicity="published")
     assert optimizer.step(lambda: 7.0) == 7.0
     assert scalars(toy) == [1.0] * 5
 
 
-def test_repeats_must_match_the_parameters(toy: Toy) -> None:
+def test_published_sgd_needs_one_repeat_count_for_each_parameter(toy: Toy) -> None:
     with pytest.raises(ValueError, match="one repeat count"):
         optimizers.PublishedSGD([{"params": list(toy.parameters()), "repeats": [1]}], 0.1, 0.9, 0.0)
 
@@ -175,12 +175,14 @@ def test_repeats_must_match_the_parameters(toy: Toy) -> None:
         ("sgd", "twice", "twice"),
     ],
 )
-def test_unknown_optimizers_are_refused(toy: Toy, name: str, multiplicity: str, message: str) -> None:
+def test_unknown_optimizers_and_multiplicities_are_refused(
+    toy: Toy, name: str, multiplicity: str, message: str
+) -> None:
     with pytest.raises(UserError, match=message):
         optimizers.segmenter_optimizer(toy, name, 0.1, multiplicity=multiplicity)  # type: ignore[arg-type]
 
 
-def test_discriminators_learn_by_adam_with_the_papers_betas_and_follow_the_schedule() -> None:
+def test_the_discriminators_use_adam_with_the_papers_betas_and_the_schedule() -> None:
     optimizer = optimizers.discriminator_optimizer(nn.Conv2d(1, 1, 1), 1e-4)
     (group,) = optimizer.param_groups
     assert (group["lr"], group["betas"], group["weight_decay"]) == (1e-4, (0.9, 0.99), 0)

@@ -81,13 +81,13 @@ def current() -> dict[str, Any]:
 
 
 def train() -> tuple[bytes, str]:
-    """Run the stage: the bytes of the model, and losses.csv."""
+    """Run the stage; return the bytes of the model and the text of losses.csv."""
     stage_runner.execute("train_inter", PARAMS, OPTIONS)
     return MODEL.read_bytes(), LOSSES.read_text()
 
 
-def kept() -> dict[str, bytes]:
-    """The snapshots of the stage's output."""
+def snapshot_files() -> dict[str, bytes]:
+    """Return the snapshots of the stage's output: the bytes by file name."""
     return {path.name: path.read_bytes() for path in sorted(Path("snapshots").iterdir())}
 
 
@@ -96,7 +96,7 @@ def checkpoints() -> list[int]:
 
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, iteration: int, error: BaseException) -> None:
-    """Run the stage until the losses of `iteration` are asked for."""
+    """Run the stage and raise `error` when it computes the losses of `iteration`."""
     original, calls = trainer.training_step, iter(range(1, 1000))
 
     def training_step(*arguments: Any) -> Any:
@@ -110,9 +110,9 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, iteration: int, error: BaseExce
             train()
 
 
-# checkpoints every 4 fall on rows of losses.csv (every 2), those every 3 fall between them
+# losses.csv has a row every 2 iterations: checkpoints every 4 are at a row, those every 3 partly between rows
 @pytest.mark.parametrize(
-    "method, every, stop, left",
+    "method, every, stop, remaining",
     [
         ("advent", 4, 7, [4]),
         ("advent", 3, 6, [3]),
@@ -122,16 +122,16 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, iteration: int, error: BaseExce
         ("source_only", 3, 5, [3]),
     ],
 )
-def test_an_interrupted_run_goes_on_to_the_same_bytes(
-    monkeypatch: pytest.MonkeyPatch, method: str, every: int, stop: int, left: list[int]
+def test_a_resumed_run_gives_the_same_bytes(
+    monkeypatch: pytest.MonkeyPatch, method: str, every: int, stop: int, remaining: list[int]
 ) -> None:
     setup(method=method, checkpoint_every=every, snapshot_every=2)
-    expected, snapshots = train(), kept()
+    expected, snapshots = train(), snapshot_files()
     assert len(snapshots) == 3
     shutil.rmtree("runs")
     interrupted(monkeypatch, stop, KeyboardInterrupt())
-    assert checkpoints() == left
-    torch.manual_seed(99)  # a new process starts with another state
+    assert checkpoints() == remaining
+    torch.manual_seed(99)  # a new process has another random state
     steps: list[int] = []
     original = trainer.Trainer.step
 
@@ -141,11 +141,11 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
 
     monkeypatch.setattr(trainer.Trainer, "step", step)
     assert train() == expected
-    assert kept() == snapshots
-    assert steps == list(range(max([0, *left]), ITERATIONS))  # nothing was done twice
+    assert snapshot_files() == snapshots
+    assert steps == list(range(max([0, *remaining]), ITERATIONS))  # no iteration is run twice
 
 
-def test_a_run_interrupted_twice_with_a_torn_checkpoint_goes_on_to_the_same_bytes(
+def test_a_run_resumed_twice_with_a_truncated_checkpoint_gives_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     setup(checkpoint_every=2, ema=0.9)
@@ -155,12 +155,12 @@ def test_a_run_interrupted_twice_with_a_torn_checkpoint_goes_on_to_the_same_byte
     assert checkpoints() == [2, 4]
     [newest] = RUNS.glob("*/*4.pt")
     newest.write_bytes(newest.read_bytes()[:999])
-    interrupted(monkeypatch, 6, MemoryError())  # the counter starts anew: 2 + 5 iterations
+    interrupted(monkeypatch, 6, MemoryError())  # the counter restarts: iterations 3 to 7
     assert checkpoints() == [4, 6]
     assert train() == expected
 
 
-def test_two_runs_of_one_seed_agree_and_another_seed_differs() -> None:
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not() -> None:
     first = train()
     shutil.rmtree("runs")
     assert train() == first
@@ -168,18 +168,18 @@ def test_two_runs_of_one_seed_agree_and_another_seed_differs() -> None:
     assert train() != first
 
 
-def test_a_run_of_other_params_starts_anew_and_leaves_the_old_checkpoints(
+def test_a_run_with_other_params_starts_at_iteration_0_and_keeps_the_old_checkpoints(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     train()
     before = list(RUNS.glob("*/checkpoint_*.pt"))
     setup(power=0.5)
     train()
-    assert "holds checkpoints of other params, inputs or code: left alone" in capsys.readouterr().err
+    assert "holds checkpoints of other params, inputs or code: not used" in capsys.readouterr().err
     assert len(list(RUNS.iterdir())) == 2 and all(path.exists() for path in before)
 
 
-def test_losses_are_rows_of_means_with_poly_learning_rates() -> None:
+def test_losses_csv_has_rows_of_mean_losses_and_poly_learning_rates() -> None:
     setup(max_iters=10, power=0.9, log_every=2)
     base, d_lr = tree()["train_inter"]["optimizer"]["lr"], 5.0e-4
     train()
@@ -188,7 +188,7 @@ def test_losses_are_rows_of_means_with_poly_learning_rates() -> None:
     names = [f"{kind}_{head}" for kind in kinds for head in ("main", "aux")]
     assert list(table.columns) == ["iteration", *names, "lr", "lr_discriminator"]
     assert table["iteration"].tolist() == [2, 4, 6, 8]
-    # a row holds the rate of its last iteration, which is number iteration - 1 counted from 0
+    # a row has the rate of its last iteration, which has the index iteration - 1
     factor = [(1 - (iteration - 1) / 10) ** 0.9 for iteration in (2, 4, 6, 8)]
     assert table["lr"].tolist() == pytest.approx([base * f for f in factor])
     assert table["lr_discriminator"].tolist() == pytest.approx([d_lr * f for f in factor])
@@ -199,11 +199,11 @@ def test_losses_are_rows_of_means_with_poly_learning_rates() -> None:
     pd.testing.assert_frame_equal(table[names], pairs)
 
 
-def test_the_optimisers_move_with_the_schedules_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_optimizers_use_the_learning_rates_of_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     setup(optimizer={**tree()["train_inter"]["optimizer"], "lr": 1, "heads_lr_multiplier": 10})
-    seen: list[dict[str, float]] = []
+    used: list[dict[str, float]] = []
 
-    def training_step(way: Any, networks: Any, source: Any, target: Any, weights: Any) -> dict[str, Any]:
+    def training_step(method: Any, networks: Any, source: Any, target: Any, weights: Any) -> dict[str, Any]:
         return {"seg_main": torch.zeros(())}
 
     original = trainer.Trainer.step
@@ -212,35 +212,35 @@ def test_the_optimisers_move_with_the_schedules_rate(monkeypatch: pytest.MonkeyP
         record = original(trainer, *batches)
         rates = {f"group{number}": g["lr"] for number, g in enumerate(trainer.optimizer.param_groups)}
         assert trainer.discriminator_optimizer is not None
-        seen.append({**rates, "lr_discriminator": trainer.discriminator_optimizer.param_groups[0]["lr"]})
+        used.append({**rates, "lr_discriminator": trainer.discriminator_optimizer.param_groups[0]["lr"]})
         return record
 
     monkeypatch.setattr(trainer, "training_step", training_step)
     monkeypatch.setattr(trainer.Trainer, "step", step)
     train()
     poly = [(1 - iteration / ITERATIONS) ** 0.9 for iteration in range(ITERATIONS)]
-    assert [rates["group0"] for rates in seen] == pytest.approx(poly)
-    assert [rates["group1"] for rates in seen] == pytest.approx([10 * value for value in poly])
-    assert [rates["lr_discriminator"] for rates in seen] == pytest.approx([5e-4 * value for value in poly])
+    assert [rates["group0"] for rates in used] == pytest.approx(poly)
+    assert [rates["group1"] for rates in used] == pytest.approx([10 * value for value in poly])
+    assert [rates["lr_discriminator"] for rates in used] == pytest.approx([5e-4 * value for value in poly])
 
 
-def test_fewer_iterations_than_a_row_needs_give_a_table_without_rows() -> None:
+def test_fewer_iterations_than_log_every_give_a_table_without_rows() -> None:
     setup(log_every=100)
     train()
     assert LOSSES.read_text() == "iteration\n"
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_stops_with_the_images_named_and_the_checkpoint_kept(
+def test_a_loss_that_is_not_finite_stops_the_run_lists_the_images_and_keeps_the_checkpoint(
     monkeypatch: pytest.MonkeyPatch, bad: float
 ) -> None:
     setup(checkpoint_every=2)
     original = trainer.training_step
     batches: list[tuple[Any, Any]] = []
 
-    def training_step(way: Any, networks: Any, source: Any, target: Any, weights: Any) -> Any:
+    def training_step(method: Any, networks: Any, source: Any, target: Any, weights: Any) -> Any:
         batches.append((source, target))
-        record = original(way, networks, source, target, weights)
+        record = original(method, networks, source, target, weights)
         return record | ({"adv_aux": torch.tensor(bad)} if len(batches) == 5 else {})
 
     monkeypatch.setattr(trainer, "training_step", training_step)
@@ -255,7 +255,7 @@ def test_a_loss_that_is_no_number_stops_with_the_images_named_and_the_checkpoint
     assert json.loads(stage_runner.LOG.read_text())["outcome"] == "failed"
 
 
-def test_the_model_says_what_it_is() -> None:
+def test_the_model_file_has_metadata() -> None:
     train()
     found = model_info.read(MODEL)
     assert found and found.spec == ModelSpec("tiny", {"dropout": 0.3}, class_set(["sky", "road", "car"]))
@@ -263,32 +263,34 @@ def test_the_model_says_what_it_is() -> None:
     assert (found.size, found.normalisation) == ((64, 32), TinySegmenter.normalisation)
 
 
-def test_a_snapshot_is_the_model_of_a_run_that_stops_there() -> None:
+def test_a_snapshot_equals_the_model_of_a_run_with_that_many_iterations() -> None:
     setup(max_iters=20, snapshot_every=3)
     train()
-    assert list(kept()) == ["snapshot_00000003.safetensors", "snapshot_00000006.safetensors"]
-    third = kept()["snapshot_00000003.safetensors"]
+    assert list(snapshot_files()) == ["snapshot_00000003.safetensors", "snapshot_00000006.safetensors"]
+    third = snapshot_files()["snapshot_00000003.safetensors"]
     setup(max_iters=20, iterations=3)
     assert train()[0] == third
-    assert kept() == {}  # the last model is no snapshot
+    assert snapshot_files() == {}  # the last model is not a snapshot
 
 
-def test_the_saved_model_is_the_mean_of_weights_where_ema_asks_for_it(
+def test_with_ema_the_saved_model_is_the_moving_average_of_the_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of four iterations with a decay near 1: their plain mean, in the snapshot that of the first two."""
-    seen: list[dict[str, Tensor]] = []
+    """With a decay near 1 it is the mean over the iterations: four for the model, two for the snapshot."""
+    after_step: list[dict[str, Tensor]] = []
     step = trainer.Trainer.step
 
-    def watched(trainer: trainer.Trainer, *batches: Any) -> dict[str, Tensor]:
+    def recorded(trainer: trainer.Trainer, *batches: Any) -> dict[str, Tensor]:
         losses = step(trainer, *batches)
-        seen.append({name: value.clone() for name, value in trainer.networks.segmenter.state_dict().items()})
+        state = trainer.networks.segmenter.state_dict()
+        after_step.append({name: value.clone() for name, value in state.items()})
         return losses
 
-    monkeypatch.setattr(trainer.Trainer, "step", watched)
+    monkeypatch.setattr(trainer.Trainer, "step", recorded)
     setup(iterations=4, max_iters=4, snapshot_every=2, ema=0.99)
     train()
-    for path, states in ((MODEL, seen), (Path("snapshots/snapshot_00000002.safetensors"), seen[:2])):
+    snapshot = Path("snapshots/snapshot_00000002.safetensors")
+    for path, states in ((MODEL, after_step), (snapshot, after_step[:2])):
         saved = load_file(path)
         mean = {
             name: sum(state[name] for state in states) / len(states)
@@ -304,7 +306,7 @@ def test_training_lowers_the_loss() -> None:
     change(flat, model__options={}, train_inter__iterations=60, train_inter__max_iters=60)
     change(flat, train_inter__optimizer__lr=0.02)
     write_params(flat)
-    for number in range(5):  # what can be learnt: the brightness is the class
+    for number in range(5):  # the brightness of a pixel determines its class
         label = np.repeat(np.arange(64, dtype=np.uint8)[None] // 22, 32, 0)
         files.write_label(Path(f"source{number}_label.png"), label, [])
         files.write_image(Path(f"source{number}.png"), np.repeat(100 * label[:, :, None], 3, 2))
@@ -313,41 +315,41 @@ def test_training_lowers_the_loss() -> None:
     assert seg.iloc[-1] < 0.5 * seg.iloc[0]
 
 
-def test_curves_of_an_interrupted_run_are_purged_behind_the_checkpoint(
+def test_a_resumed_run_purges_tensorboards_points_after_the_checkpoint(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    started: list[int | None] = []
+    purge_steps: list[int | None] = []
     original = SummaryWriter.__init__
 
     def init(self: Any, *arguments: Any, purge_step: int | None = None, **options: Any) -> None:
-        started.append(purge_step)
+        purge_steps.append(purge_step)
         original(self, *arguments, purge_step=purge_step, **options)
 
     monkeypatch.setattr(SummaryWriter, "__init__", init)
     setup(checkpoint_every=3)
     interrupted(monkeypatch, 6, KeyboardInterrupt())
     train()
-    assert started == [None, 4]
+    assert purge_steps == [None, 4]
     assert list(RUNS.glob("*/tensorboard/events*"))
 
 
-def test_target_batches_come_to_methods_that_ask_for_them_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+def test_target_batches_are_read_only_for_methods_that_need_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams: list[str] = []
     original: Callable[..., Iterator[Any]] = trainer.training_stream
 
     def stream(index: pd.DataFrame, seed: int, name: str, *rest: Any) -> Iterator[Any]:
-        asked.append(name)
+        streams.append(name)
         return original(index, seed, name, *rest)
 
     monkeypatch.setattr(trainer, "training_stream", stream)
     for method, names in (("source_only", ["labelled"]), ("bn_only", ["labelled", "target"])):
-        asked.clear()
+        streams.clear()
         setup(method=method)
         train()
-        assert asked == names
+        assert streams == names
 
 
-def test_the_prediction_that_is_shown_leaves_the_network_as_it_was() -> None:
+def test_predict_first_does_not_change_the_network_or_the_random_state() -> None:
     segmenter = build(3, dropout=0.5).train()
     before = {name: value.clone() for name, value in segmenter.state_dict().items()}
     images = torch.randint(256, (2, 3, 32, 64), dtype=torch.uint8)
