@@ -31,7 +31,7 @@ def _run(folder: Path) -> Project:
     folder.mkdir(exist_ok=True)
     made = projects.make(folder)
     output = made.run(*projects.SNAKEMAKE[:3], "--cores", "3").stdout
-    (made.folder / "first_run.log").write_text(output)
+    (made.folder / "logs/first_run.log").write_text(output)
     return made
 
 

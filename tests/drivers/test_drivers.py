@@ -32,12 +32,16 @@ def test_snakemake_runs_every_stage_once(first: Project) -> None:
     assert {line["outcome"] for line in first.executed()} == {"done"}
 
 
+def test_a_run_modifies_no_tracked_file_and_leaves_dvc_lock_for_the_user_to_commit(first: Project) -> None:
+    assert first.run("git", "status", "--porcelain").stdout == "?? dvc.lock\n"
+
+
 def test_gpu_stages_take_turns_and_the_preprocess_jobs_do_not(first: Project) -> None:
     """On three cores with no --resources: the first run's log and its execution log."""
     lines = [line for line in first.executed()[:EVERYTHING] if line["stage"].startswith(GPU_STAGES)]
     spans = sorted((line["start"], line["end"]) for line in lines)
     assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
-    batches = (first.folder / "first_run.log").read_text().split("Execute ")
+    batches = (first.folder / "logs/first_run.log").read_text().split("Execute ")
     together = [set(jobs(batch)) for batch in batches]
     assert {"preprocess@source", "preprocess@target", "preprocess@val"} in together
     assert max(sum(name.startswith(GPU_STAGES) for name in batch) for batch in together) == 1
@@ -87,8 +91,8 @@ def test_the_table_of_experiments_of_the_readme_fits_a_screen(
 
 
 def test_the_report_of_snakemake_shows_the_page_and_the_figures_with_their_captions(project: Project) -> None:
-    project.snakemake("--report", "report.html")
-    shown = (project.folder / "report.html").read_text(encoding="utf-8")
+    project.snakemake("--report", "logs/report.html")
+    shown = (project.folder / "logs/report.html").read_text(encoding="utf-8")
     captions = sorted((project.folder / "workflow/report").glob("*.rst"))
     assert len(captions) == 5
     for caption in captions:

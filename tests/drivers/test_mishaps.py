@@ -6,6 +6,7 @@ import shutil
 import sys
 
 import pytest
+import yaml
 
 from tests.support import project as projects
 from tests.support.project import DRIVERS, Project, by
@@ -22,6 +23,17 @@ def test_a_lost_or_truncated_artifact_comes_back_without_computation(project: Pr
         file.unlink()
     assert project.stages_run_by(by(project, driver)) == []
     assert project.contents("results/rank/split.csv", labels) == expected
+
+
+@pytest.mark.parametrize("command", [projects.SNAKEMAKE, (*projects.DVC_AFTER_KILL, "repro")])
+def test_after_a_kill_while_dvc_lock_was_written_nothing_is_computed_again(
+    project: Project, command: tuple[str, ...]
+) -> None:
+    lock = project.folder / "dvc.lock"
+    whole = lock.read_bytes()
+    lock.write_bytes(whole[: len(whole) // 2])
+    assert project.stages_run_by(lambda: project.run(*command)) == []
+    assert yaml.safe_load(lock.read_bytes()) == yaml.safe_load(whole)
 
 
 @pytest.mark.parametrize(
