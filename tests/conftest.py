@@ -43,6 +43,24 @@ def params_tree() -> dict[str, Any]:
 
 
 @pytest.fixture
+def restored_threads() -> Iterator[None]:
+    """After the test torch has as many threads as before it."""
+    import torch  # here, since it takes seconds and many tests need none
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def one_thread(restored_threads: None) -> None:
+    """Torch has one thread during the test."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory: a tiny project before its first stage."""
     monkeypatch.chdir(tmp_path)

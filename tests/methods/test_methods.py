@@ -24,12 +24,7 @@ WEIGHTS = LossWeights(seg=Heads(main=1.0, aux=0.1), target=Heads(main=0.25, aux=
 HEADS = ("main", "aux")
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def networks() -> AdversarialNetworks:

@@ -26,9 +26,7 @@ OPTIONS: dict[str, dict[str, Any]] = {"deeplabv2": {"backbone": "resnet18"}}
 NETWORKS = {name: OPTIONS.get(name, {}) for name in MODELS}
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def trainer(asked: bool, name: str = "small", method: str = "advent", **changes: Any) -> Trainer:

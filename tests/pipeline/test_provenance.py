@@ -8,14 +8,12 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from intrada.core import files, hashing
 from intrada.pipeline import provenance
@@ -35,14 +33,6 @@ def records(job: str) -> list[dict[str, Any]]:
 def record(job: str) -> dict[str, Any]:
     [only] = records(job)
     return only
-
-
-@pytest.fixture
-def all_threads() -> Iterator[None]:
-    """As many threads of torch's afterwards as before."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def leave(run: Run = RUN, *sources: Source) -> dict[str, Any]:
@@ -103,7 +93,7 @@ def test_seed_and_device_are_those_of_the_run(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_trainings_have_threads_of_their_own(project: Path, all_threads: None) -> None:
+def test_trainings_have_threads_of_their_own(project: Path, restored_threads: None) -> None:
     write_params(change(tree(), compute__threads=2, compute__inference_threads=3))
     expected = {"train_inter": 2, "score": 3, "evaluate@inter": 3, "evaluate_snapshots@inter": 3}
     for name, threads in expected.items():

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from intrada.__main__ import main
 from intrada.core import hashing
@@ -21,9 +20,7 @@ SPLIT, SCORES = Path("results/rank/split.csv"), Path("results/score/scores.csv")
 PREDICTIONS = Path("results/score/predictions")
 
 
-@pytest.fixture(autouse=True)
-def one_thread(project: Path) -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("project", "one_thread")
 
 
 @pytest.fixture

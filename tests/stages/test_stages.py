@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from intrada.__main__ import main
 from intrada.core import files
@@ -28,9 +27,7 @@ TARGET, LABELS = Path("data/preprocess/target"), Path("data/preprocess/target_la
 TARGET_IMAGES = 10
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def contents(paths: Sequence[str | Path]) -> dict[str, bytes]:

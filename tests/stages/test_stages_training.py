@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from intrada.core import files
 from intrada.core.config.classes import class_set
@@ -19,9 +18,7 @@ from tests.support.tiny_project import change, run, tree, write_params
 CLASSES: list[str] = tree()["classes"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def use(**changes: Any) -> None:

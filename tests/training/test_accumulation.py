@@ -22,9 +22,7 @@ from tests.support.tiny_project import PARAMS, change, tree
 SIZE, IMAGES, CPU = (32, 64), 4, torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def build(gradient_accumulation_steps: int, method: str = "advent", **changes: Any) -> Trainer:

@@ -28,11 +28,7 @@ def compute(device: str) -> Compute:
     )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("restored_threads")
 
 
 @pytest.fixture
