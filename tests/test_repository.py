@@ -6,20 +6,21 @@ import re
 import tomllib
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
 
+import intrada
 from tests.support.definition import ROOT
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def read(name: str) -> Any:
-    return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+    return YAML(typ="safe").load((ROOT / name).read_text(encoding="utf-8"))
 
 
 def test_the_citation_names_this_version_its_licence_and_the_paper() -> None:
     citation = read("CITATION.cff")
-    assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])
+    assert (citation["version"], citation["license"]) == (intrada.__version__, PROJECT["license"])
     (paper,) = citation["references"]
     assert f"title = {{{paper['title']}}}" in (ROOT / "README.md").read_text(encoding="utf-8")
 

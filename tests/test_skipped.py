@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.definition import ROOT
 
 PLOTS = "tests/evaluation/reporting/test_plots_page.py"
@@ -19,6 +21,7 @@ def run_without_browser(folder: Path, **environment: str) -> subprocess.Complete
     return subprocess.run(command, cwd=ROOT, env=found, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_a_skipped_test_is_named_with_the_reason_and_the_way_to_run_it(tmp_path: Path) -> None:
     done = run_without_browser(tmp_path)
     assert done.returncode == 0
@@ -27,6 +30,7 @@ def test_a_skipped_test_is_named_with_the_reason_and_the_way_to_run_it(tmp_path:
     assert "not selected: paper: " in done.stdout and "python -m pytest -m paper" in done.stdout
 
 
+@pytest.mark.slow
 def test_where_the_browser_is_required_its_absence_is_a_failure(tmp_path: Path) -> None:
     done = run_without_browser(tmp_path, INTRADA_REQUIRE_BROWSER="1")
     assert done.returncode == 1

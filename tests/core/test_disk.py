@@ -13,6 +13,8 @@ import pytest
 from tests.support import tiny_project
 from tests.support.tiny_project import change, tree, write_params
 
+pytestmark = pytest.mark.slow
+
 Mount = Callable[[str, int], Path]
 FILLER = "filler"
 

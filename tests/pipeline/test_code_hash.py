@@ -63,6 +63,7 @@ def test_a_file_begins_with_the_version_of_python_and_names_each_module_with_its
     assert all(len(line.split()[1]) == 32 for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["preprocess", "train_intra", "evaluate", "report"])
 def test_a_stage_that_runs_has_imported_no_module_that_its_file_leaves_out(stage: str) -> None:
     """Packages aside: their files are docstrings, registries and the public API."""

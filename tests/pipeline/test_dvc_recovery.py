@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from dvc.repo import Repo
 
+from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
 from intrada.pipeline import dvc_command, dvc_recovery
 
@@ -33,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         Repo.init(no_scm=True).close()
         Path("in.txt").write_text("in\n")
-        Path("dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
+        Path("dvc.yaml").write_text(plain_yaml.dump({"stages": STAGES}))
         assert repro() == 0
     return folder
 
@@ -86,7 +86,8 @@ def test_after_a_kill_while_dvc_lock_was_written_no_stage_runs_again(folder: Pat
 
 
 def hashes(text: str) -> dict[str, list[str]]:
-    stages = yaml.safe_load(text)["stages"]
+    lock: Any = plain_yaml.parse(text)
+    stages = lock["stages"]
     return {name: [out["md5"] for out in stage["deps"] + stage["outs"]] for name, stage in stages.items()}
 
 

@@ -25,6 +25,8 @@ from intrada.models import MODELS
 from intrada.training import cost_estimate
 from tests.support.tiny_project import PARAMS, change, tree
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 FLOAT = 4  # bytes
 
