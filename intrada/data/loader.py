@@ -120,6 +120,14 @@ class SequentialDataset(Dataset[Sample]):
         return _sample(str(row.id), image, np.broadcast_to(_NO_LABEL, image.shape[:2]))
 
 
+def refuse_empty(index: pd.DataFrame, name: str) -> None:
+    """UserError if the index, called `name` in the message, has no row."""
+    if index.empty:
+        raise UserError(
+            f"index of the {name} images", "no image", "at least one", "see the stage that wrote it"
+        )
+
+
 def training_stream(
     index: pd.DataFrame,
     seed: int,
@@ -134,10 +142,7 @@ def training_stream(
 
     part: of each batch, the images that this process is given; their number divides `batch_size`.
     """
-    if index.empty:
-        raise UserError(
-            f"index of the {name} images", "no image", "at least one", "see the stage that wrote it"
-        )
+    refuse_empty(index, name)
     data = InfiniteShuffledDataset(index, seed, name, augment, stop * batch_size)
     images = batch_size // rank.world_size
     firsts = range(start * batch_size + rank.rank * images, stop * batch_size, batch_size)

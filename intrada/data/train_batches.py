@@ -11,7 +11,7 @@ import torch
 
 from intrada.core.config.classes import labelled
 from intrada.core.distributed.process_group import ProcessGroup
-from intrada.data.loader import Batch, MicroBatchWeight
+from intrada.data.loader import Batch, MicroBatchWeight, refuse_empty
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,11 @@ class TrainData:
     def size(self) -> tuple[int, int]:
         """(width, height) in pixels of the target images, of the source images if there is none.
 
-        All images of a domain have one size.
+        All images of a domain have one size. UserError if there is no image at all.
         """
-        first = (self.source if self.target.empty else self.target).iloc[0]
+        index = self.source if self.target.empty else self.target
+        refuse_empty(index, "labelled")
+        first = index.iloc[0]
         return int(first.width), int(first.height)
 
 
