@@ -16,7 +16,10 @@ from intrada.core.config import plain_yaml
 from tests.support.definition import ROOT
 
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC and ruamel.yaml
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning"),  # DVC and ruamel.yaml
+]
 
 
 def git(*words: str) -> None:

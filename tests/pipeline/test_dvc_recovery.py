@@ -19,6 +19,8 @@ from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
 from intrada.pipeline import dvc_command, dvc_recovery
 
+pytestmark = pytest.mark.slow
+
 STAGES = {
     name: {"cmd": f"echo {name} >> runs.txt && echo {name} > {name}.txt", "deps": ["in.txt"], "outs": [f"{name}.txt"]}
     for name in ("alpha", "beta")
