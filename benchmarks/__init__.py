@@ -1,7 +1,7 @@
-"""Speed and memory as ratios measured in one run: `python -m benchmarks [--only NAME]`.
+"""Measure speed and memory as ratios to a baseline: `python -m benchmarks [--only NAME]`.
 
-A row is a module in `benchmarks/rows` with a function `measure() -> Row`. Seconds mean little on a machine
-that does something else as well, so a run says how busy it was.
+A row is a module in `benchmarks/rows` with a function `measure() -> Row`. Both sides of a ratio are measured
+in the same run. Other load on the machine falsifies the seconds, so a run prints the load average.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ ROWS: dict[str, str] = {
     "status_scale": "benchmarks.rows.status_scale",
     "toy_pipeline": "benchmarks.rows.toy_pipeline",
 }
-NEED_CUDA = ("advent_iteration_cuda",)  # the rows that a machine without a GPU leaves out
-# and those that a machine without bfloat16 arithmetic leaves out: emulated, each takes a quarter of an hour
+NEED_CUDA = ("advent_iteration_cuda",)  # rows that are skipped on a machine without a GPU
+# Rows that are skipped on a machine without bfloat16 arithmetic, where each takes about 15 minutes.
 NEED_BF16 = ("advent_iteration_bf16", "advent_memory", "bf16_peak_share", "score_bf16")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. ours, baseline: in `unit`; ratio: what the row is judged by; memory: MiB.
+    """One row of the table.
 
-    goal: what the ratio should be, in words. None where a row has no such number.
+    ours, baseline: in `unit`. ratio: the number that `goal` is about. goal: the wanted ratio, as a text.
+    memory: MiB, None if the row does not measure it.
     """
 
     name: str

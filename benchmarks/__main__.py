@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: every row, or one of them, as a table and as results/benchmarks.json."""
+"""Run all rows or one row; print a table and write results/benchmarks.json."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ OUT = Path("results/benchmarks.json")
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Print the table and write OUT, with the load of the machine before and after."""
+    """Print the table and write OUT, with the load average of the machine before the first row."""
     parser = argparse.ArgumentParser("benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=ROWS, help="one row; default: all")
+    parser.add_argument("--only", choices=ROWS, help="the row to run; default: all")
     only = parser.parse_args(argv).only
-    left_out = [] if only else _left_out()
-    names = [only] if only else [name for name in ROWS if name not in left_out]
+    skipped = [] if only else _skipped()
+    names = [only] if only else [name for name in ROWS if name not in skipped]
     before = os.getloadavg()[0]
     rows: list[Row] = [import_module(ROWS[name]).measure() for name in names]
     busy = before > 0.5
@@ -34,18 +34,18 @@ def main(argv: list[str] | None = None) -> None:
             f"{row.name:28} {row.ours:10.4f} {row.baseline:10.4f} {row.ratio:8.4f}  {row.unit:5} {row.goal}"
         )
     if busy:
-        print(f"the machine was busy (load {before:.1f} before the first row): do not believe these figures")
+        print(f"the machine was busy (load {before:.1f} before the first row): the figures are not reliable")
 
 
-def _left_out() -> list[str]:
-    """The rows that this machine is not asked for unless by name, each of them told of."""
+def _skipped() -> list[str]:
+    """Return the rows that this machine runs only with --only, and print the reason of each."""
     cuda = torch.cuda.is_available()
-    why = {} if cuda else dict.fromkeys(NEED_CUDA, "torch sees no CUDA device")
+    reasons = {} if cuda else dict.fromkeys(NEED_CUDA, "torch sees no CUDA device")
     if not has_bf16(torch.device("cuda" if cuda else "cpu")):
-        why |= dict.fromkeys(NEED_BF16, "this machine emulates bf16; --only runs it all the same")
-    for name, reason in why.items():
-        print(f"{name} is left out: {reason}")
-    return list(why)
+        reasons |= dict.fromkeys(NEED_BF16, "this machine emulates bf16; --only runs it")
+    for name, reason in reasons.items():
+        print(f"{name} is skipped: {reason}")
+    return list(reasons)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""DeepLab-v2 on ResNet-101 as a textbook has it, with the tensor names of the published checkpoints."""
+"""A plain DeepLab-v2 with a ResNet-101, with the tensor names of the published checkpoints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXPANSION = 4
 
 
 class Bottleneck(nn.Module):
-    """1x1, dilated 3x3 and 1x1 convolutions around a shortcut; the stride is at the first of them."""
+    """A residual block of 1x1, dilated 3x3 and 1x1 convolutions; the first one has the stride."""
 
     def __init__(self, inputs: int, width: int, stride: int, dilation: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Bottleneck(nn.Module):
 
 
 class Head(nn.Module):
-    """The sum of four dilated convolutions."""
+    """The classifier: the sum of four dilated convolutions."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Head(nn.Module):
 
 
 class DeepLab(nn.Module):
-    """(N, 3, H, W) float32 -> logits of the inner head (layer5) and of the last one (layer6)."""
+    """Map (N, 3, H, W) float32 to the logits of the auxiliary head (layer5) and the main head (layer6)."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -84,14 +84,14 @@ class DeepLab(nn.Module):
         return self.layer5(features), self.layer6(self.layer4(features))
 
     def listed_weights(self) -> list[nn.Parameter]:
-        """The backbone's weights as the published code hands them to SGD: most of them three times."""
+        """Return the backbone's weights in the order of the published SGD, most of them three times."""
         stages = (self.conv1, self.bn1, self.layer1, self.layer2, self.layer3, self.layer4)
-        every = [weight for stage in stages for module in stage.modules() for weight in module.parameters()]
-        return [weight for weight in every if weight.requires_grad]
+        weights = [weight for stage in stages for module in stage.modules() for weight in module.parameters()]
+        return [weight for weight in weights if weight.requires_grad]
 
 
 def discriminator(classes: int, width: int) -> nn.Sequential:
-    """Five convolutions of stride 2 with LeakyReLU between them."""
+    """Build a discriminator: five convolutions of stride 2, with LeakyReLU between them."""
     channels = [classes, width, 2 * width, 4 * width, 8 * width]
     layers: list[nn.Module] = []
     for before, after in pairwise(channels):
@@ -100,10 +100,11 @@ def discriminator(classes: int, width: int) -> nn.Sequential:
 
 
 @torch.no_grad()
-def configure_torch(network: nn.Module, images: Tensor) -> None:
-    """Take the statistics of `images` for batch normalisation's, and go to evaluation mode.
+def calibrate_batch_norm(network: nn.Module, images: Tensor) -> None:
+    """Set the running statistics of batch normalisation to those of `images`; set evaluation mode.
 
-    Random weights blow up without: a saturated softmax is full of denormal numbers, which are slow.
+    Without this, the activations of random weights grow until the softmax saturates. Its denormal numbers
+    are slow.
     """
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):

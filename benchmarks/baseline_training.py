@@ -1,4 +1,4 @@
-"""One iteration of AdvEnt as a textbook has it."""
+"""A plain training iteration of AdvEnt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.baseline import Size, enlarged, information
+from benchmarks.baseline import Size, information_map, upsample
 from benchmarks.baseline_network import DeepLab, discriminator
 from intrada.core.config.schema import Training
 
@@ -18,10 +18,10 @@ IGNORED = 255
 
 
 class AdvEnt:
-    """Networks and optimisers that start from given weights; `rates` are set before each iteration."""
+    """Networks and optimisers with given initial weights; the learning rates are constant."""
 
     def __init__(self, block: Training, classes: int, state: Mapping[str, dict[str, Tensor]]) -> None:
-        """block: its numbers; state: state dicts of "segmenter", and of the discriminators by head."""
+        """block: the hyperparameters; state: state dicts of "segmenter" and of each head's discriminator."""
         self.block = block
         self.network = DeepLab(classes)
         self.network.load_state_dict(state["segmenter"])
@@ -38,7 +38,10 @@ class AdvEnt:
         ]
 
     def iteration(self, source: Tensor, label: Tensor, target: Tensor) -> dict[str, float]:
-        """source, target (1, 3, H, W) float32, label (1, H, W) int64; the losses without their weights."""
+        """Run one iteration and return the losses without their weights.
+
+        source, target: (1, 3, H, W) float32; label: (1, H, W) int64.
+        """
         size = (source.shape[3], source.shape[2])
         for net in (self.network, *self.discriminators.values()):
             net.zero_grad()
@@ -46,30 +49,30 @@ class AdvEnt:
         weights = self.block.weights
 
         source_logits = self._predict(source, size)
-        found = {f"seg_{head}": cross_entropy(logits, label) for head, logits in source_logits.items()}
-        (weights.seg.main * found["seg_main"] + weights.seg.aux * found["seg_aux"]).backward()  # type: ignore[no-untyped-call]
+        losses = {f"seg_{head}": cross_entropy(logits, label) for head, logits in source_logits.items()}
+        (weights.seg.main * losses["seg_main"] + weights.seg.aux * losses["seg_aux"]).backward()  # type: ignore[no-untyped-call]
 
         target_logits = self._predict(target, size)
         for head, logits in target_logits.items():
-            found[f"adv_{head}"] = domain_bce(self.discriminators[head](information(logits)), SOURCE)
-        (weights.target.main * found["adv_main"] + weights.target.aux * found["adv_aux"]).backward()  # type: ignore[no-untyped-call]
+            losses[f"adv_{head}"] = domain_bce(self.discriminators[head](information_map(logits)), SOURCE)
+        (weights.target.main * losses["adv_main"] + weights.target.aux * losses["adv_aux"]).backward()  # type: ignore[no-untyped-call]
 
         self._freeze_discriminators(False)
-        for name, low_res_logits, domain in (
+        for name, by_head, domain in (
             ("source", source_logits, SOURCE),
             ("target", target_logits, TARGET),
         ):
-            for head, logits in low_res_logits.items():
-                loss = domain_bce(self.discriminators[head](information(logits.detach())), domain)
+            for head, logits in by_head.items():
+                loss = domain_bce(self.discriminators[head](information_map(logits.detach())), domain)
                 (loss / 2).backward()  # type: ignore[no-untyped-call]
-                found[f"d_{name}_{head}"] = loss
+                losses[f"d_{name}_{head}"] = loss
 
-        self._move()
-        return {name: loss.item() for name, loss in found.items()}
+        self._update()
+        return {name: loss.item() for name, loss in losses.items()}
 
     def _predict(self, images: Tensor, size: Size) -> dict[str, Tensor]:
         return {
-            head: enlarged(logits, size) for head, logits in zip(HEADS, self.network(images), strict=True)
+            head: upsample(logits, size) for head, logits in zip(HEADS, self.network(images), strict=True)
         }
 
     def _freeze_discriminators(self, frozen: bool) -> None:
@@ -77,8 +80,8 @@ class AdvEnt:
             network.requires_grad_(not frozen)
 
     @torch.no_grad()
-    def _move(self) -> None:
-        """SGD as torch 0.4.1 has it, which moves a weight as often as it is listed; Adam for D."""
+    def _update(self) -> None:
+        """Update G by SGD as in torch 0.4.1, once for each listing of a weight, and D by Adam."""
         chosen = self.block.optimizer
         heads = [*self.network.layer5.parameters(), *self.network.layer6.parameters()]
         for weights, rate in (
@@ -97,11 +100,11 @@ class AdvEnt:
 
 
 def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
-    """Mean over the labelled pixels, which are gathered from logits with the classes last."""
-    known = label != IGNORED
-    return functional.cross_entropy(logits.permute(0, 2, 3, 1).contiguous()[known], label[known])
+    """Return the mean over the labelled pixels, selected from logits with the classes as the last axis."""
+    labelled = label != IGNORED
+    return functional.cross_entropy(logits.permute(0, 2, 3, 1).contiguous()[labelled], label[labelled])
 
 
 def domain_bce(d_logits: Tensor, domain: float) -> Tensor:
-    """Binary cross entropy against one domain everywhere."""
+    """Return the binary cross entropy with one domain as the target of all logits."""
     return functional.binary_cross_entropy_with_logits(d_logits, torch.full_like(d_logits, domain))

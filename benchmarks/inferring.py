@@ -1,4 +1,4 @@
-"""What the rows about inference share: the published experiment on drawn Cityscapes images, on a CPU."""
+"""Shared by the inference rows: the published experiment on synthetic Cityscapes images, on a CPU."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks.streets import for_inference, workplace, write_cityscapes
+from benchmarks.streets import preprocessed, temporary_folder, write_cityscapes
 from intrada.core.config.classes import ClassSet
 from intrada.core.config.load import load
 from intrada.core.config.schema import Params
 
 PRESET = Path("presets/gta5_to_cityscapes.yaml")
-SIZE = (1024, 512)  # of the images as the network sees them
+SIZE = (1024, 512)  # (width, height) of the network's input
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class Setting:
-    """raw: images and labels as they were drawn, in `folder`; index: what preprocess made of them."""
+class InferenceSetup:
+    """raw: the paths of the drawn images and labels in `folder`; index: the index of the preprocess stage."""
 
     params: Params
     classes: ClassSet
@@ -32,12 +32,12 @@ class Setting:
 
 
 @contextmanager
-def setting(images: int, domain: str, split: str) -> Iterator[Setting]:
-    """`images` images of `split`, prepared as the preset's `domain`; torch has the preset's threads."""
+def inference_setup(images: int, domain: str, split: str) -> Iterator[InferenceSetup]:
+    """Draw and preprocess `images` images of `split` as `domain`; torch uses the preset's thread count."""
     params = load(PRESET)
     torch.set_num_threads(params.compute.inference_threads)
     torch.manual_seed(0)
-    with workplace() as folder:
+    with temporary_folder() as folder:
         raw = write_cityscapes(folder / "raw", images, split)
-        index = for_inference(params, domain, folder / "raw", folder)
-        yield Setting(params, params.class_set, folder, raw, index)
+        index = preprocessed(params, domain, folder / "raw", folder)
+        yield InferenceSetup(params, params.class_set, folder, raw, index)

@@ -1,4 +1,4 @@
-"""Share of the device's peak FLOP rate reached by one AdvEnt iteration; cost_estimate.py counts the FLOPs."""
+"""Measure the FLOP/s of an AdvEnt iteration as a share of the peak; cost_estimate.py counts the FLOPs."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from intrada.core.distributed.device import acquire_device
 from intrada.data.train_batches import TrainBatch
 from intrada.training import cost_estimate
 
-SIDE = {"cpu": 1024, "cuda": 8192}  # of the matrices
+SIDE = {"cpu": 1024, "cuda": 8192}  # rows and columns of the matrices
 PRODUCTS = 5
 
 
 def matrix_product(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP/s of the product of two square matrices of `dtype`: the fastest of PRODUCTS, after one more."""
+    """Return the FLOP/s of a product of square matrices: the fastest of PRODUCTS, after a warm-up."""
     side = SIDE[device.type]
     left, right = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
 
     def work() -> None:
-        (left @ right)[0, 0].item()  # waits until a GPU is done
+        (left @ right)[0, 0].item()  # waits for the GPU
 
     work()
     return 2 * side**3 / min(timing.seconds(work) for _ in range(PRODUCTS))
 
 
 def share(name: str, params: Params, dtype: torch.dtype, times: int, goal: str) -> Row:
-    """GFLOP/s of an iteration of ResNet-101 on images of 512x256 over those of a matrix product in `dtype`.
+    """Return the row: GFLOP/s of an iteration of ResNet-101 at 512x256, and of a matrix product in `dtype`.
 
-    The median of `times` iterations, after one more; losses and optimisers take their time and count nothing.
+    The seconds are the median of `times` iterations, after a warm-up. They include the losses and the
+    optimisers, whose FLOPs are not counted.
     """
     params = resized(params, LARGE)
     device = acquire_device(params.compute, params.compute.threads)

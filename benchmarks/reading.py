@@ -1,7 +1,7 @@
-"""Reading an image as training does: from the PNG that preprocess left, against the raw one each time.
+"""Time reading a training image: ours reads the preprocessed PNG, the baseline the raw one.
 
-The images alone, without labels. The baseline's is float32 minus the means; ours are bytes, which the
-network turns into that in a millisecond or two on its device.
+Labels are not read. The baseline returns float32 minus the means. Ours returns bytes, which the network
+converts on its device in 1 to 2 ms.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import Row, baseline, timing
-from benchmarks.streets import for_inference
+from benchmarks.streets import preprocessed
 from intrada.core.config.schema import Params
 from intrada.data.loader import training_stream
 
@@ -19,11 +19,14 @@ TIMES = 7
 
 
 def compare(
-    name: str, params: Params, domain: str, raw: list[tuple[Path, Path]], root: Path, folder: Path, what: str
+    name: str, params: Params, domain: str, raw: list[tuple[Path, Path]], root: Path, folder: Path, task: str
 ) -> Row:
-    """Seconds an image, the baseline's over ours. raw: the images in `root`, which hold labels too."""
+    """Return the row: seconds per image; the ratio is the baseline over ours.
+
+    raw: the paths of the images and labels in `root`; task: the key of baseline.EXPECTED.
+    """
     torch.set_num_threads(params.compute.threads)
-    index = for_inference(params, domain, root, folder).assign(label="")
+    index = preprocessed(params, domain, root, folder).assign(label="")
     block = getattr(params.preprocess, domain)
     size = block.size[0], block.size[1]
     augment = params.train_inter.augment
@@ -38,6 +41,6 @@ def compare(
 
     ours()
     theirs()
-    here, there = (seconds / len(raw) for seconds in timing.medians(ours, theirs, TIMES))
-    baseline.tell(what, there)
-    return Row(name, here, there, there / here, "s", "at least 8")
+    own, base = (seconds / len(raw) for seconds in timing.medians(ours, theirs, TIMES))
+    baseline.print_seconds(task, base)
+    return Row(name, own, base, base / own, "s", "at least 8")

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.storage`: what the ways to keep a resized image cost (docs/decisions/0006).
+"""Compare image formats for resized images: `python -m benchmarks.storage` (docs/decisions/0006).
 
-Of a drawn street of GTA5's size, resized by preprocess's own code: megabytes, and milliseconds of CPU to
-encode it and to decode it with OpenCV and with Pillow. Seconds on the disk are not in it.
+For a synthetic image of GTA5's size, resized by the preprocess stage's code: megabytes, and milliseconds
+of CPU time to encode it and to decode it with OpenCV and with Pillow. Disk access is not included.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from benchmarks.streets import workplace, write_gta5
+from benchmarks.streets import temporary_folder, write_gta5
 from intrada.core import files
 from intrada.data.resize import resize_image
 
 SIZES = ((1280, 720), (1024, 512), (128, 64))
 TIMES = 7
-WAYS: dict[str, tuple[str, list[int]]] = {
+FORMATS: dict[str, tuple[str, list[int]]] = {
     **files.STORAGE,
     "PNG, OpenCV's level 3": (".png", [cv2.IMWRITE_PNG_COMPRESSION, 3]),
     "PNG, OpenCV's level 6": (".png", [cv2.IMWRITE_PNG_COMPRESSION, 6]),
@@ -32,17 +32,17 @@ WAYS: dict[str, tuple[str, list[int]]] = {
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table in Markdown."""
     cv2.setNumThreads(1)
-    with workplace() as folder:
+    with temporary_folder() as folder:
         ((path, _),) = write_gta5(folder, 1)
         raw = files.read_image(path)
-    print("| size | kept as | MB | encode | decode, OpenCV | decode, Pillow | same pixels |")
+    print("| size | format | MB | encode | decode, OpenCV | decode, Pillow | same pixels |")
     print("| --- | --- | ---: | ---: | ---: | ---: | --- |")
     for size in SIZES:
         image = resize_image(raw, size)
-        for name, way in WAYS.items():
-            print(f"| {size[0]}x{size[1]} | {name} | {_measured(image, *way)} |")
+        for name, settings in FORMATS.items():
+            print(f"| {size[0]}x{size[1]} | {name} | {_measured(image, *settings)} |")
         print(f"| {size[0]}x{size[1]} | array (.npy) | {_as_array(image)} |")
 
 
@@ -68,7 +68,7 @@ def _numbers(size: int, encode: float, decode: float) -> str:
 
 
 def _cpu(work: Callable[[], object]) -> float:
-    """The median of TIMES calls, in milliseconds of this process."""
+    """Return the median CPU time of TIMES calls in milliseconds, after a warm-up."""
 
     def once() -> float:
         start = time.process_time()

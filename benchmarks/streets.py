@@ -1,8 +1,8 @@
-"""Data to measure with, drawn and prepared in a temporary folder: never the user's.
+"""Draw and preprocess synthetic data in a temporary folder.
 
-The large images are streets of the toy city drawn at half their size and enlarged, for the time to decode
-a PNG depends on what it shows: noise takes longer, flat colour less. So drawn they are PNGs of 2.3 MB
-(GTA5) and 2.6 MB (Cityscapes), the real ones' sizes.
+The large images are streets of the toy city, drawn at half their size and upsampled. The time to decode a
+PNG depends on its content: noise takes longer than flat colour. These PNGs have 2.3 MB (GTA5) and 2.6 MB
+(Cityscapes), as the real ones have.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ SEED = 1
 
 
 @contextmanager
-def workplace() -> Iterator[Path]:
-    """An empty folder that is the working directory, for indexes hold relative paths; the path `.` to it."""
+def temporary_folder() -> Iterator[Path]:
+    """Enter an empty working directory and yield its path `.`; indexes hold relative paths."""
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         yield Path()
 
 
 def context(folder: Path) -> Context:
-    """For a stage that is run in `folder`."""
+    """Return the context of a stage that runs in `folder`."""
     return Context("benchmark", "0" * 32, folder / "runs")
 
 
 def resized(params: Params, size: tuple[int, int]) -> Params:
-    """The same params with images of `size` (width, height) for the network."""
+    """Return the params with a network input of `size` (width, height)."""
     blocks = {
         name: getattr(params.preprocess, name).model_copy(update={"size": list(size)})
         for name in ("source", "target", "val")
@@ -52,14 +52,14 @@ def resized(params: Params, size: tuple[int, int]) -> Params:
 
 
 def write_gta5(root: Path, images: int) -> list[tuple[Path, Path]]:
-    """Draw `images` pairs of image and label (PNG, ids) in GTA5's layout; their paths."""
+    """Draw `images` pairs of image and label (PNG, ids) in GTA5's layout; return their paths."""
     names = [f"{number + 1:05d}.png" for number in range(images)]
     pairs = [(root / "images" / name, root / "labels" / name) for name in names]
     return _write(pairs, SOURCE, GTA5_SIZE)
 
 
 def write_cityscapes(root: Path, images: int, split: str) -> list[tuple[Path, Path]]:
-    """The same in the layout of Cityscapes, `split` being train or val."""
+    """Draw the same in the layout of Cityscapes; split: train or val."""
     stems = [f"bonn_{number:06d}_000019" for number in range(images)]
     pictures = [root / f"leftImg8bit/{split}/bonn/{stem}_leftImg8bit.png" for stem in stems]
     labels = [root / f"gtFine/{split}/bonn/{stem}_gtFine_labelIds.png" for stem in stems]
@@ -67,17 +67,17 @@ def write_cityscapes(root: Path, images: int, split: str) -> list[tuple[Path, Pa
 
 
 def write_toycity(params: Params, folder: Path, images: int) -> dict[str, Path]:
-    """The toy city as its stage draws it, `images` of each domain: the roots of "source" and "target"."""
-    found = params.toycity
-    assert found.source and found.target
+    """Draw the toy city, `images` images of each domain; return the roots of "source" and "target"."""
+    block = params.toycity
+    assert block.source and block.target
     roots = {"source": folder / "raw_source", "target": folder / "raw_target"}
-    toycity.write_source(roots["source"], SEED, images, found.source.size)
-    toycity.write_target(roots["target"], SEED, images, images, found.target.size)
+    toycity.write_source(roots["source"], SEED, images, block.source.size)
+    toycity.write_target(roots["target"], SEED, images, images, block.target.size)
     return roots
 
 
-def for_inference(params: Params, domain: str, root: Path, folder: Path) -> pd.DataFrame:
-    """What the stage preprocess makes of `root`: its index."""
+def preprocessed(params: Params, domain: str, root: Path, folder: Path) -> pd.DataFrame:
+    """Run the preprocess stage on `root` and return its index."""
     index = folder / domain / "index.csv"
     preprocess.run(
         params, domain, root, index, folder / domain / "images", folder / f"{domain}_labels", context(folder)

@@ -1,4 +1,4 @@
-"""Seconds of two ways to do the same, taken in turns so that both see the same machine."""
+"""Time two implementations alternately, so that both run under the same load."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ Work = Callable[[], object]
 
 
 def seconds(work: Work) -> float:
-    """How long one call lasts."""
+    """Return the seconds of one call."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def median(work: Work, times: int) -> float:
-    """The median of `times` calls."""
+    """Return the median seconds of `times` calls."""
     return statistics.median(seconds(work) for _ in range(times))
 
 
 def medians(ours: Work, baseline: Work, times: int) -> tuple[float, float]:
-    """The medians of `times` calls of each, one of ours after one of the baseline's; warm up before."""
+    """Return the median seconds of `times` alternating calls of each; the caller warms them up."""
     pairs = [(seconds(ours), seconds(baseline)) for _ in range(times)]
     return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)

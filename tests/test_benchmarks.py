@@ -14,12 +14,12 @@ from intrada.core.errors import UserError
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_row_is_a_module_of_its_name_that_measures(name: str) -> None:
+def test_a_row_is_a_module_of_its_name_with_a_measure_function(name: str) -> None:
     module = import_module(ROWS[name])
     assert module.__name__ == f"benchmarks.rows.{name}" and callable(module.measure)
 
 
-def test_the_table_and_its_file_say_the_same_and_how_busy_the_machine_was(
+def test_the_table_and_its_file_have_the_ratio_and_the_load_of_the_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -35,7 +35,7 @@ def test_the_table_and_its_file_say_the_same_and_how_busy_the_machine_was(
     assert "4.0000" in printed and "the machine was busy (load 1.5" in printed
 
 
-def test_a_row_for_a_gpu_is_left_out_with_a_word_and_refused_by_its_name(
+def test_a_row_for_a_gpu_is_skipped_with_a_message_and_refused_by_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
@@ -46,11 +46,11 @@ def test_a_row_for_a_gpu_is_left_out_with_a_word_and_refused_by_its_name(
     monkeypatch.setattr("benchmarks.__main__.ROWS", {name: ROWS[name]})
     main([])
     assert json.loads(OUT.read_text())["rows"] == []
-    assert f"{name} is left out" in capsys.readouterr().out
+    assert f"{name} is skipped" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", NEED_BF16)
-def test_a_row_in_bf16_is_left_out_with_a_word_where_it_would_be_emulated(
+def test_a_row_in_bf16_is_skipped_with_a_message_if_bf16_is_emulated(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -58,4 +58,4 @@ def test_a_row_in_bf16_is_left_out_with_a_word_where_it_would_be_emulated(
     monkeypatch.setattr("benchmarks.__main__.ROWS", {name: ROWS[name]})
     main([])
     assert json.loads(OUT.read_text())["rows"] == []
-    assert f"{name} is left out: this machine emulates bf16" in capsys.readouterr().out
+    assert f"{name} is skipped: this machine emulates bf16" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""An iteration of AdvEnt at the published sizes on a GPU: ours in bfloat16, the baseline in float32."""
+"""Time an AdvEnt iteration at the published sizes on a GPU: ours in bfloat16, the baseline in float32."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 from benchmarks import Row, bf16, iteration
 from benchmarks.rows.advent_iteration_float32 import PRESET
-from benchmarks.streets import workplace, write_cityscapes, write_gta5
+from benchmarks.streets import temporary_folder, write_cityscapes, write_gta5
 from intrada.core.config.load import load
 from intrada.core.distributed.device import acquire_device
 from intrada.core.errors import UserError
@@ -15,16 +15,16 @@ WARM_UP, TIMES = 3, 20
 
 
 def measure() -> Row:
-    """Seconds of the baseline over ours at 1280x720 (source) and 1024x512; UserError without a GPU."""
+    """Return the seconds per iteration at 1280x720 (source) and 1024x512; UserError without a GPU."""
     if not torch.cuda.is_available():
         fix = "run it on a machine with a GPU and a CUDA build of torch"
-        raise UserError("advent_iteration_cuda", "torch sees no CUDA device", "one", fix)
+        raise UserError("advent_iteration_cuda", "torch sees no CUDA device", "a CUDA device", fix)
     params = bf16.in_bf16(load(PRESET))
     params = params.model_copy(
         update={"compute": params.compute.model_copy(update={"channels_last": True, "device": "cuda"})}
     )
     device = acquire_device(params.compute, params.compute.threads)
-    with workplace() as folder:
+    with temporary_folder() as folder:
         write_gta5(folder / "gta5", 1)
         write_cityscapes(folder / "cityscapes", 1, "train")
         for name, times in (("first", WARM_UP), ("timed", TIMES)):

@@ -1,10 +1,9 @@
-"""Memory of an AdvEnt iteration with ResNet-101, one image of 512x256 of each domain.
+"""Measure the memory of an AdvEnt iteration with ResNet-101, one 512x256 image of each domain.
 
-Measured is by how much the process grows: from its resident memory before the first iteration, with the
-networks built and the images at hand, to the most that it has held at any time when the iteration is over.
-So it is activations, gradients, the optimisers' state and the kernels' scratch memory, on both sides; the
-weights are not in it. Each side has a process of its own. Ours computes in bfloat16 with activation
-checkpointing. Needs Linux.
+The result is the peak resident memory of the process after one iteration minus its resident memory before.
+The networks are built and the images are in memory before. It includes activations, gradients, optimiser
+states and the scratch memory of kernels, but not the weights. Each side runs in its own process. Ours
+computes in bfloat16 with activation checkpointing. Needs Linux.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ SAVING = {"precision": "bf16", "activation_checkpointing": True}
 
 
 def measure() -> Row:
-    """MiB of ours over the baseline's."""
-    ours, theirs = (_alone(side) for side in (grown_by_ours, grown_by_the_baseline))
+    """Return the growth in MiB; the ratio is ours over the baseline."""
+    ours, theirs = (_in_own_process(side) for side in (growth_of_ours, growth_of_baseline))
     return Row("advent_memory", ours, theirs, ours / theirs, "MiB", "at most 0.5", memory=ours)
 
 
-def grown_by_ours(**compute: object) -> float:
-    """MiB, of this process; compute: what is not to be as in SAVING."""
+def growth_of_ours(**compute: object) -> float:
+    """Return the growth of this process in MiB. compute: params that replace those of SAVING."""
     params = _params()
     changed = params.compute.model_copy(update=SAVING | compute)
     params = params.model_copy(update={"compute": changed})
@@ -43,18 +42,17 @@ def grown_by_ours(**compute: object) -> float:
     return _growth(lambda: trainer.step(step))
 
 
-def grown_by_the_baseline() -> float:
-    """MiB, of this process."""
+def growth_of_baseline() -> float:
+    """Return the growth of this process in MiB."""
     params = _params()
-    trainer = cost_estimate.build_trainer(
-        params, params.train_inter, CPU
-    )  # stays, so that its memory is not used again
+    # referenced until the end, so that the iteration cannot reuse its memory
+    trainer = cost_estimate.build_trainer(params, params.train_inter, CPU)
     discriminators = {head: network.state_dict() for head, network in trainer.networks.discriminators.items()}
     state = {"segmenter": trainer.networks.segmenter.state_dict(), **discriminators}
-    other = AdvEnt(params.train_inter, len(params.classes), state)
+    baseline = AdvEnt(params.train_inter, len(params.classes), state)
     source, target = (cost_estimate.noise_batch(1, SIZE, CPU) for _ in range(2))
     images = [trainer.networks.segmenter.normalise(batch.image) for batch in (source, target)]
-    return _growth(lambda: other.iteration(images[0], source.label, images[1]))
+    return _growth(lambda: baseline.iteration(images[0], source.label, images[1]))
 
 
 def _params() -> Params:
@@ -64,8 +62,8 @@ def _params() -> Params:
     return params
 
 
-def _alone(side: Callable[[], float]) -> float:
-    """The result of `side` in a process of its own, which inherits no memory."""
+def _in_own_process(side: Callable[[], float]) -> float:
+    """Return the result of `side`, called in a new process, which inherits no memory."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(side).result()
 
@@ -76,8 +74,8 @@ def _growth(iteration: Callable[[], object]) -> float:
     return _resident("VmHWM") - before
 
 
-def _resident(what: str) -> float:
-    """MiB: VmRSS is what this process holds now, VmHWM the most that it has held."""
+def _resident(field: str) -> float:
+    """Return the resident memory of this process in MiB: VmRSS now, VmHWM at its peak."""
     status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    [line] = [line for line in status if line.startswith(f"{what}:")]
+    [line] = [line for line in status if line.startswith(f"{field}:")]
     return int(line.split()[1]) / 1024

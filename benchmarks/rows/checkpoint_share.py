@@ -1,4 +1,4 @@
-"""What checkpoints cost a training at the default interval: on the toy city, whose iterations are short."""
+"""Measure the share of checkpoints in the training time of the toy city, whose iterations are short."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ITERATIONS, SAVES = 20, 10
 
 
 def measure() -> Row:
-    """Seconds of one checkpoint against those of the iterations between two."""
+    """Return the seconds of a checkpoint, and of the iterations between two checkpoints."""
     params = load(PRESET)
     block, size = params.train_inter, params.preprocess.source.size
     torch.set_num_threads(params.compute.threads)

@@ -1,4 +1,4 @@
-"""What share of a training iteration passes between two steps: waiting for images, and a little more."""
+"""Measure the share of a training iteration that is spent between two steps, mostly on data loading."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor
 from benchmarks import Row
 from benchmarks.streets import (
     context,
-    for_inference,
+    preprocessed,
     resized,
-    workplace,
+    temporary_folder,
     write_cityscapes,
     write_gta5,
     write_toycity,
@@ -29,54 +29,54 @@ from intrada.training.trainer import Trainer, train
 
 TOYCITY, PAPER = Path("presets/toycity.yaml"), Path("presets/gta5_to_cityscapes.yaml")
 TOYCITY_ITERATIONS, PAPER_ITERATIONS = 61, 6
-IMAGES = 12  # of the toy city, of each domain
-SMALL = (256, 128)  # reading and computing grow alike with the size
+IMAGES = 12  # of each domain of the toy city
+SMALL = (256, 128)  # the times of reading and computing are both proportional to the size
 
 
 def measure() -> Row:
-    """Seconds waited and seconds of an iteration, of the training that waits for the larger share."""
+    """Return the seconds between steps and per iteration, of the training with the larger share."""
     toycity, paper = load(TOYCITY), resized(load(PAPER), SMALL)
-    with workplace() as folder:
+    with temporary_folder() as folder:
         roots = write_toycity(toycity, folder, IMAGES)
-        found = {"toy city": _waited(toycity, roots, folder / "toycity", TOYCITY_ITERATIONS)}
+        waits = {"toy city": _wait(toycity, roots, folder / "toycity", TOYCITY_ITERATIONS)}
         roots = {"source": folder / "gta5", "target": folder / "cityscapes"}
         write_gta5(roots["source"], 2)
         write_cityscapes(roots["target"], 2, "train")
-        found["R101"] = _waited(paper, roots, folder / "paper", PAPER_ITERATIONS)
-    for which, (waited, whole) in found.items():
-        print(f"data_wait: {which} waits {waited:.4f} s of {whole:.4f} s, {waited / whole:.2%}")
-    waited, whole = max(found.values(), key=lambda each: each[0] / each[1])
-    return Row("data_wait", waited, whole, waited / whole, "s", "under 0.03")
+        waits["R101"] = _wait(paper, roots, folder / "paper", PAPER_ITERATIONS)
+    for name, (wait, total) in waits.items():
+        print(f"data_wait: {name} waits {wait:.4f} s of {total:.4f} s, {wait / total:.2%}")
+    wait, total = max(waits.values(), key=lambda seconds: seconds[0] / seconds[1])
+    return Row("data_wait", wait, total, wait / total, "s", "under 0.03")
 
 
-class Watched(Trainer):
-    """A trainer that records when its steps began and ended."""
+class TimedTrainer(Trainer):
+    """A trainer that records the start and the end of its steps."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.times: list[tuple[float, float]] = []
 
-    def step(self, batches: TrainBatch, supervised: bool = True) -> dict[str, Tensor]:
-        """As in Trainer."""
+    def step(self, batch: TrainBatch, has_labels: bool = True) -> dict[str, Tensor]:
+        """Run Trainer.step and record its times in seconds."""
         start = time.perf_counter()
-        record = super().step(batches, supervised)
+        record = super().step(batch, has_labels)
         self.times.append((start, time.perf_counter()))
         return record
 
 
-def _waited(params: Params, roots: dict[str, Path], folder: Path, iterations: int) -> tuple[float, float]:
-    """(seconds between steps, seconds of an iteration): means, without the first iteration."""
+def _wait(params: Params, roots: dict[str, Path], folder: Path, iterations: int) -> tuple[float, float]:
+    """Return the mean seconds between two steps and per iteration, without the first iteration."""
     torch.set_num_threads(params.compute.threads)
-    labelled, target = (for_inference(params, domain, root, folder) for domain, root in roots.items())
+    labelled, target = (preprocessed(params, domain, root, folder) for domain, root in roots.items())
     # one row of losses and one checkpoint, at the end
-    once = dict.fromkeys(("iterations", "log_every", "checkpoint_every", "snapshot_every"), iterations)
-    block = params.train_inter.model_copy(update=once)
+    at_end = dict.fromkeys(("iterations", "log_every", "checkpoint_every", "snapshot_every"), iterations)
+    block = params.train_inter.model_copy(update=at_end)
     classes = params.class_set
-    trainer = Watched(params, block, classes, MARKERS / RANDOM, 0)
+    trainer = TimedTrainer(params, block, classes, MARKERS / RANDOM, 0)
     data = TrainData(labelled, target)
     info = describe(trainer.spec, trainer.networks.segmenter, data.size, block.method)
-    kept = Snapshots(folder / "snapshots", iterations, info)
-    train(trainer, data, params.seed, classes, torch.device("cpu"), kept, context(folder))
+    snapshots = Snapshots(folder / "snapshots", iterations, info)
+    train(trainer, data, params.seed, classes, torch.device("cpu"), snapshots, context(folder))
     ends = [end for _, end in trainer.times]
-    waited = sum(start - end for (start, _), end in zip(trainer.times[1:], ends[:-1], strict=True))
-    return waited / (iterations - 1), (ends[-1] - ends[0]) / (iterations - 1)
+    wait = sum(start - end for (start, _), end in zip(trainer.times[1:], ends[:-1], strict=True))
+    return wait / (iterations - 1), (ends[-1] - ends[0]) / (iterations - 1)

@@ -1,4 +1,4 @@
-"""Evaluation against labels of 2048x1024 without its forward pass: both sides are given the logits."""
+"""Time the evaluation with 2048x1024 labels without the forward pass: both sides get ready logits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor, nn, randn
 
 from benchmarks import Row, baseline, timing
-from benchmarks.inferring import CPU, SIZE, Setting, setting
+from benchmarks.inferring import CPU, SIZE, InferenceSetup, inference_setup
 from benchmarks.streets import CITYSCAPES_SIZE, context
 from intrada.core.config.classes import CITYSCAPES_IDS
 from intrada.evaluation import evaluator
@@ -17,41 +17,44 @@ IMAGES, TIMES = 4, 3
 
 
 def measure() -> Row:
-    """Seconds an image, the baseline's over ours. Neither computes entropies; the counts are equal."""
-    with setting(IMAGES, "val", "val") as given:
-        here, there = (each / IMAGES for each in _seconds(given))
-    baseline.tell("evaluating an image outside of its forward pass", there)
-    return Row("evaluate_rest", here, there, there / here, "s", "at least 8")
+    """Return the seconds per image; neither side computes entropies.
+
+    Raises AssertionError if the confusion matrices differ.
+    """
+    with inference_setup(IMAGES, "val", "val") as setup:
+        own, base = (seconds / IMAGES for seconds in _seconds(setup))
+    baseline.print_seconds("evaluating an image outside of its forward pass", base)
+    return Row("evaluate_rest", own, base, base / own, "s", "at least 8")
 
 
-def _seconds(given: Setting) -> tuple[float, float]:
-    count = len(given.classes)
+def _seconds(setup: InferenceSetup) -> tuple[float, float]:
+    count = len(setup.classes)
     ids = {raw: entry.name for raw, entry in CITYSCAPES_IDS.items()}
-    table = given.classes.table(ids).astype(np.int64)
+    table = setup.classes.table(ids).astype(np.int64)
     logits = randn(1, count, SIZE[1] // 8 + 1, SIZE[0] // 8 + 1)
-    predictor, network = Predictor([Instant(logits)]), Pair(logits)
+    predictor, network = Predictor([ConstantModel(logits)]), ConstantBaseline(logits)
     counts: dict[str, np.ndarray] = {}
 
     def ours() -> None:
-        size = given.params.evaluate.batch_size
-        (results,) = evaluator.measure([predictor], given.index, size, CPU, context(given.folder), False)
+        size = setup.params.evaluate.batch_size
+        (results,) = evaluator.measure([predictor], setup.index, size, CPU, context(setup.folder), False)
         counts["ours"] = results.confusions.sum(0)
 
     def theirs() -> None:
-        each = [
-            baseline.evaluate_image(network, *pair, SIZE, CITYSCAPES_SIZE, table, count) for pair in given.raw
+        confusions = [
+            baseline.evaluate_image(network, *pair, SIZE, CITYSCAPES_SIZE, table, count) for pair in setup.raw
         ]
-        counts["theirs"] = np.sum(each, axis=0)
+        counts["theirs"] = np.sum(confusions, axis=0)
 
     ours()
     theirs()
-    found = timing.medians(ours, theirs, TIMES)
+    medians = timing.medians(ours, theirs, TIMES)
     assert np.array_equal(counts["ours"], counts["theirs"])
-    return found
+    return medians
 
 
-class Instant(SegmentationModel):
-    """Has the logits ready, of whatever image."""
+class ConstantModel(SegmentationModel):
+    """Return the same logits for every image, without computing them."""
 
     def __init__(self, logits: Tensor) -> None:
         super().__init__()
@@ -61,12 +64,12 @@ class Instant(SegmentationModel):
         return {"main": self.logits, "aux": self.logits}
 
     def normalise(self, images: Tensor) -> Tensor:
-        """What DeepLab-v2 does, but for the means."""
+        """Convert to float32 and subtract 1, which costs as much as DeepLab-v2's normalisation."""
         return images.float() - 1.0
 
 
-class Pair(nn.Module):
-    """The same as the baseline's network returns it."""
+class ConstantBaseline(nn.Module):
+    """The same, with the outputs of the baseline's network."""
 
     def __init__(self, logits: Tensor) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A million target images: reading their index, one pass of the sampler over it, and the ranking."""
+"""Measure the memory for a million target images: reading the index, sampling from it, ranking."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import Row
-from benchmarks.streets import workplace
+from benchmarks.streets import temporary_folder
 from intrada.core import files, seeding
 from intrada.core.config.load import load
 from intrada.core.config.schema import Params
@@ -18,13 +18,13 @@ from intrada.methods import ranking
 
 PRESET = Path("presets/gta5_to_cityscapes.yaml")
 INDEX, SCORES = Path("index.csv"), Path("scores.csv")
-IMAGES, TRACED = 1_000_000, 100_000  # tracing every allocation makes a run several times as long
+IMAGES, TRACED = 1_000_000, 100_000  # tracing every allocation multiplies the run time
 
 
 def measure() -> Row:
-    """The most memory that Python held, in MiB, against that of the two tables."""
+    """Return the peak of Python's memory and the size of the two tables, in MiB."""
     params = load(PRESET)
-    with workplace():
+    with temporary_folder():
         _write(IMAGES, list(map(str, params.classes)))
         tracemalloc.start()
         own = sum(int(frame.memory_usage(deep=True).sum()) for frame in _work(params))
@@ -39,12 +39,12 @@ def _write(images: int, classes: list[str]) -> None:
 
 
 def _work(params: Params) -> list[pd.DataFrame]:
-    kept = [tables.read(INDEX, tables.INDEX), tables.read(SCORES, tables.SCORES)]
-    order = seeding.permutation(params.seed, len(kept[0]), "target", "order", 0)
-    for place in order[:1000]:  # what Endless asks of the index for each sample
-        assert kept[0].iloc[int(place)].image
-    ranking.rank(kept[1], params.rank.rule, params.rank.easy_fraction, params.rank.rare_classes)
-    return kept
+    frames = [tables.read(INDEX, tables.INDEX), tables.read(SCORES, tables.SCORES)]
+    order = seeding.permutation(params.seed, len(frames[0]), "target", "order", 0)
+    for row in order[:1000]:  # the lookup of InfiniteShuffledDataset for each sample
+        assert frames[0].iloc[int(row)].image
+    ranking.rank(frames[1], params.rank.rule, params.rank.easy_fraction, params.rank.rare_classes)
+    return frames
 
 
 def _index(images: int) -> pd.DataFrame:

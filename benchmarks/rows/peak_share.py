@@ -1,4 +1,4 @@
-"""The share of the float32 peak that an iteration of AdvEnt with ResNet-101 reaches."""
+"""Measure an AdvEnt iteration with ResNet-101 in float32 as a share of the float32 peak FLOP rate."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ TIMES = 2
 
 
 def measure() -> Row:
-    """GFLOP/s; the peak in bfloat16 is printed beside it."""
+    """Return the row in GFLOP/s, and print the bfloat16 peak."""
     params = load(PRESET)
     other = peak.matrix_product(acquire_device(params.compute, params.compute.threads), torch.bfloat16)
     print(f"peak_share: {torch.bfloat16} reaches {other / 1e9:.1f} GFLOP/s")
-    return peak.share("peak_share", params, torch.float32, TIMES, "no number of its own")
+    return peak.share("peak_share", params, torch.float32, TIMES, "none")

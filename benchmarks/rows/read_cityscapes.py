@@ -1,4 +1,4 @@
-"""A training image of Cityscapes: 2048x1024, of which the network sees 1024x512."""
+"""Time reading a training image of Cityscapes: 2048x1024, resized to 1024x512."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks import Row
 from benchmarks.reading import compare
-from benchmarks.streets import workplace, write_cityscapes
+from benchmarks.streets import temporary_folder, write_cityscapes
 from intrada.core.config.load import load
 
 PRESET = Path("presets/gta5_to_cityscapes.yaml")
@@ -14,9 +14,9 @@ IMAGES = 3
 
 
 def measure() -> Row:
-    """See reading.py."""
+    """Return the row of reading.compare."""
     params = load(PRESET)
-    with workplace() as folder:
+    with temporary_folder() as folder:
         raw = write_cityscapes(folder / "raw", IMAGES, "train")
-        what = "reading a Cityscapes image"
-        return compare("read_cityscapes", params, "target", raw, folder / "raw", folder, what)
+        task = "reading a Cityscapes image"
+        return compare("read_cityscapes", params, "target", raw, folder / "raw", folder, task)

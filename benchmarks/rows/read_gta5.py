@@ -1,4 +1,4 @@
-"""A training image of GTA5: 1914x1052, of which the network sees 1280x720."""
+"""Time reading a training image of GTA5: 1914x1052, resized to 1280x720."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks import Row
 from benchmarks.reading import compare
-from benchmarks.streets import workplace, write_gta5
+from benchmarks.streets import temporary_folder, write_gta5
 from intrada.core.config.load import load
 
 PRESET = Path("presets/gta5_to_cityscapes.yaml")
@@ -14,9 +14,9 @@ IMAGES = 3
 
 
 def measure() -> Row:
-    """See reading.py."""
+    """Return the row of reading.compare."""
     params = load(PRESET)
-    with workplace() as folder:
+    with temporary_folder() as folder:
         raw = write_gta5(folder / "raw", IMAGES)
-        what = "reading a GTA5 image"
-        return compare("read_gta5", params, "source", raw, folder / "raw", folder, what)
+        task = "reading a GTA5 image"
+        return compare("read_gta5", params, "source", raw, folder / "raw", folder, task)

@@ -1,17 +1,17 @@
-"""Scoring target images of 1024x512 with ResNet-101, ours in bfloat16 and the baseline in float32."""
+"""Time scoring 1024x512 images with ResNet-101: ours in bfloat16, the baseline in float32."""
 
 from __future__ import annotations
 
 from benchmarks import Row, bf16, scoring
-from benchmarks.inferring import setting
+from benchmarks.inferring import inference_setup
 from benchmarks.scoring import IMAGES
 from intrada.core.distributed.device import acquire_device
 
 
 def measure() -> Row:
-    """Images a second, ours over the baseline's."""
-    with setting(IMAGES, "target", "train") as given:
-        device = acquire_device(given.params.compute, given.params.compute.inference_threads)
-        seconds, _ = scoring.seconds(given, device, True, bf16.TOLERANCE)
-    here, there = (IMAGES / each for each in seconds)
-    return Row("score_bf16", here, there, here / there, "img/s", bf16.goal("at least 2.2", device))
+    """Return the images per second."""
+    with inference_setup(IMAGES, "target", "train") as setup:
+        device = acquire_device(setup.params.compute, setup.params.compute.inference_threads)
+        seconds, _ = scoring.seconds(setup, device, True, bf16.TOLERANCE)
+    own, base = (IMAGES / total for total in seconds)
+    return Row("score_bf16", own, base, own / base, "img/s", bf16.goal("at least 2.2", device))

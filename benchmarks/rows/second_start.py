@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import Row
-from benchmarks.streets import workplace
+from benchmarks.streets import temporary_folder
 from intrada.core import files, hash_cache, hashing
 from intrada.core.config.load import load
 
@@ -22,7 +22,7 @@ def measure() -> Row:
     params = load(PRESET)
     width, height = params.preprocess.source.size
     random = np.random.default_rng(1)
-    with workplace():
+    with temporary_folder():
         for number in range(IMAGES):
             image = random.integers(0, 256, (height, width, 3), np.uint8)
             files.write_image(Path(f"images/{number:05d}.png"), image, params.preprocess.source.storage)

@@ -1,4 +1,4 @@
-"""The whole pipeline on the toy city, as `make demo` runs it, against the commit before the speed-ups."""
+"""Time the pipeline on the toy city, as in `make demo`, and at the commit before the speed-ups."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PIPELINE = (sys.executable, "-m", "snakemake", "--cores", "all", "--resources", 
 
 
 def measure() -> Row:
-    """Seconds from an empty checkout to the table of results; what is not committed takes no part."""
+    """Return the seconds from an empty checkout to the report; uncommitted changes are not measured."""
     with tempfile.TemporaryDirectory() as folder:
         ours = _seconds(Path(folder, "ours"), "HEAD")
         baseline = _seconds(Path(folder, "baseline"), BASELINE)
@@ -29,9 +29,9 @@ def _seconds(folder: Path, commit: str) -> float:
 
 
 def _run(command: tuple[str, ...], folder: Path) -> None:
-    """UserError with the end of its output where it fails."""
-    found = subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if found.returncode:
-        fix = f"see its output: {found.stdout[-1500:]}"
+    """Run the command; UserError with the end of the output if it fails."""
+    result = subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if result.returncode:
+        fix = f"see its output: {result.stdout[-1500:]}"
         allowed = f"a git checkout that holds {BASELINE}, in which the pipeline runs"
-        raise UserError(" ".join(command), f"exit code {found.returncode} in {folder}", allowed, fix)
+        raise UserError(" ".join(command), f"exit code {result.returncode} in {folder}", allowed, fix)
