@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from dvc.repo import Repo
 from intrada.core.errors import UserError
 from intrada.pipeline import bridge, dvc_api, dvc_command
 from tests.support.definition import ROOT
+from tests.support.imports import modules
 
 
 def test_all_names_are_in_the_installed_dvc() -> None:
@@ -36,6 +38,17 @@ def test_a_dvc_without_a_name_is_refused_with_the_versions_that_are_supported(
         bridge.stages(tmp_path, fresh=True, dry=True, on_cpu=False)
     assert dvc_command.main(["--cd", str(tmp_path), "status"]) == 1
     assert last in capsys.readouterr().err
+
+
+def test_every_name_that_is_used_is_checked_and_nothing_else_uses_dvc() -> None:
+    """An imported name would fail with a traceback in place of the message."""
+    used = re.findall(r"_get\(\s*\"(dvc[^\"]+)\"", Path(dvc_api.__file__).read_text(encoding="utf-8"))
+    assert len(used) > 10
+    assert not [
+        name for name in used if not any(f"{known}.".startswith(f"{name}.") for known in dvc_api.NAMES)
+    ]
+    for path in modules().values():
+        assert not re.search(r"^\s*(from|import) dvc\b", path.read_text(encoding="utf-8"), re.MULTILINE), path
 
 
 def test_so_is_a_dvc_that_cannot_be_told_to_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
