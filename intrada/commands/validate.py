@@ -1,7 +1,8 @@
 """Read a params file whole and say what is wrong with it, before any stage runs or any output is removed.
 
-DVC runs this first whenever the file changes, Snakemake while it reads the Snakefile. The stamp is the
-same for every valid file, so that a change of a parameter goes no further than the stages that read it.
+DVC runs this first whenever the file or the code changes, Snakemake while it reads the Snakefile. The stamp
+is the same for every valid file, so that a change of a parameter concerns only the stages that read it. The
+hashes do the same for an edit of the code: intrada/pipeline/code_hash.py.
 """
 
 from __future__ import annotations
@@ -18,15 +19,19 @@ from intrada.core.stage import In, Out
 from intrada.data.datasets import DATASETS
 from intrada.methods import METHODS
 from intrada.models import MODELS
+from intrada.pipeline import code_hash
 
 
 def run(
     params: Annotated[Path, In("the params file")],
     out: Annotated[Path, Out("a stamp: the file was valid")],
+    code: Annotated[Path | None, Out("folder of the hashes of each stage's code", optional=True)] = None,
 ) -> None:
-    """Write the stamp, or raise UserError."""
+    """Write the stamp and the hashes, or raise UserError."""
     load(params)
     files.write_json(out, {"params": "valid"})
+    if code:
+        code_hash.write(code, code_hash.texts())
 
 
 def load(path: Path) -> Params:

@@ -13,12 +13,12 @@ from typing import Annotated
 
 from intrada.core.errors import UserError
 from intrada.core.stage import Argument
-from intrada.pipeline import provenance, verification
+from intrada.pipeline import code_hash, provenance, verification
 from intrada.pipeline.verification import Findings, Verdict, shorten
 
 DEFAULT = "results"
-# A stamp that is the same for every params file that was ever valid: it has no origin to record.
-STAMP = Path("results/validate/params.json")
+# What `validate` writes, no stage that leaves a record: the stamp of the params, the hashes of the code.
+UNRECORDED = {Path("results/validate"), code_hash.FOLDER}
 
 
 def run(
@@ -63,7 +63,9 @@ def _notes(findings: Findings) -> list[str]:
     """What is no proof of a fault: raw data touched, outputs removed, files of unknown origin."""
     doubts = dict.fromkeys(doubt for verdict in findings.verdicts for doubt in verdict.doubts)
     absent = [f"{job}: nothing stands at its outputs" for job in findings.absent]
-    unknown_paths = [path.as_posix() for path in findings.unknown_paths if path != STAMP]
+    unknown_paths = [
+        path.as_posix() for path in findings.unknown_paths if UNRECORDED.isdisjoint(path.parents)
+    ]
     unknown = "no record here, so they are from another machine or made by hand"
     lines = [*doubts, *absent, *([f"{shorten(unknown_paths)}: {unknown}"] if unknown_paths else [])]
     return [f"note    {line}" for line in lines]

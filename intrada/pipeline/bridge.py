@@ -13,19 +13,25 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from intrada.core import locks
-from intrada.pipeline import dvc_api, dvc_recovery
+from intrada.pipeline import code_hash, dvc_api, dvc_recovery
+from intrada.pipeline.ablation import code as ablation_code
 from intrada.pipeline.dvc_api import Definition
 
 TOKENS = Path(".snakemake/tokens")
 LOCK = Path(".snakemake/intrada.lock")
 MAIN, ABLATION = ".", "ablation"  # the folders of the two DVC projects
-VALIDATE, STAMP = "validate", Path("results/validate/params.json")
+STAMP = Path("results/validate/params.json")
+# The first stage of each project, which writes the hashes of the code, and what it writes
+FIRST: dict[str, tuple[str, Callable[[], dict[str, str]]]] = {
+    MAIN: ("validate", code_hash.texts),
+    ABLATION: ("code", ablation_code.texts),
+}
 
 
 @dataclass(frozen=True)
@@ -83,24 +89,38 @@ def _stages_of(folder: Path, project: str, *, fresh: bool, dry: bool, on_cpu: bo
         dvc_recovery.prepare(path.parent)
     with dvc_api.opened(path.parent) as repo:
         found = dvc_api.definitions(repo, path)
-        stale = dvc_api.stale(repo, path, found) if fresh else set()
+        stale = _stale(repo, path, found, project) if fresh else set()
     if fresh:
-        if not dry and VALIDATE in stale:
+        first, _ = FIRST[project]
+        if not dry and project == MAIN and first in stale:  # the ablation's is stale by definition
             _validate()
-        _renew_tokens(project, found, stale - {VALIDATE})
+        if STAMP.exists():  # newer than what was made since, it would make Snakemake plan all stages anew
+            os.utime(STAMP, (0, 0))
+        _renew_tokens(project, found, stale - {first})
     outputs = {stage.name: _file_outputs(stage, folder) for stage in found}
     return [_stage(stage, outputs, folder, project, on_cpu) for stage in found]
 
 
-def _validate() -> None:
-    """Let DVC record that the params, which the Snakefile has just read, are valid.
+def _stale(repo: Any, path: Path, found: list[Definition], project: str) -> set[str]:
+    """The names of the stale stages, once the hashes of the code are up to date."""
+    first, texts = FIRST[project]
+    stale = dvc_api.stale(
+        repo, path, found
+    )  # before: an error while a stage runs, whose hashes must not change
+    folder = path.parent / code_hash.FOLDER
+    outdated = first in stale or not code_hash.is_of_this_python(folder)
+    if outdated and code_hash.write(folder, texts()):
+        stale = dvc_api.stale(repo, path, found)
+    return stale
 
-    Every stage follows `validate`, and as a job it would make Snakemake plan all of them anew. Its
-    stamp is the same for all valid params, so it may look older than whatever was made since.
+
+def _validate() -> None:
+    """Let DVC record the hashes of the code, and that the params, which the Snakefile has read, are valid.
+
+    Every stage follows `validate`, and as a job it would make Snakemake plan all of them anew.
     """
     dvc = [sys.executable, "-m", "dvc"]
-    subprocess.run([*dvc, "--wait-for-lock", "repro", "-q", "-s", VALIDATE], check=True)
-    os.utime(STAMP, (0, 0))
+    subprocess.run([*dvc, "--wait-for-lock", "repro", "-q", "-s", FIRST[MAIN][0]], check=True)
 
 
 def hold_lock() -> IO[str]:
@@ -113,8 +133,10 @@ def _stage(
 ) -> Stage:
     """outputs: of every stage the file outputs, relative to `folder`."""
     before = [path for parent in stage.upstream for path in outputs[parent]]
-    files = [path.relative_to(folder).as_posix() for path in stage.deps if path.is_file()]
-    if stage.name == VALIDATE:  # done before the rules are made: see _validate
+    hashes = folder / project / code_hash.FOLDER  # of them, as of the params, the token says all
+    inputs = [path for path in stage.deps if path.is_file() and not path.is_relative_to(hashes)]
+    files = [path.relative_to(folder).as_posix() for path in inputs]
+    if stage.name == FIRST[project][0]:  # done before the rules are made: see _validate
         files = []
     resources = {key: int(value) for key, value in stage.meta.get("resources", {}).items()}
     processes = resources.get("gpu", 1)  # one for each device, each with its threads

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -29,8 +30,15 @@ PACKAGE = Path(__file__).parents[1]
 FOLDER = Path("results/code")
 REGISTRIES: dict[str, dict[str, str]] = {"datasets": DATASETS, "models": MODELS, "methods": METHODS}
 ASSETS = (".css", ".j2", ".js")  # read by the modules of the folder that they are in
-# They run stages and change no result. The package itself is the public API, which no stage is made from.
-EXEMPT = ("intrada", "intrada.pipeline.stage_runner", "intrada.pipeline.ablation.definition")
+# Not followed: the public API, which no stage uses, and what reads the params and runs a stage. The values
+# that a stage gets from there are among its `params` in dvc.yaml.
+EXEMPT = (
+    "intrada",
+    "intrada.core.config.load",
+    "intrada.pipeline.stage_runner",
+    "intrada.pipeline.ablation.definition",
+)
+_VERSION = f"python {sys.version_info.major}.{sys.version_info.minor}"
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -43,6 +51,7 @@ class Code:
         self._trees: dict[str, ast.Module] = {}
         self._imports: dict[str, set[str]] = {}
         self._hashes: dict[str, str] = {}
+        self._texts: dict[tuple[str, ...], str] = {}
 
     @cached_property
     def modules(self) -> dict[str, Path]:
@@ -74,13 +83,33 @@ class Code:
 
         The version is there because the dump of a tree differs between versions of Python.
         """
-        found = self.closure(*names)
-        lines = [f"python {sys.version_info.major}.{sys.version_info.minor}"]
-        lines += [f"{name} {self._hash(name)}" for name in found]
+        if names not in self._texts:
+            self._texts[names] = self._text(self.closure(*names))
+        return self._texts[names]
+
+    def _text(self, found: list[str]) -> str:
+        lines = [_VERSION, *(f"{name} {self._hash(name)}" for name in found)]
         folders = {self.modules[name].parent for name in found}
         assets = {path for folder in folders for path in folder.iterdir() if path.suffix in ASSETS}
         lines += [f"{self._relative(path)} {hashing.fingerprint(path)}" for path in sorted(assets)]
         return "\n".join(lines) + "\n"
+
+    def of_stage(self, stage: str, values: Mapping[str, Any]) -> dict[str, str]:
+        """Path below FOLDER -> module of each file of `stage`: its own, and those that params choose.
+
+        values: the values under the keys of the params that the stage reads, by dotted key.
+        """
+        own = f"intrada.stages.{stage}"
+        used = self.closure(own)
+        found = {f"{stage}.txt": own}
+        for kind, name in _chosen(values):
+            if f"intrada.{_package(kind)}" in used:
+                found[f"{kind}/{name}.txt"] = REGISTRIES[kind][name]
+        return found
+
+    def texts(self, files: Mapping[str, str]) -> dict[str, str]:
+        """Path -> content of each file, given the module that it is for."""
+        return {path: self.text(module) for path, module in files.items()}
 
     def _named(self, node: ast.AST, importer: str) -> Iterator[str]:
         if isinstance(node, ast.Import):
@@ -115,26 +144,20 @@ class Code:
         return path.relative_to(self._top).as_posix()
 
 
-def of_stage(stage: str, values: Mapping[str, Any]) -> str:
-    """The text for `stage` together with the modules that params choose for it.
-
-    values: the values under the keys of the params that the stage reads, by dotted key.
-    """
-    code, own = Code(PACKAGE), f"intrada.stages.{stage}"
-    used = code.closure(own)
-    registries = {kind: found for kind, found in REGISTRIES.items() if f"intrada.{_package(kind)}" in used}
-    picked = [registries[kind][name] for kind, name in _chosen(values) if kind in registries]
-    return code.text(own, *picked)
+def of_stage(stage: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """Path below FOLDER -> content of each file that `stage` depends on; `values` as in Code.of_stage."""
+    code = Code(PACKAGE)
+    return code.texts(code.of_stage(stage, values))
 
 
 def texts() -> dict[str, str]:
     """Path below FOLDER -> content, for every stage and for every module of the registries."""
     code = Code(PACKAGE)
     stages = [name for name in code.modules if name.startswith("intrada.stages.")]
-    found = {f"{name.rpartition('.')[2]}.txt": code.text(name) for name in stages}
+    files = {f"{name.rpartition('.')[2]}.txt": name for name in stages}
     for kind, registry in REGISTRIES.items():
-        found |= {f"{kind}/{name}.txt": code.text(module) for name, module in registry.items()}
-    return found
+        files |= {f"{kind}/{name}.txt": module for name, module in registry.items()}
+    return code.texts(files)
 
 
 def write(folder: Path, found: Mapping[str, str]) -> bool:
@@ -151,6 +174,28 @@ def write(folder: Path, found: Mapping[str, str]) -> bool:
     for name in changed:
         atomic.write_bytes(folder / name, found[name].encode())
     return bool(changed or present - found.keys())
+
+
+def is_of_this_python(folder: Path) -> bool:
+    """Whether the files in `folder`, if there are any, were written by this minor version of Python."""
+    return all(path.read_bytes().startswith(_VERSION.encode()) for path in folder.rglob("[!.]*.txt"))
+
+
+def check(folder: Path, found: Mapping[str, str]) -> None:
+    """UserError if DVC runs this process and the code is no longer what `folder` holds.
+
+    DVC would record the result under a hash of other code: the files are written when a run begins, and the
+    code may be edited while earlier stages are at work.
+    """
+    if "DVC_STAGE" in os.environ:
+        for name, text in found.items():
+            path = folder / name
+            if path.is_file() and not _holds(path, text):
+                raise UserError(
+                    path, "the code was edited since this run began", "code that is not edited during a run",
+                    "start again: what is finished is kept; after a change of Python's version, "
+                    "`dvc repro -f -s validate` first",
+                )  # fmt: skip
 
 
 def _holds(path: Path, text: str) -> bool:

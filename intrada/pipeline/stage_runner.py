@@ -45,7 +45,10 @@ def execute(stage: str, params_file: Path, options: Mapping[str, Any]) -> None:
     before = _state(inputs)
     found = _fingerprints(inputs, marks)
     values = provenance.values(chosen, keys)
-    fingerprint = _fingerprint([name, digest(chosen, keys), *_code(stage, values)], found)
+    code = code_hash.of_stage(stage, values)
+    code_hash.check(code_hash.FOLDER, code)
+    own = [name, digest(chosen, keys), *code.values(), *_versions()]
+    fingerprint = _fingerprint(own, found)
     command = [stage, "--params", str(params_file), *_words(options)]
     outputs = _outputs(marks, options)
     logs = [LOG.parent, *provenance.folders(name)]
@@ -106,10 +109,9 @@ def _state(inputs: Mapping[str, list[Path]]) -> dict[Path, str]:
     return {path: hashing.stat_fingerprint(path) for paths in inputs.values() for path in paths}
 
 
-def _code(stage: str, values: Mapping[str, Any]) -> list[str]:
-    """The code of the stage, and the versions of the packages that compute."""
-    versions = [f"{name} {provenance.version(name)}" for name in ARITHMETIC]
-    return [code_hash.of_stage(stage, values), *versions]
+def _versions() -> list[str]:
+    """The versions of the packages that compute."""
+    return [f"{name} {provenance.version(name)}" for name in ARITHMETIC]
 
 
 def _fingerprints(inputs: Mapping[str, list[Path]], marks: Mapping[str, object]) -> dict[str, list[str]]:

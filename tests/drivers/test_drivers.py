@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.project import AFTER_LAMBDA, ROOT, Project
+from tests.support.project import AFTER_LAMBDA, ROOT, Project, by
 
 pytestmark = pytest.mark.drivers
 
@@ -138,11 +138,42 @@ def test_a_parameter_of_the_evaluation_runs_evaluations_and_report_two_at_once_o
 def test_a_change_of_the_ranking_code_goes_as_far_as_its_output_differs(project: Project) -> None:
     module = project.folder / "intrada/methods/ranking.py"
     before = module.read_text()
-    module.write_text(before + "# a comment\n")
+    module.write_text(before.replace("np.argsort(scores", "np.argsort(0 + scores"))
     assert project.stages_run_by(project.snakemake) == ["rank"]
     module.write_text(before.replace("np.argsort(scores", "np.argsort(-scores"))
     assert project.stages_run_by(project.dvc) == AFTER_LAMBDA
     module.write_text(before)
+    assert project.stages_run_by(project.dvc) == []  # from DVC's run cache
+
+
+@pytest.mark.parametrize(
+    ("driver", "name"), [("dvc", "core/files.py"), ("snakemake", "core/config/schema.py")]
+)
+def test_a_comment_or_a_docstring_makes_no_stage_stale_but_validate(
+    project: Project, driver: str, name: str
+) -> None:
+    module = project.folder / "intrada" / name
+    module.write_text("# a comment\n" + module.read_text().replace('"""', '"""Another word. ', 1))
+    assert re.findall(r"^(\S+):$", project.dvc("status").stdout, re.M) == ["validate"]  # a matter of seconds
+    printed: list[str] = []
+    assert project.stages_run_by(lambda: printed.append(by(project, driver)().stdout)) == []
+    assert driver == "dvc" or "Nothing to be done" in printed[0]
+    assert project.dvc("status").stdout == "Data and pipelines are up to date.\n"
+
+
+def test_a_constant_in_the_losses_makes_the_trainings_and_what_follows_stale(project: Project) -> None:
+    module = project.folder / "intrada/methods/losses.py"
+    before = module.read_text()
+    module.write_text(before + "\nSCALE = 1.0\n")
+    planned = set(jobs(project.snakemake("--dry-run").stdout))
+    trainings = {"train_source", "train_inter", "train_intra"}
+    assert trainings <= planned
+    assert not [name for name in planned if name.startswith(("validate", "toycity", "check", "preprocess"))]
+    stale = set(re.findall(r"^(\S+):$", project.dvc("status").stdout, re.M)) - {"validate"}
+    assert stale == trainings  # the stages that follow them are stale when a training's outputs are others
+    module.write_text(before)
+    project.snakemake("--dry-run")
+    assert project.dvc("status").stdout == "Data and pipelines are up to date.\n"
 
 
 def test_metrics_have_one_row_a_model(first: Project) -> None:

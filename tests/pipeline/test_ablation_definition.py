@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import ast
 import shutil
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import pytest
 from dvc.repo import Repo
 from dvc.repo.index import Index
 
 from intrada.core.config import plain_yaml
 from intrada.data.datasets import DATASETS
 from intrada.methods import METHODS
-from intrada.pipeline.ablation import definition
+from intrada.models import MODELS
+from intrada.pipeline.ablation import code, definition
 from intrada.pipeline.ablation.settings import with_changes
 from tests.support.definition import ROOT
-from tests.support.imports import closure, is_package, modules
+from tests.support.imports import closure, is_package
 
 ABLATION = definition.load(ROOT / definition.FILE)
 # job -> the stages of the pipeline that it runs, and the module that runs them
@@ -29,7 +28,8 @@ RUNS = {
     "inter": (("train_inter", "score", "evaluate"), "steps"),
     "recipe": (("train_inter", "score", "rank", "pseudo_label", "train_intra", "evaluate"), "recipes"),
 }
-SHELL = {"definition"}  # says what is valid, and changes no result
+# it runs stages and changes no result
+RUNNER = {"intrada.pipeline.stage_runner", "intrada.pipeline.ablation.definition", "intrada.core.config.load"}
 
 
 def resolved(folder: Path) -> dict[str, dict[str, Any]]:
@@ -80,7 +80,7 @@ def preset(benchmark: str) -> dict[str, Any]:
 
 
 def test_every_benchmark_seed_and_recipe_is_a_stage() -> None:
-    expected = {"collect", *(f"code_{job}" for job in RUNS)}
+    expected = {"collect", "code"}
     for name, benchmark in ABLATION.benchmarks.items():
         expected |= {f"summary@{name}"}
         expected |= {
@@ -110,59 +110,73 @@ def test_a_recipe_more_is_one_entry_more(tmp_path: Path) -> None:
     assert all(after[name] == entry for name, entry in before.items())
 
 
-@pytest.mark.parametrize("job", RUNS)
-def test_the_code_of_a_job_is_all_that_its_stages_import(job: str) -> None:
-    ran, own = RUNS[job]
-    needed = set().union(*(closure(f"intrada.stages.{stage}") for stage in ran), *map(closure, chosen(job)))
-    files = {modules()[name].relative_to(ROOT).as_posix() for name in needed if not is_package(name)}
-    files |= {f"intrada/pipeline/ablation/{name}.py" for name in imported(own) | {"settings"}}
+def test_there_is_a_file_of_hashes_for_each_stage() -> None:
+    """And for no other: of `code` alone are they made."""
+    found = {f"ablation/results/code/{name}" for name in code.texts(ABLATION)}
+    named = {
+        dep
+        for entry in stages().values()
+        for dep in entry["deps"]
+        if dep.startswith("ablation/results/code/")
+    }
+    assert found == named
+
+
+def test_the_hashes_of_a_job_are_of_all_that_its_stages_import() -> None:
+    hashed = code.texts(ABLATION)
+    for job, name, entry in of_jobs():
+        [own] = [
+            dep
+            for dep in entry["deps"]
+            if dep.startswith("ablation/results/code/") and "/toycity.txt" not in dep
+        ]
+        found = {
+            line.split()[0] for line in hashed[own.removeprefix("ablation/results/code/")].splitlines()[1:]
+        }
+        ran, module = RUNS[job]
+        roots = {*(f"intrada.stages.{stage}" for stage in ran if stage != "toycity"), *chosen(job, name)}
+        needed = {each for root in roots for each in closure(root) if not is_package(each)}
+        assert needed | {f"intrada.pipeline.ablation.{module}"} <= found, (job, needed - found)
+        assert not found & RUNNER
+
+
+def chosen(job: str, benchmark: str) -> set[str]:
+    """The modules that the preset names for the job."""
+    tree = preset(benchmark)
     if job == "data":
-        files -= {"intrada/data/datasets/toycity.py"}  # a dep of the benchmarks that it draws
-    assert set(stages()[f"code_{job}"]["deps"]) == files
+        return {DATASETS[block["dataset"]] for block in tree["preprocess"].values()}
+    trainings = ["train_inter", "train_intra"] if job == "recipe" else [f"train_{job}"]
+    # a recipe may choose another method for one of its trainings
+    methods = (
+        {METHODS[tree[each]["method"]] for each in trainings} if job != "recipe" else {METHODS["source_only"]}
+    )
+    return {MODELS[tree["model"]["name"]], *methods}
 
 
-def chosen(job: str) -> set[str]:
-    """The modules that presets and recipes name; the models are deps of the stages themselves."""
-    trees = [preset(name) for name in ABLATION.benchmarks]
-    if job == "data":
-        return {DATASETS[block["dataset"]] for tree in trees for block in tree["preprocess"].values()}
-    if job == "recipe":
-        changes = [recipe.how.changes for recipe in ABLATION.recipes.values()]
-        named = [value for each in changes for key, value in each.items() if key.endswith(".method")]
-        named += [tree["train_intra"]["method"] for tree in trees] + ["source_only"]  # no hard image
-        return {METHODS[name] for name in named}
-    return {METHODS[tree[f"train_{job}"]["method"]] for tree in trees}
+def test_a_recipe_depends_on_the_methods_that_it_chooses_alone() -> None:
+    def names(recipe: str) -> set[str]:
+        lines = code.texts(ABLATION)[code.job_file("toycity", f"recipes/{recipe}")].splitlines()
+        return {line.split()[0] for line in lines}
+
+    assert "intrada.methods.minent" in names("minent") and "intrada.methods.minent" not in names("intrada")
+    assert "intrada.methods.advent" in names("intrada")
 
 
-def imported(name: str) -> set[str]:
-    """The modules of intrada.pipeline.ablation that one of them imports, itself too."""
-    found, pending = set(), [name]
-    while pending:
-        current = pending.pop()
-        if current not in found | SHELL:
-            found.add(current)
-            tree = ast.parse(
-                (ROOT / "intrada/pipeline/ablation" / f"{current}.py").read_text(encoding="utf-8")
-            )
-            froms = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-            pending += [
-                each.rpartition(".")[2] for each in froms if each.startswith("intrada.pipeline.ablation.")
-            ]
-    return found
-
-
-def test_a_stage_has_the_preset_model_and_code_of_its_benchmark() -> None:
+def test_a_stage_has_the_preset_and_the_code_of_its_benchmark() -> None:
     for job, name, entry in of_jobs():
         block, tree = ABLATION.benchmarks[name], preset(name)
         assert f"--benchmark {name} " in entry["cmd"] + " "
         assert set(entry["params"]) == {f"presets/{block.preset}.yaml", "ablation/ablation.yaml"}
-        assert f"ablation/results/code/{job}.txt" in entry["deps"]
+        own = f"recipes/{recipe_of(entry)}" if job == "recipe" else job
+        assert f"ablation/results/code/{name}/{own}.txt" in entry["deps"]
         if job == "data":
             raw = {str(domain["root"]) for domain in tree["preprocess"].values()}
             assert tree["toycity"] or raw <= set(entry["deps"])
-            assert not tree["toycity"] or "intrada/data/datasets/toycity.py" in entry["deps"]
-        else:
-            assert f"intrada/models/{tree['model']['name']}.py" in entry["deps"]
+            assert not tree["toycity"] or f"ablation/results/code/{name}/toycity.txt" in entry["deps"]
+
+
+def recipe_of(entry: dict[str, Any]) -> str:
+    return str(entry["cmd"].split()[-1])
 
 
 def test_the_params_of_a_stage_are_all_that_its_stages_may_read() -> None:

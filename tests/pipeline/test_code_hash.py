@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -194,25 +193,47 @@ def test_a_registry_that_names_no_module_is_named(monkeypatch: pytest.MonkeyPatc
         code_hash.texts()
 
 
-def test_the_code_of_a_stage_holds_the_modules_that_its_params_choose() -> None:
+def test_the_code_of_a_stage_is_its_own_and_that_of_the_modules_that_params_choose() -> None:
     params = tree()
 
-    def code(stage: str) -> set[str]:
-        reads = import_module(f"intrada.stages.{stage}").READS
-        keys = [key.format(domain="source", round="") for key in reads if "{round}" not in key]
-        values = {
-            key: params["preprocess"]["source"] if key == "preprocess.source" else params[key.split(".")[0]]
-            for key in keys
-        }
-        return set(modules_of(code_hash.of_stage(stage, values)))
+    def files(stage: str, *keys: str) -> set[str]:
+        return set(code_hash.of_stage(stage, {key: params[key] for key in keys}))
 
-    assert {"intrada.models.small", "intrada.methods.advent"} <= code("train_inter")
-    assert "intrada.methods.minent" not in code("train_inter")
-    assert "intrada.models.small" in code("evaluate")
-    assert "intrada.data.datasets.gta5" in code("preprocess")
-    assert "intrada.data.datasets.cityscapes" not in code("preprocess")
-    assert {"intrada.data.datasets.gta5", "intrada.data.datasets.cityscapes"} <= code("check")
-    assert not {"intrada.models.small", "intrada.methods.advent"} & code("report")  # it prints their names
+    training = {"train_inter.txt", "models/small.txt", "methods/advent.txt"}
+    assert files("train_inter", "seed", "model", "train_inter") == training
+    assert files("evaluate", "model", "evaluate") == {"evaluate.txt", "models/small.txt"}
+    assert files("check", "preprocess") == {"check.txt", "datasets/gta5.txt", "datasets/cityscapes.txt"}
+    assert files("report", *params) == {"report.txt"}  # it prints the names of the modules
+    source = {"preprocess.source": params["preprocess"]["source"]}
+    assert code_hash.of_stage("preprocess", source).keys() == {"preprocess.txt", "datasets/gta5.txt"}
+    found = code_hash.of_stage(
+        "train_inter", {"model": params["model"], "train_inter": params["train_inter"]}
+    )
+    assert found == {name: text for name, text in code_hash.texts().items() if name in training}
+
+
+def test_the_modules_that_are_not_followed_exist() -> None:
+    assert set(code_hash.EXEMPT) <= code_hash.Code(code_hash.PACKAGE).modules.keys()
+
+
+def test_files_of_another_python_are_told(tmp_path: Path) -> None:
+    assert code_hash.is_of_this_python(tmp_path)  # none yet
+    code_hash.write(tmp_path, code_hash.texts())
+    assert code_hash.is_of_this_python(tmp_path)
+    path = tmp_path / "models/small.txt"
+    path.write_text("python 2.7" + path.read_text().removeprefix("python 3.11"))
+    assert not code_hash.is_of_this_python(tmp_path)
+
+
+def test_code_that_was_edited_after_a_run_began_stops_a_stage_that_dvc_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code_hash.write(tmp_path, {"rank.txt": "old\n"})
+    code_hash.check(tmp_path, {"rank.txt": "new\n"})  # by hand: nothing is recorded
+    monkeypatch.setenv("DVC_STAGE", "rank")
+    code_hash.check(tmp_path, {"rank.txt": "old\n", "not_there.txt": ""})
+    with pytest.raises(UserError, match=r"rank.txt: the code was edited since this run began"):
+        code_hash.check(tmp_path, {"rank.txt": "new\n"})
 
 
 def test_a_file_is_written_where_its_content_differs(tmp_path: Path) -> None:

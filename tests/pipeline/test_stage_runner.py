@@ -290,6 +290,19 @@ def test_the_fingerprint_changes_with_the_code_that_the_stage_imports(
     assert (fingerprint() != before) == moved
 
 
+def test_a_stage_whose_code_was_edited_since_the_run_began_does_not_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DVC_STAGE", "rank")
+    code_hash.write(code_hash.FOLDER, code_hash.texts())
+    stage_runner.execute("rank", PARAMS, RANK)
+    Path("split.csv").unlink()
+    (code_hash.FOLDER / "rank.txt").write_text("other code")
+    with pytest.raises(UserError, match=r"results/code/rank.txt: the code was edited"):
+        stage_runner.execute("rank", PARAMS, RANK)
+    assert not Path("split.csv").exists()
+
+
 def test_the_fingerprint_changes_with_the_version_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     before, installed = fingerprint(), provenance.version
     monkeypatch.setattr(provenance, "version", lambda name: "0" if name == "torch" else installed(name))

@@ -52,10 +52,15 @@ def jobs(params: Mapping[str, Any]) -> dict[str, Job]:
 
 def _expanded(stage: str, block: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[Job]:
     if "foreach" not in block:
-        yield _job(stage, _filled(block, params))
+        yield _job(stage, _filled(block, {**params, **_variables(block)}))
         return
     for key, item in _filled(block["foreach"], params).items():
-        yield _job(f"{stage}@{key}", _filled(block["do"], {**params, "key": key, "item": item}))
+        scope = {**params, **_variables(block["do"]), "key": key, "item": item}
+        yield _job(f"{stage}@{key}", _filled(block["do"], scope))
+
+
+def _variables(block: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for entry in block.get("vars", []) for key, value in entry.items()}
 
 
 def _job(name: str, block: Mapping[str, Any]) -> Job:

@@ -189,7 +189,9 @@ def _shrink_ablation(path: Path) -> None:
     tree = plain_yaml.parse(path.read_text())
     changes = {key.replace("__", "."): value for key, value in tiny().items()}
     for benchmark in tree["benchmarks"].values():
-        benchmark |= {"seeds": [7], "changes": changes}
+        preset = plain_yaml.read(ROOT / "presets" / f"{benchmark['preset']}.yaml")
+        known = {key: value for key, value in changes.items() if preset["toycity"] or "toycity." not in key}
+        benchmark |= {"seeds": [7], "changes": known}
     tree["recipes"] = {name: tree["recipes"][name] for name in ("advent_continued", "intrada")}
     path.write_text(plain_yaml.dump(tree))
 

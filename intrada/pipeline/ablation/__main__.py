@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from intrada.core import signals
+from intrada.pipeline import code_hash
 from intrada.pipeline.ablation import code, definition, recipes, settings, steps
 from intrada.pipeline.ablation.places import Places
 
@@ -15,10 +16,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "benchmark": {"required": True, "help": "one of ablation.yaml"},
     "seed": {"required": True, "type": int, "help": "of the training"},
     "recipe": {"required": True, "help": "one of ablation.yaml"},
-    "job": {"required": True, "choices": (*SHARED, "recipe")},
 }
 JOBS = {
-    "code": ("job",), **dict.fromkeys(SHARED, ("benchmark", "seed")),
+    "code": (), **dict.fromkeys(SHARED, ("benchmark", "seed")),
     "recipe": ("benchmark", "seed", "recipe"), "summary": ("benchmark",), "collect": (),
 }  # fmt: skip
 
@@ -39,23 +39,30 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
-    if options.word == "code":
-        code.write(options.job)
-        return
     ablation = definition.load()
-    if options.word in ("summary", "collect"):
+    if options.word == "code":
+        code_hash.write(code.RESULTS, code.texts(ablation))
+    elif options.word in ("summary", "collect"):
         from intrada.pipeline.ablation import summaries  # here, since its libraries take seconds to import
 
         if options.word == "summary":
             summaries.summarise(ablation, options.benchmark)
         else:
             summaries.collect(ablation)
-        return
+    else:
+        _train(ablation, options)
+
+
+def _train(ablation: definition.Ablation, options: argparse.Namespace) -> None:
+    """One of the SHARED jobs or a recipe."""
     benchmark = definition.one_of(ablation.benchmarks, options.benchmark)
+    recipe = definition.one_of(ablation.recipes, options.recipe) if options.word == "recipe" else None
+    file = code.job_file(options.benchmark, f"recipes/{options.recipe}" if recipe else options.word)
+    code_hash.check(code.RESULTS, {file: code.texts(ablation)[file]})
     places = Places(options.benchmark, options.seed)
-    if options.word == "recipe":
-        how = definition.one_of(ablation.recipes, options.recipe).how
-        recipes.recipe(places, options.recipe, how, settings.tree_of(benchmark, options.seed, how))
+    if recipe:
+        tree = settings.tree_of(benchmark, options.seed, recipe.how)
+        recipes.recipe(places, options.recipe, recipe.how, tree)
     else:
         SHARED[options.word](places, settings.tree_of(benchmark, options.seed))
 
