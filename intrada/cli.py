@@ -1,4 +1,4 @@
-"""`python -m intrada STAGE --help`: the command line, made from the signatures of the stages."""
+"""The command line `python -m intrada STAGE`, generated from the signatures of the stages and commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WORDS = STAGES | COMMANDS
 
 
 def run(arguments: list[str]) -> None:
-    """Do what `arguments`, the words after the program's name, ask for; UserError as the command has it."""
+    """Run the command in `arguments`, the words after the program's name. UserErrors as from the command."""
     name = arguments[0] if arguments and arguments[0] in WORDS else None
     options = vars(parser(name).parse_args(arguments))
     word = options.pop("word")
@@ -28,7 +28,7 @@ def run(arguments: list[str]) -> None:
 
 
 def parser(chosen: str | None) -> argparse.ArgumentParser:
-    """Every word of the command line; the options of the chosen one alone, since they need its imports."""
+    """Return the parser of all commands; with the options of `chosen` only, since they need its imports."""
     program = argparse.ArgumentParser(
         "intrada", description=(import_module("intrada").__doc__ or "").split("\n", 1)[0]
     )
@@ -49,11 +49,11 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
             if isinstance(mark, Choice):
                 command.add_argument(flag, required=True, choices=mark.choices or None, help=mark.help)
             elif isinstance(mark, Argument):
-                count = "+" if mark.many else None if mark.needed else "?"
+                count = "+" if mark.many else None if mark.required else "?"
                 command.add_argument(option, nargs=count, default="", metavar=option.upper(), help=mark.help)
             elif isinstance(mark, Option):
                 command.add_argument(
-                    flag, type=mark.read, default=mark.default, metavar=mark.shown, help=mark.help
+                    flag, type=mark.parse, default=mark.default, metavar=mark.metavar, help=mark.help
                 )
             elif isinstance(mark, RoundOption):
                 command.add_argument(flag, default="", metavar="NAME", help=mark.help)
@@ -62,11 +62,12 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
             elif isinstance(mark, Flag):
                 command.add_argument(flag, action="store_true", help=mark.help)
             elif isinstance(mark, (In, Out)):
-                way = "reads" if isinstance(mark, In) else "writes"
+                access = "reads" if isinstance(mark, In) else "writes"
                 many = "+" if isinstance(mark, In) and mark.many else None
-                needed = isinstance(mark, In) or not mark.optional
+                required = isinstance(mark, In) or not mark.optional
+                summary = f"{access}: {mark.help}"
                 command.add_argument(
-                    flag, required=needed, type=Path, nargs=many, metavar="PATH", help=f"{way}: {mark.help}"
+                    flag, required=required, type=Path, nargs=many, metavar="PATH", help=summary
                 )
     if name in STAGES:
         default = Path("params.yaml")

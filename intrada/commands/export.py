@@ -24,7 +24,7 @@ FIRST, LAST, DEFAULT = 18, 23, 20
 
 
 def run(
-    model: Annotated[str, Argument("a model of a training stage (.safetensors)", needed=True)],
+    model: Annotated[str, Argument("a model of a training stage (.safetensors)", required=True)],
     out: Annotated[Path, Out("the ONNX file, such as model.onnx")],
     size: Annotated[
         ImageSize | None,

@@ -27,9 +27,10 @@ from intrada.inference.deployment.sources import Source
 
 
 def run(
-    model: Annotated[str, Argument("a model of a training stage (.safetensors)", needed=True)],
+    model: Annotated[str, Argument("a model of a training stage (.safetensors)", required=True)],
     images: Annotated[
-        list[str], Argument("images, videos, folders (their images) and quoted globs", needed=True, many=True)
+        list[str],
+        Argument("images, videos, folders (their images) and quoted globs", required=True, many=True),
     ],
     out: Annotated[Path, Out("folder of the results")],
     size: Annotated[
@@ -50,7 +51,7 @@ def run(
     ],
     alpha: Annotated[
         float,
-        Option("share of the classes' colours in overlays, 0 to 1; left out: 0.5", "A", cli_types.share, 0.5),
+        Option("share of the classes' colours in overlays, 0 to 1; left out: 0.5", "A", cli_types.alpha, 0.5),
     ],
     label_ids: Annotated[bool, Flag("write label_ids/ too: PNGs of Cityscapes' label ids")],
     params: Annotated[

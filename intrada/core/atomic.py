@@ -1,7 +1,7 @@
-"""Atomic writes: a reader, or a run after a crash, sees the old file or the new one, never half of one.
+"""Atomic writes: a reader, or a run after a crash, sees the old file or the new one, never a partial one.
 
-What is being written has a hidden name beside the output, never inside it, so that DVC does not hash
-it. A process that is killed leaves it there; the name tells whose it is, and `sweep` removes it.
+The temporary file has a hidden name beside the output, not inside it, so that DVC does not hash it. It
+contains the host and the process id of its writer, so that `sweep` can remove the files of killed processes.
 """
 
 from __future__ import annotations
@@ -29,17 +29,14 @@ _UNWRITABLE = (EACCES, EDQUOT, ENOSPC, EPERM, EROFS)
 
 
 def _sibling(path: Path) -> Path:
-    """A free hidden name beside `path`, with its suffix (some writers choose the format by it).
-
-    It says which process of which machine writes there, so that what a killed one left can be told.
-    """
+    """Return an unused hidden name beside `path`, with its suffix (some writers choose the format by it)."""
     owner = f"{_HOST}-{os.getpid()}-{secrets.token_hex(4)}"
     return path.with_name(f".{path.stem}.{owner}.tmp{path.suffix}")
 
 
-def _name(part: str) -> str:
-    """What a part of a path is to become: of a temporary name, the final one."""
-    return _WORK.sub(r"\g<name>", _TEMPORARY.sub(r"\g<name>", part))
+def _final_name(component: str) -> str:
+    """Return a component of a path with a temporary name replaced by the final one."""
+    return _WORK.sub(r"\g<name>", _TEMPORARY.sub(r"\g<name>", component))
 
 
 def _remove(path: Path) -> None:
@@ -51,30 +48,30 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Around what writes `path`: a full or closed disk is a UserError that names it."""
+    """Turn errors of a block that writes `path` into UserErrors: a full or read-only disk, no permission."""
     try:
         yield
     except OSError as error:
         if error.errno not in _UNWRITABLE:
             raise
         raise UserError(
-            Path(*map(_name, path.parts)),
+            Path(*map(_final_name, path.parts)),
             f"cannot be written ({error.strerror})",
-            "a folder that this user may write to, on a disk with room left",
+            "a folder that this user may write to, on a disk with free space",
             "free space or fix the folder's permissions, then run the same command again",
         ) from error
 
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    """A sibling of `path`, gone afterwards whatever happens; a full or closed disk is a UserError."""
+    """Yield a temporary sibling of `path`, which is removed after the block. UserErrors as in `writing`."""
     temporary = _sibling(path)
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
     finally:
-        with suppress(OSError):  # of a closed disk, which must not hide the error above
+        with suppress(OSError):  # a read-only disk: this error must not hide the one above
             _remove(temporary)
 
 
@@ -82,8 +79,8 @@ def _temporary(path: Path) -> Iterator[Path]:
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path; the file written there replaces `path` if the block succeeds.
 
-    Missing parent folders are made. The bytes reach the disk before the name does, so a power cut
-    leaves the old file or the new one. If the block raises, `path` is untouched.
+    Missing parent folders are created. The file is synced (fsync) before the rename, so a power failure
+    leaves the old file or the new one. If the block raises, `path` is unchanged. UserErrors as in `writing`.
     """
     with _temporary(path) as temporary:
         yield temporary
@@ -94,11 +91,11 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary, empty folder that replaces `path`, old content and all, on success.
+    """Yield a temporary, empty folder that replaces `path` and its old content if the block succeeds.
 
-    The swap takes two renames: a SIGKILL between them leaves no `path`, and the old content in a hidden
-    sibling, until the next `sweep`. Files are not forced to the disk one by one (25,000 of them would
-    take minutes).
+    The replacement takes two renames. After a SIGKILL between them `path` is missing, and the old content is
+    in a hidden sibling until the next `sweep`. Files are not synced (fsync) one by one, because that would
+    take minutes for 25,000 files. UserErrors as in `writing`.
     """
     with _temporary(path) as temporary:
         temporary.mkdir()
@@ -108,11 +105,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def resumed_folder(path: Path, key: str) -> Iterator[Path]:
-    """Like `atomic_folder`, but what a block that was interrupted or killed has written is there next time.
+    """Like `atomic_folder`, but an interrupted or killed block resumes with the files it has written.
 
-    A block that fails (an Exception) leaves nothing: fixed input is other input, with another key.
-    key: letters and digits, for what is being made; what was begun under another one is removed. A file in
-    the folder must be whole, so to be written with `atomic_file`. For one process at a time.
+    On an Exception the work folder is removed, because the corrected input will have another key.
+    key: letters and digits that identify the input; work folders of other keys are removed. Write files
+    within the folder with `atomic_file`, so that each is complete. One process at a time.
     """
     work = path.with_name(f".{path.name}.{key}.work")
     with writing(path):
@@ -130,7 +127,7 @@ def resumed_folder(path: Path, key: str) -> Iterator[Path]:
 
 
 def _exchange(new: Path, path: Path) -> None:
-    """The folder `new` replaces `path`, as `atomic_folder` says."""
+    """Replace `path` by the folder `new`, as described in `atomic_folder`."""
     retired = _sibling(path)
     try:
         if path.exists():
@@ -144,39 +141,39 @@ def _exchange(new: Path, path: Path) -> None:
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Write `data`, atomically; for formats whose own writer does not say that the disk is full."""
+    """Write `data` atomically; for formats whose own writer does not report a full disk."""
     with atomic_file(path) as temporary:
         temporary.write_bytes(data)
 
 
 def sweep(folders: Iterable[Path]) -> None:
-    """Remove the temporary files and folders of processes that are no more from `folders`."""
+    """Remove from `folders` the temporary files and folders of processes that have ended."""
     for folder in folders:
         for path in folder.glob(".*"):
             if _is_stale(path.name):
-                with suppress(OSError):  # another process may sweep here too; what stays does no harm
+                with suppress(OSError):  # another process may remove it at the same time
                     _remove(path)
 
 
 def _is_stale(name: str) -> bool:
-    """Whether this is a temporary name of a process, of this machine, that is gone."""
-    found = _TEMPORARY.match(name)
-    return found is not None and found["host"] == _HOST and not alive(int(found["process"]))
+    """Return whether this is a temporary name of a process of this machine that has ended."""
+    match = _TEMPORARY.match(name)
+    return match is not None and match["host"] == _HOST and not alive(int(match["process"]))
 
 
 def alive(process: int) -> bool:
-    """Whether the process of this number runs; one of another user's counts if only the number is taken.
+    """Return whether the process with this id runs. An id of another user's process counts as running.
 
-    A zombie does not run: whoever is process 1 of a container may wait for what was killed seconds later,
-    or never. Nor does a thread, whose number may be the dead process's.
+    A zombie does not count: PID 1 of a container may reap killed processes late or never. A thread does not
+    count either; its id may be that of the dead process.
     """
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # someone else's, and where /proc hides those, no more can be said
+    except PermissionError:  # another user's process; /proc may hide whether it is a zombie
         return True
     try:
         return psutil.pid_exists(process) and psutil.Process(process).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:  # it has ended meanwhile
+    except psutil.NoSuchProcess:  # ended between the two calls
         return False

@@ -1,4 +1,4 @@
-"""Types of command-line options: each reads the text behind an option, or raises UserError."""
+"""Types of command-line options: functions that parse an option's text, or raise UserError."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from intrada.core.errors import UserError
 
-SMALLEST = 16  # pixels of a side, as in params.yaml
+MIN_SIDE = 16  # pixels, as in params.yaml
 
 
 class ImageSize(NamedTuple):
-    """Width and height in pixels; as text, what the command line takes: `1024x512`."""
+    """Width and height in pixels; str() gives the form of the command line, `1024x512`."""
 
     width: int
     height: int
@@ -23,33 +23,33 @@ class ImageSize(NamedTuple):
 
 
 def size(text: str) -> ImageSize:
-    """Read `1024x512`, each side at least 16 pixels. UserError for anything else."""
-    found = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text)
-    if not found or min(int(found[1]), int(found[2])) < SMALLEST:
-        allowed = f"WIDTHxHEIGHT in pixels, each at least {SMALLEST}"
-        raise UserError("--size", repr(text), allowed, "write --size 1024x512, say")
-    return ImageSize(int(found[1]), int(found[2]))
+    """Parse `1024x512`, each side at least 16 pixels. UserError for anything else."""
+    match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text)
+    if not match or min(int(match[1]), int(match[2])) < MIN_SIDE:
+        allowed = f"WIDTHxHEIGHT in pixels, each at least {MIN_SIDE}"
+        raise UserError("--size", repr(text), allowed, "write, for example, --size 1024x512")
+    return ImageSize(int(match[1]), int(match[2]))
 
 
 def count(option: str, low: int = 1, high: int = 10**6) -> Callable[[str], int]:
-    """A reader of whole numbers from `low` to `high`; UserError for anything else."""
+    """Return a parser of integers from `low` to `high`. It raises UserError for anything else."""
 
     def read(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
             raise UserError(
-                option, repr(text), f"a whole number from {low} to {high}", f"write {option} {low}, say"
+                option, repr(text), f"an integer from {low} to {high}", f"write, for example, {option} {low}"
             )
         return int(text)
 
     return read
 
 
-def share(text: str) -> float:
-    """A number from 0 to 1, of --alpha. UserError for anything else."""
+def alpha(text: str) -> float:
+    """Parse the value of --alpha, a number from 0 to 1. UserError for anything else."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:
-        raise UserError("--alpha", repr(text), "a number from 0 to 1", "write --alpha 0.5, say")
+        raise UserError("--alpha", repr(text), "a number from 0 to 1", "write, for example, --alpha 0.5")
     return value

@@ -1,4 +1,4 @@
-"""The one kind of error that a user can fix."""
+"""UserError, the exception for mistakes that a user can fix."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """Something outside the code is wrong: a file, a parameter, a command line.
+    """An error in the user's input: a file, a parameter or a command line.
 
-    where: the file (or parameter) at fault; found: what stands there; allowed: what may stand
-    there; fix: what to do next. The message holds the four on one screen. Everything that is not a
-    UserError is a fault of this project and keeps its traceback.
+    where: the file or parameter; found: its present content; allowed: the valid content; fix: what to do
+    next. The message has all four. Any other exception is a bug of this project, shown with its traceback.
     """
 
     def __init__(self, where: str | Path, found: str, allowed: str, fix: str) -> None:
@@ -18,5 +17,5 @@ class UserError(Exception):
         super().__init__(f"{where}: {found}\n  allowed: {allowed}\n  do next: {fix}")
 
     def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str, str]]:
-        """So that it can pass from one process to another."""
+        """Support pickling, which passes the error to another process."""
         return type(self), (self.where, self.found, self.allowed, self.fix)

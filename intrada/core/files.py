@@ -1,7 +1,7 @@
-"""Files in and out: tables, images, label maps.
+"""Read and write tables, images and label maps.
 
-Every write is atomic (intrada/core/atomic.py). A read turns every missing or broken file into a UserError
-that names it.
+Every write is atomic (intrada/core/atomic.py). Reading a missing or broken file raises a UserError that names
+the file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-# written through this module everywhere else
+# Other modules import the atomic writers from here.
 from intrada.core.atomic import atomic_file as atomic_file
 from intrada.core.atomic import atomic_folder as atomic_folder
 from intrada.core.atomic import resumed_folder as resumed_folder
@@ -28,11 +28,11 @@ from intrada.core.atomic import write_bytes as write_bytes
 from intrada.core.atomic import writing as writing
 from intrada.core.errors import UserError
 
-# Names, never numbers: "00001" must not come back as 1, nor an image called "NA" as missing.
+# Columns that are always text: "00001" must not be read as 1, nor an image called "NA" as missing.
 TEXT_COLUMNS = ("id", "image", "label", "subset")
-GREY = [level for level in range(256) for _ in range(3)]  # the palette of a map that is no label
-MAX_ID_BYTES = 200  # of an image's id: a file name may have 255, and the stages add endings
-# How images can be kept (docs/decisions/0006): suffix, and OpenCV's options. Only JPEG changes pixels.
+GREY = [level for level in range(256) for _ in range(3)]  # grey palette, for maps other than labels
+MAX_ID_BYTES = 200  # length of an image id; a file name may have 255 bytes, and the stages append suffixes
+# Image formats (docs/decisions/0006): suffix and OpenCV's options. Only JPEG changes pixels.
 STORAGE: dict[str, tuple[str, list[int]]] = {
     "png_uncompressed": (
         ".png",
@@ -55,24 +55,24 @@ STORAGE: dict[str, tuple[str, list[int]]] = {
 }
 _EXIF_ORIENTATION = 0x0112
 _PNG_GREY = 0  # colour type in the PNG header
-_IMAGE = "a PNG or JPEG image, 8 bits a channel, pixels upright"
+_IMAGE = "a PNG or JPEG image, 8 bits a channel, without an EXIF rotation"
 _IDS = "a PNG whose pixels are ids 0..255 (palette or grey)"
 
 
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # a name that is too long for the disk
+    except OSError:  # the name is too long for the disk
         return True
 
 
 def unreadable(path: Path, why: Exception | str, allowed: str) -> UserError:
-    """The UserError for a file or folder that is missing, closed to this user, empty or broken."""
+    """Return the UserError for a file or folder that is missing, not readable, empty or broken."""
     if isinstance(why, PermissionError):
         found = "this user may not read it"
     elif not _exists(path):
         found = (
-            f"a link to {path.readlink()}, where nothing is"
+            f"a link to {path.readlink()}, which does not exist"
             if path.is_symlink()
             else "no such file or folder"
         )
@@ -84,20 +84,19 @@ def unreadable(path: Path, why: Exception | str, allowed: str) -> UserError:
         found = "an empty file (0 bytes)"
     else:
         found = " ".join(str(why).split()) or type(why).__name__
-    return UserError(path, found, allowed, "fix or replace it; if a stage made it, run that stage again")
+    return UserError(path, found, allowed, "fix or replace it; if a stage wrote it, run that stage again")
 
 
 def read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """The table at `path`; a header without rows gives an empty frame.
+    """Return the table at `path`; a header without rows gives an empty frame.
 
-    Columns named in TEXT_COLUMNS come back as strings ("" where empty), the rest as ints, floats
-    (to the last digit) or strings. UserError if the file is missing, empty or no CSV, or if one of
-    `columns` is not there.
+    Columns in TEXT_COLUMNS are strings ("" if empty), the others ints, floats (exact to the last digit) or
+    strings. UserError if the file is missing, empty or not a CSV file, or lacks one of `columns`.
     """
-    allowed = "a CSV file with a header line" + (f" that holds {', '.join(columns)}" if columns else "")
+    allowed = "a CSV file with a header line" + (f" with {', '.join(columns)}" if columns else "")
     try:
         with warnings.catch_warnings():
-            # Pandas only warns where rows are longer than the header, and drops what sticks out.
+            # If rows are longer than the header, pandas drops the excess with only a warning.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
     except (OSError, ValueError, pd.errors.ParserWarning) as error:
@@ -105,20 +104,20 @@ def read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     if missing := [name for name in columns if name not in frame.columns]:
         raise unreadable(path, f"no column {', '.join(missing)}", allowed)
     for name in frame.columns.difference(list(TEXT_COLUMNS)):
-        frame[name] = _numbers(frame[name])
+        frame[name] = _parse_numbers(frame[name])
     return frame
 
 
-def _numbers(column: pd.Series) -> pd.Series:
-    """A column of text as ints or floats ("" is nan) if it can be; pandas would round the last digit."""
-    for kind in (int, float):
+def _parse_numbers(column: pd.Series) -> pd.Series:
+    """Convert text to ints or floats ("" is nan) if possible; pandas' parser would round the last digit."""
+    for dtype in (int, float):
         with suppress(ValueError):
-            return column.map(lambda text, kind=kind: kind(text or "nan"))
+            return column.map(lambda text, dtype=dtype: dtype(text or "nan"))
     return column
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write `frame` without its index, atomically; the same frame gives the same bytes everywhere."""
+    """Write `frame` without its index, atomically; the bytes depend only on the frame."""
     with atomic_file(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
 
@@ -130,7 +129,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def _png_header(path: Path) -> tuple[int, int]:
-    """(bits a channel, colour type) of a PNG, both hidden by Pillow; (8, -1) for other formats."""
+    """Return (bits a channel, colour type) of a PNG, which Pillow does not report; else (8, -1)."""
     with path.open("rb") as handle:
         head = handle.read(26)
     return (head[24], head[25]) if head.startswith(b"\x89PNG") and len(head) == 26 else (8, -1)
@@ -138,15 +137,15 @@ def _png_header(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def open_image(path: Path, allowed: str, sixteen_bits: bool = False) -> Iterator[Image.Image]:
-    """A PNG or JPEG opened by Pillow (header only); what fails in the block is the file's fault.
+    """Open a PNG or JPEG with Pillow (header only); decoding errors in the block become UserErrors.
 
-    UserError if it is no such image, is to be turned (EXIF: some readers turn the pixels and some do
-    not, and a label could fit either), or has 16 bits a channel where 8 are expected, or the reverse.
+    UserError if the file is neither, if its depth is not 8 bits a channel (16 with `sixteen_bits`), or if it
+    has an EXIF rotation: readers differ on whether they apply it, and a label could match either.
     """
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             if image.format != "PNG" and image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
-                raise unreadable(path, "an EXIF orientation: the image is to be shown turned", allowed)
+                raise unreadable(path, "an EXIF orientation: viewers rotate this image", allowed)
             depth, _ = _png_header(path)
             if (depth == 16) != sixteen_bits:
                 raise unreadable(path, f"{depth} bits a channel ({image.mode})", allowed)
@@ -156,30 +155,30 @@ def open_image(path: Path, allowed: str, sixteen_bits: bool = False) -> Iterator
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(width, height) in pixels, from the header alone. UserErrors as from `open_image`."""
+    """Return (width, height) in pixels, from the header alone. UserErrors as from `open_image`."""
     with open_image(path, _IMAGE) as image:
         return image.size
 
 
 def read_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8, blue green red. Grey becomes three equal channels, transparency is dropped.
+    """Return the image as (H, W, 3) uint8, BGR. Grey gives three equal channels; alpha is dropped.
 
-    UserErrors as from `open_image` (16 bits are refused: how they scale to 8 depends on the sensor),
-    and where the pixels are broken or cut short.
+    UserErrors as from `open_image` (16 bits are refused, because how to scale them to 8 depends on the
+    sensor), and if the pixel data are corrupt or truncated.
     """
     with open_image(path, _IMAGE) as image:
         plain = image.format == "PNG" and image.mode == "RGB"
-        # OpenCV has the same pixels in half the time; none where they are broken, of which Pillow says more
-        found = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if plain else None
-        if found is None:
+        # OpenCV decodes the same pixels in half the time. It returns None for corrupt data; Pillow explains.
+        decoded = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if plain else None
+        if decoded is None:
             return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
-        return np.asarray(found)
+        return np.asarray(decoded)
 
 
 def write_image(path: Path, bgr: np.ndarray, storage: str = "png_uncompressed") -> None:
-    """Write (H, W, 3) uint8, blue green red, atomically and with deterministic bytes.
+    """Write `bgr`, (H, W, 3) uint8, atomically and with deterministic bytes.
 
-    storage: one of STORAGE, whose suffix `path` should have.
+    storage: a key of STORAGE; `path` should have its suffix. ValueError for another shape or dtype.
     """
     if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3:
         raise ValueError(f"an image is (H, W, 3) uint8, not {bgr.shape} {bgr.dtype}")
@@ -189,43 +188,52 @@ def write_image(path: Path, bgr: np.ndarray, storage: str = "png_uncompressed") 
 
 
 def read_label(path: Path) -> np.ndarray:
-    """(H, W) uint8: the palette indices or grey values of a PNG with at most 8 bits a pixel."""
+    """Return the palette indices or grey values of a PNG with at most 8 bits a pixel, (H, W) uint8.
+
+    UserErrors as from `open_image`, and for a JPEG or a PNG with colours.
+    """
     with open_image(path, _IDS) as image:
-        depth, kind = _png_header(path)
+        depth, color_type = _png_header(path)
         if image.mode == "P":
             return np.array(image)
-        if kind == _PNG_GREY:
-            # Pillow stretches grey of 1, 2 or 4 bits to 0..255; an id is the number in the file.
+        if color_type == _PNG_GREY:
+            # Pillow scales grey of 1, 2 or 4 bits to 0..255; an id is the number in the file.
             return np.array(image.convert("L")) // np.uint8(255 // (2**depth - 1))
         found = f"colours ({image.mode})" if image.format == "PNG" else "a JPEG, whose pixels are not exact"
-        fix = "give the id image, or describe its colours with `encoding: rgb` of a `folders` dataset"
+        fix = "name the id image, or map its colours with `encoding: rgb` of a `folders` dataset"
         raise UserError(path, f"{found} where ids are expected", _IDS, fix)
 
 
 def write_label(path: Path, label: np.ndarray, palette: Sequence[int]) -> None:
-    """Write (H, W) uint8 as a palette PNG, atomically; `palette` is r g b r g b ..., up to 768 ints."""
+    """Write `label`, (H, W) uint8, as a palette PNG, atomically.
+
+    palette: red, green, blue of the indices 0, 1, ..., up to 768 ints. ValueError for another shape or dtype.
+    """
     if label.dtype != np.uint8 or label.ndim != 2:
         raise ValueError(f"a label map is (H, W) uint8, not {label.shape} {label.dtype}")
     image = Image.fromarray(label).convert("L")
-    # All 256 colours: from a shorter palette Pillow would choose fewer bits and lose high ids.
+    # All 256 colours: with a shorter palette Pillow chooses fewer bits and loses high ids.
     image.putpalette([*palette, *[0] * (768 - len(palette))])
     with atomic_file(path) as temporary:
         image.save(temporary, format="PNG", compress_level=6, optimize=False)
 
 
 def list_files(folder: Path) -> list[Path]:
-    """Every file below `folder`, sorted by relative name, links followed; UserError on a link loop."""
-    found, pending = list[Path](), [(folder, frozenset[Path]())]
+    """Return every file below `folder`, sorted by relative name. Links are followed.
+
+    UserError for a link loop, or a folder that cannot be read.
+    """
+    listed, pending = list[Path](), [(folder, frozenset[Path]())]
     while pending:
-        current, above = pending.pop()
+        current, parents = pending.pop()
         try:
             real = current.resolve(strict=True)
             with os.scandir(current) as scan:
                 entries = [(Path(entry), entry.is_dir()) for entry in scan]
         except (OSError, RuntimeError) as error:
             raise unreadable(current, error, "a readable folder") from error
-        if real in above:
+        if real in parents:
             raise unreadable(current, f"a link back to {real}", "a folder tree without loops")
-        pending += [(entry, above | {real}) for entry, is_folder in entries if is_folder]
-        found += [entry for entry, is_folder in entries if not is_folder]
-    return sorted(found, key=Path.as_posix)
+        pending += [(entry, parents | {real}) for entry, is_folder in entries if is_folder]
+        listed += [entry for entry, is_folder in entries if not is_folder]
+    return sorted(listed, key=Path.as_posix)

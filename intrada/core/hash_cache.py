@@ -1,15 +1,15 @@
-"""Hashes of files, kept from one stage to the next: a file that has not changed is not read again.
+"""Cache of file hashes: a stage does not read again a file that has not changed since it was hashed.
 
-A file counts as unchanged if its inode, size, modification time and change time (ctime) are what they were
-when it was hashed. Every write sets the change time to the present, and so does a program that sets the
-modification time back. A file that changed less than two seconds before it was hashed is not kept: a
-second change could have the same times.
+A file counts as unchanged if its inode, size, modification time (mtime) and change time (ctime) equal those
+at the time of hashing. Every write sets the ctime to the present; so does a program that sets the mtime back.
+A file that changed less than two seconds before it was hashed is not cached: a second change could get the
+same times.
 
-Not noticed:
-- a change below the file system, such as that of a failing disk;
-- a write through a memory map (mmap) before the kernel has set the times, up to half a minute later;
-- a change while the clock of the disk's server is more than two seconds behind this machine's, or after a
-  clock was set back to the very nanosecond.
+Changes that the cache does not detect:
+- below the file system, such as those of a failing disk;
+- through a memory map (mmap) until the kernel sets the times, up to 30 seconds later;
+- while the clock of a file server is more than two seconds behind this machine's;
+- after a clock was set back to exactly the same nanosecond.
 `intrada verify` reads every byte.
 """
 
@@ -27,19 +27,19 @@ from intrada.core import atomic, hashing
 from intrada.core.errors import UserError
 
 PATH = Path("logs/file_hashes.txt")
-# nanoseconds; the coarsest time stamps in use are FAT's, of two seconds
-SETTLED = 2_000_000_000
+# A file must be older than this to be cached, nanoseconds. FAT has the coarsest time stamps: two seconds.
+MIN_AGE_NS = 2_000_000_000
 _FORMAT = "intrada file hashes 1"
 _Entry = tuple[list[int], str]  # inode, size, mtime_ns and ctime_ns; the hash
 
 
 @contextmanager
 def opened(path: Path = PATH) -> Iterator[Callable[[Path], str]]:
-    """Yield a function with the results of `hashing.file_hash` that reads changed files only.
+    """Yield a function that returns `hashing.file_hash` of a file and reads changed files only.
 
-    What it has read is kept in the file `path` when the block ends, also by an error. A missing or damaged
-    `path` counts as empty. One that cannot be written stays as it is, without an error: the next run reads
-    more. Processes that write at the same time may lose each other's entries, never mix them up.
+    New hashes are written to the file `path` when the block ends, also after an error. A missing or corrupt
+    `path` counts as empty. If it cannot be written there is no error; the next run reads more files.
+    Processes that write at the same time may lose entries, but an entry is never wrong.
     """
     known = _read(path)
     new: dict[str, _Entry] = {}
@@ -48,10 +48,10 @@ def opened(path: Path = PATH) -> Iterator[Callable[[Path], str]]:
         start, state, name = time.time_ns(), _state(file), file.as_posix()
         if name in known and known[name][0] == state:
             return known[name][1]
-        found = hashing.file_hash(file)
-        if max(state[2:]) + SETTLED < start and _state(file) == state:
-            new[name] = state, found
-        return found
+        value = hashing.file_hash(file)
+        if max(state[2:]) + MIN_AGE_NS < start and _state(file) == state:
+            new[name] = state, value
+        return value
 
     try:
         yield file_hash
@@ -62,22 +62,22 @@ def opened(path: Path = PATH) -> Iterator[Callable[[Path], str]]:
 
 
 def _state(file: Path) -> list[int]:
-    """Without the device: its number may change when a disk is mounted again."""
-    found = file.stat()
-    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    """Return inode, size and times; not the device, whose number may change when a disk is mounted again."""
+    status = file.stat()
+    return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def _read(path: Path) -> dict[str, _Entry]:
-    """The entries by file name; none if the checksum in the first line is not that of the second."""
+    """Return the entries by file name; none if the checksum in the first line does not match the second."""
     with suppress(OSError, ValueError):
         header, _, body = path.read_text(encoding="ascii").partition("\n")
         if header == _header(body):
-            return {name: (state, found) for name, (state, found) in json.loads(body).items()}
+            return {name: (state, value) for name, (state, value) in json.loads(body).items()}
     return {}
 
 
 def _write(path: Path, entries: Mapping[str, _Entry]) -> None:
-    """Without the entries of files that are gone."""
+    """Write the entries, except those of files that no longer exist."""
     body = json.dumps({name: entry for name, entry in entries.items() if os.path.lexists(name)})
     atomic.write_bytes(path, f"{_header(body)}\n{body}".encode("ascii"))
 

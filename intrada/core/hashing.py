@@ -1,4 +1,4 @@
-"""Fingerprints of files and folders: by content, or by size and time for data too large to read."""
+"""Hashes of files and folders: of the content, or of size and time for data too large to read."""
 
 from __future__ import annotations
 
@@ -10,50 +10,53 @@ from intrada.core.files import list_files, unreadable
 
 
 def _digest(path: Path, of_file: Callable[[Path], str]) -> str:
-    """`of_file` of a file; of a folder, the hash over every file's relative name and `of_file`."""
+    """Return `of_file(path)`; for a folder, the hash of its files' relative names and their `of_file`."""
 
-    def named(file: Path) -> str:
+    def checked(file: Path) -> str:
         try:
             return of_file(file)
         except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
             raise unreadable(file, error, "a readable file or folder") from error
 
     try:
-        inside = list_files(path) if path.is_dir() else None
+        members = list_files(path) if path.is_dir() else None
     except (OSError, ValueError) as error:
         raise unreadable(path, error, "a readable file or folder") from error
-    if inside is None:
-        return named(path)
-    return joint_fingerprint({file.relative_to(path).as_posix(): named(file) for file in inside})
+    if members is None:
+        return checked(path)
+    return joint_fingerprint({file.relative_to(path).as_posix(): checked(file) for file in members})
 
 
-def joint_fingerprint(found: Mapping[str, str]) -> str:
-    """32 hex digits for several files, given the fingerprint of each name; the order counts.
+def joint_fingerprint(fingerprints: Mapping[str, str]) -> str:
+    """Return one fingerprint, 32 hex digits, for several files, given name -> fingerprint. Order matters.
 
-    Of a folder's files, by relative name and sorted as `list_files` does, it is the folder's `fingerprint`.
+    For the files of a folder, by relative name in the order of `list_files`, the result is the `fingerprint`
+    of the folder.
     """
-    lines = "".join(f"{name}\0{fingerprint}\n" for name, fingerprint in found.items())
+    lines = "".join(f"{name}\0{fingerprint}\n" for name, fingerprint in fingerprints.items())
     return hashlib.blake2b(lines.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
 
 def file_hash(path: Path) -> str:
-    """32 hex digits (blake2b) of a file's bytes."""
+    """Return the 128-bit blake2b hash of a file's bytes, 32 hex digits."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def fingerprint(path: Path, of_file: Callable[[Path], str] = file_hash) -> str:
-    """32 hex digits that change with a file's bytes, or with a folder's names and bytes.
+    """Return the content hash of a file, or of a folder's relative names and bytes; 32 hex digits.
 
-    of_file: `file_hash`, or the same from a cache (see hash_cache).
+    of_file: hash of one file, `file_hash` or its cached version (see hash_cache). UserError if a file or
+    folder cannot be read.
     """
     return _digest(path, of_file)
 
 
 def stat_fingerprint(path: Path, times: bool = True) -> str:
-    """The same over names, sizes and modification times: quick, for raw data nobody rewrites.
+    """Return a hash of names, sizes and modification times, 32 hex digits; it reads no content.
 
-    times: without them, a copy of the data has the same fingerprint.
+    times: include the modification times. Without them, a copy of the data has the same fingerprint.
+    UserError if a file or folder cannot be read.
     """
 
     def stat(file: Path) -> str:

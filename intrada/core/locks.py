@@ -1,8 +1,7 @@
-"""One process at a time: a lock on a file, which ends with the process that holds it, however it ends.
+"""Lock files (flock): one process at a time. The kernel releases the lock when the process ends.
 
-The kernel keeps the lock (`flock`), not the file: a file that a crash left behind locks nothing, and none
-is ever removed, since another process may have it open. The holder's name stands in the file, for the
-message to whoever comes second.
+A lock file that remains after a crash is unlocked. Lock files are never removed, because another process may
+have one open. The file contains the name of the process that holds the lock, for error messages.
 """
 
 from __future__ import annotations
@@ -17,18 +16,19 @@ from typing import IO
 from intrada.core.atomic import writing
 from intrada.core.errors import UserError
 
-_LONGEST = 60  # characters of a command in a message
+_MAX_COMMAND = 60  # characters of a command in a message
 
 
-def take(path: Path) -> IO[str] | None:
-    """The lock on the file `path`, until the handle is closed or the process ends; None if another has it.
+def try_acquire(path: Path) -> IO[str] | None:
+    """Lock the file `path` and return its handle; None if another process holds the lock.
 
-    The file is made where there is none, its folder too. Programs started from here do not inherit the
-    lock. UserError where the file cannot be made (a symbolic link is refused) or the disk knows no locks.
+    The lock is released when the handle is closed or the process ends. The file and its folder are created
+    if needed. Child processes do not inherit the lock. UserError if the file cannot be created (a symbolic
+    link is refused) or the disk does not support locks.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = _opened(path)
+        handle = _open(path)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -46,36 +46,41 @@ def take(path: Path) -> IO[str] | None:
     name = f"process {os.getpid()} on {socket.gethostname()} ({_command()})"
     with writing(path):
         handle.truncate(0)
-        os.write(handle.fileno(), name.encode(errors="backslashreplace"))  # at once: closing must not write
+        os.write(
+            handle.fileno(), name.encode(errors="backslashreplace")
+        )  # unbuffered: close() must not write
     return handle
 
 
 def holder(path: Path) -> str:
-    """Who has the lock on `path`, as that process wrote it: `process 12 on host (intrada score ...)`."""
+    """Return who holds the lock on `path`: `process 12 on host (intrada score ...)`."""
     return path.read_text(encoding="utf-8") or "a process that has just begun"
 
 
-def hold(path: Path, what: str) -> IO[str]:
-    """The lock on `path`, which guards `what`; UserError that names the holder if another process has it."""
-    if (handle := take(path)) is None:
+def acquire(path: Path, resource: str) -> IO[str]:
+    """Lock the file `path`, which guards `resource`, and return its handle, as `try_acquire` does.
+
+    UserError with the name of the holder if another process holds the lock.
+    """
+    if (handle := try_acquire(path)) is None:
         raise UserError(
             path,
-            f"{holder(path)} holds {what}",
+            f"{holder(path)} holds {resource}",
             "one process at a time",
-            "wait for it to end, or stop it; nothing was touched",
+            "wait for it to end, or stop it; nothing was changed",
         )
     return handle
 
 
-def _opened(path: Path) -> IO[str]:
-    """Opened for appending: the holder's name is not lost where another process has the lock."""
+def _open(path: Path) -> IO[str]:
+    """Open for appending, so that the name of a process that holds the lock is not overwritten."""
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     return os.fdopen(descriptor, "r+", encoding="utf-8", errors="backslashreplace")
 
 
 def _command() -> str:
-    """What this process was started as, on one line: `intrada train_inter --source ...`."""
+    """Return this process's command on one line: `intrada train_inter --source ...`."""
     program = Path(sys.argv[0])
     name = program.parent.name if program.name == "__main__.py" else program.name
     line = " ".join([name, *sys.argv[1:]])
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+    return line if len(line) <= _MAX_COMMAND else f"{line[:_MAX_COMMAND]}..."

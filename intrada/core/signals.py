@@ -1,7 +1,8 @@
-"""SIGTERM and Ctrl-C: a training finishes its iteration and its checkpoint, all else stops at once.
+"""Handling of SIGTERM and SIGINT (Ctrl-C).
 
-Python hands signals to the main thread; used in another one, nothing here does anything. A signal that
-was ignored at the start (nohup, a job in the background of a script) stays ignored.
+A training finishes its iteration and writes a checkpoint; every other stage stops at once. Python delivers
+signals to the main thread only, so in another thread these functions do nothing. A signal that was ignored at
+the start (nohup, a background job of a script) stays ignored.
 """
 
 from __future__ import annotations
@@ -20,42 +21,45 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal has ended the run. code: the exit status that shells expect, 128 and the signal's number."""
+    """A signal has ended the run.
 
-    def __init__(self, number: int, when: str = "", kept: str = "") -> None:
+    code: the exit status that shells expect, 128 + the signal's number. when, saved: parts of the message.
+    """
+
+    def __init__(self, number: int, when: str = "", saved: str = "") -> None:
         self.code = 128 + number
-        self._made_of = number, when, kept
+        self._arguments = number, when, saved
         name = signal.Signals(number).name
-        super().__init__(f"stopped{when} by {name}; {kept}start the same command again to go on")
+        super().__init__(f"stopped{when} by {name}; {saved}run the same command again to continue")
 
     def __reduce__(self) -> tuple[type[Stopped], tuple[int, str, str]]:
-        """So that it can pass from one process to another."""
-        return type(self), self._made_of
+        """Support pickling, which passes the exception to another process."""
+        return type(self), self._arguments
 
 
-class Request:
-    """Whether a signal has asked to stop. number: the signal's, None until then."""
+class StopRequest:
+    """Records a signal for later. number: the signal's number; None if there was none."""
 
     number: int | None = None
 
     def note(self, number: int, frame: FrameType | None = None) -> None:
-        """Remember the first signal; Stopped at once by a second."""
+        """Record the first signal; raise Stopped for the second."""
         if self.number is not None:
             raise Stopped(number)
         self.number = number
-        # not print: the signal may have come in the middle of one
-        os.write(2, b"finishing this iteration; once more stops at once\n")
+        # not print: the signal may interrupt another print
+        os.write(2, b"finishing this iteration; a second signal stops at once\n")
 
-    def obey(self, iteration: int) -> None:
-        """Stopped if there was a signal; to be called when `done` iterations are complete and saved."""
+    def raise_if_stopped(self, iteration: int) -> None:
+        """Raise Stopped if there was a signal. Call it when `iteration` iterations are done and saved."""
         if self.number is not None:
-            raise Stopped(self.number, f" after iteration {iteration}", "the checkpoint is kept, ")
+            raise Stopped(self.number, f" after iteration {iteration}", "the checkpoint is saved, ")
 
 
 def exit_code(work: Callable[[], object]) -> int:
-    """Do `work` as a program does: 0 when it went well, 1 with a UserError's message on stderr.
+    """Run `work` and return the exit status of the program.
 
-    Stopped by a signal: 130 (SIGINT) or 143 (SIGTERM), with a message too.
+    0 on success; 1 after a UserError; 130 after SIGINT; 143 after SIGTERM. Errors are printed to stderr.
     """
     try:
         with at_once():
@@ -71,21 +75,24 @@ def exit_code(work: Callable[[], object]) -> int:
 
 @contextmanager
 def at_once() -> Iterator[None]:
-    """Within the block, the first SIGINT or SIGTERM raises Stopped wherever the code is."""
+    """Raise Stopped at the first SIGINT or SIGTERM within the block."""
     with _handled(_stop):
         yield
 
 
-def ignored() -> None:
-    """From now on both signals do nothing: the process that started this one hears them, and decides."""
+def ignore() -> None:
+    """Ignore both signals from now on; the parent process handles them."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
-def postponed() -> Iterator[Request]:
-    """Within the block, the first SIGINT or SIGTERM is only noted; one that nobody obeyed counts after it."""
-    request = Request()
+def postponed() -> Iterator[StopRequest]:
+    """Record the first SIGINT or SIGTERM within the block instead of stopping.
+
+    A signal that `raise_if_stopped` did not handle within the block raises Stopped at its end.
+    """
+    request = StopRequest()
     with _handled(request.note):
         yield request
     if request.number is not None:
@@ -98,11 +105,11 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Both signals go to `handler` within the block, and to whom they went before after it."""
+    """Install `handler` for both signals within the block; restore the previous handlers after it."""
     before = {}
     if threading.current_thread() is threading.main_thread():
-        found = {number: signal.getsignal(number) for number in SIGNALS}
-        before = {number: old for number, old in found.items() if old not in (signal.SIG_IGN, None)}
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        before = {number: old for number, old in handlers.items() if old not in (signal.SIG_IGN, None)}
     try:
         for number in before:
             signal.signal(number, handler)

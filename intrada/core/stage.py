@@ -1,4 +1,4 @@
-"""How a stage says what it is: typed paths in and out, and what the runner hands to it."""
+"""How a stage declares its command line: types for input and output paths, options, and its context."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Item = TypeVar("Item")
 class In:
     """A path that the stage reads.
 
-    raw: the user's own data, watched by size and time only. index: an index.csv, so that the files
-    it names are inputs as well. many: one path or several.
+    raw: the user's own data, fingerprinted by size and time only. index: an index.csv; the files it names
+    are inputs, too. many: one path or more.
     """
 
     help: str
@@ -30,7 +30,7 @@ class In:
 
 @dataclass(frozen=True)
 class Out:
-    """A path that the stage writes, whole or not at all. optional: not written where it is not asked for."""
+    """A path that the stage writes atomically. optional: written only if the option is given."""
 
     help: str
     optional: bool = False
@@ -38,9 +38,9 @@ class Out:
 
 @dataclass(frozen=True)
 class Choice:
-    """A word that tells the jobs of one stage apart, such as the domain of preprocess.
+    """The positional argument that selects a job of a stage, such as the domain of preprocess.
 
-    choices: the words allowed; empty where any name will do.
+    choices: the allowed values; empty: any name.
     """
 
     help: str
@@ -49,54 +49,54 @@ class Choice:
 
 @dataclass(frozen=True)
 class Argument:
-    """A word that stands by itself on the command line and may be left out (then it is "").
+    """A positional argument; "" if it is not given.
 
-    needed: it may not be left out. many: one or several, as a list.
+    required: it must be given. many: one or more values, as a list.
     """
 
     help: str
-    needed: bool = False
+    required: bool = False
     many: bool = False
 
 
 @dataclass(frozen=True)
 class Option:
-    """One value behind an option. read: makes it from the text; default: what it is where it is left out."""
+    """An option with one value. metavar: its name in the help; parse: text -> value; default: if absent."""
 
     help: str
-    shown: str
-    read: Callable[[str], object]
+    metavar: str
+    parse: Callable[[str], object]
     default: object = None
 
 
 @dataclass(frozen=True)
 class RoundOption:
-    """Which round of steps 2 and 3, by its name in `rounds` of the params; left out (""): the first."""
+    """The round of steps 2 and 3, by its name in `rounds` of the params; "" is the first round."""
 
-    help: str = "a round named in `rounds` of the params; left out: the first"
+    help: str = "a round of `rounds` in the params; default: the first round"
 
 
 @dataclass(frozen=True)
 class FloatList:
-    """Numbers behind one option, which may be left out (then there are none)."""
+    """An option with a list of numbers; empty if it is not given."""
 
     help: str
 
 
 @dataclass(frozen=True)
 class Flag:
-    """An option without a value: given or not."""
+    """An option without a value: True if it is given."""
 
     help: str
 
 
 @dataclass(frozen=True)
 class Context:
-    """What every stage may use beside its files and params.
+    """What every stage may use in addition to its files and params.
 
-    name: the job as DVC calls it (`preprocess@source`); fingerprint: of its params, inputs and code;
-    runs: the folder for checkpoints and TensorBoard files, outside all outs. check: called at each step of
-    `progress`, to raise what other processes of the stage have failed of.
+    name: the job's name in dvc.yaml (`preprocess@source`); fingerprint: hash of its params, inputs and code,
+    hexadecimal; runs: the folder for checkpoints and TensorBoard files, not a DVC output. check: called at
+    each step of `progress`; it raises the error of another process of the stage.
     """
 
     name: str
@@ -106,16 +106,19 @@ class Context:
 
     @property
     def checkpoints(self) -> Path:
-        """Where a run with this fingerprint keeps what it needs to go on, and to be looked at."""
+        """The folder for the checkpoints and TensorBoard files of a run with this fingerprint."""
         return self.runs / self.fingerprint[:16]
 
     @property
     def workers(self) -> int:
-        """Threads for decoding and encoding images; they never change a result."""
+        """Number of threads that decode and encode images; it never changes a result."""
         return int(os.environ.get("INTRADA_WORKERS", os.cpu_count() or 1))
 
     def progress(self, items: Iterable[Item], total: int, unit: str, start: int = 0) -> Iterator[Item]:
-        """`items` behind a bar with rate and time left; silent when stderr is not a terminal."""
+        """Yield `items` with a progress bar on stderr, if that is a terminal.
+
+        total: number of items at the end; unit: name of one item; start: number of items already done.
+        """
         bar = tqdm(
             items, desc=self.name, total=total, initial=start, unit=unit, disable=not sys.stderr.isatty()
         )

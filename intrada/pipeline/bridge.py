@@ -125,7 +125,7 @@ def _validate() -> None:
 
 def hold_lock() -> IO[str]:
     """Keep a second Snakemake out of this checkout; the lock ends with the process, however it ends."""
-    return locks.hold(LOCK, "this checkout")
+    return locks.acquire(LOCK, "this checkout")
 
 
 def _stage(

@@ -49,7 +49,7 @@ def run(
     items = dataset.items()
     palette, key = classes.palette(), context.fingerprint[:16]
     suffix, _ = files.STORAGE[block.storage]
-    lock = locks.hold(context.checkpoints / "run.lock", "this run")
+    lock = locks.acquire(context.checkpoints / "run.lock", "this run")
     with (
         lock,
         files.resumed_folder(images, key) as image_out,

@@ -58,7 +58,7 @@ def run_training(job: TrainingJob) -> None:
     With several devices, one child process is started for each device. Raises UserError if another process
     already trains the same run, because both would write the same checkpoints; and as `trainer.train` does.
     """
-    with locks.hold(job.context.checkpoints / "run.lock", "this run"):
+    with locks.acquire(job.context.checkpoints / "run.lock", "this run"):
         devices = acquire_devices(job.params.compute, job.params.compute.threads)
         if len(devices) == 1:
             _train_and_write(SINGLE_PROCESS, devices[0], job)

@@ -233,7 +233,7 @@ def train(
                     image = predict_first(trainer.networks, batch.target or batch.source)
                     metric_logger.add_images(iteration, *image)
                     checkpoints.save(iteration, {**state, "metrics": metric_logger.state()})
-                request.obey(iteration)
+                request.raise_if_stopped(iteration)
     return metric_logger
 
 

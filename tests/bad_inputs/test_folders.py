@@ -24,7 +24,9 @@ SPLIT = Path("results/rank/split.csv")
 def test_a_link_to_nothing_is_named_with_what_it_says(stage: Stage, name: str) -> None:
     (TARGET / name).unlink(missing_ok=True)
     (TARGET / name).symlink_to("../gone/q.png")
-    stage.refuses("check", f"{TARGET / name}: a link to ../gone/q.png, where nothing is", "fix or replace it")
+    stage.refuses(
+        "check", f"{TARGET / name}: a link to ../gone/q.png, which does not exist", "fix or replace it"
+    )
 
 
 def test_a_root_that_is_a_link_to_nothing_is_refused(stage: Stage) -> None:
@@ -183,7 +185,7 @@ def test_fewer_target_images_than_1_over_lambda_leave_no_easy_one_as_lambda_0_do
     assert tables.read(SPLIT, tables.SPLIT)["subset"].tolist() == ["easy"] * easy + ["hard"] * (images - easy)
     same = Path("results/train_intra/last.safetensors").read_bytes() == Path(MODEL).read_bytes()
     assert same == (easy == 0)  # without an easy image the result is step 1's model
-    assert ("step 3 will be skipped" in capsys.readouterr().err) == (easy == 0)
+    assert ("step 3 is skipped" in capsys.readouterr().err) == (easy == 0)
 
 
 def test_a_target_whose_labels_do_not_exist_is_a_target(stage: Stage) -> None:

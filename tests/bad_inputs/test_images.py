@@ -104,7 +104,7 @@ def test_a_preprocessed_image_that_was_damaged_later_is_refused_by_each_stage_th
 ) -> None:
     image = Path("data/preprocess/source/images/b.png")
     cut(image)
-    stage.refuses("train_source", f"{image}: ", "runcated", "if a stage made it, run that stage again")
+    stage.refuses("train_source", f"{image}: ", "runcated", "if a stage wrote it, run that stage again")
     image = Path("data/preprocess/target/images/q.png")
     image.write_bytes(b"")
     stage.refuses(

@@ -104,7 +104,7 @@ def test_a_signal_exits_with_128_and_its_number(
     Path("scores.csv").write_text("image,entropy,pixels_sky\n")
     monkeypatch.setattr(rank.ranking, "rank", lambda *_: signal.raise_signal(number))
     assert main(RANK) == code
-    expected = f"stopped by {number.name}; start the same command again to go on\n"
+    expected = f"stopped by {number.name}; run the same command again to continue\n"
     assert capsys.readouterr().err == expected
 
 
@@ -134,7 +134,7 @@ sys.exit(main(["rank", "--help"]))
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 130
-    assert done.stderr == "stopped by SIGINT; start the same command again to go on\n"
+    assert done.stderr == "stopped by SIGINT; run the same command again to continue\n"
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A small run of tests/support/chaos.py: part of the pipeline, killed three times without a driver."""
+"""A short run of tests/support/chaos.py: part of the pipeline, without a driver, killed three times."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ def test_a_pipeline_killed_at_any_moment_makes_the_same_bytes(project: Path, tmp
     tiny_project.write_params(params)
     for job in JOBS:
         shutil.rmtree(f"results/{job}")
-    calm, chaotic = Project(project), Project(tmp_path / "chaotic")
-    shutil.copytree(calm.folder, chaotic.folder)
+    reference, chaotic = Project(project), Project(tmp_path / "chaotic")
+    shutil.copytree(reference.folder, chaotic.folder)
     assert [tiny_project.run(job) for job in JOBS] == [0, 0]
-    assert len(chaos.differences(calm, chaotic)) > 10
+    assert len(chaos.differences(reference, chaotic)) > 10
     chaos.write_script(chaotic, JOBS)
     aims = (CHECKPOINT, chaos.RANDOM, OUTPUT)
     hits = chaos.attack(chaotic, chaos.COMMANDS["cli"], 3, random.Random(0), 6, len(JOBS), aims)
     assert [hits[0].phase, hits[2].phase] == [CHECKPOINT, OUTPUT] and len(hits) == 3
-    assert chaos.differences(calm, chaotic) == []
+    assert chaos.differences(reference, chaotic) == []
     assert not list(chaotic.folder.glob("r*/**/.*.tmp*"))
 
 
 def test_an_artifact_that_differs_is_named(tmp_path: Path) -> None:
-    one, other = Project(tmp_path / "one"), Project(tmp_path / "other")
-    for project in (one, other):
+    first, second = Project(tmp_path / "first"), Project(tmp_path / "second")
+    for project in (first, second):
         (project.folder / "results").mkdir(parents=True)
         (project.folder / "results/a").write_text("a")
-    assert chaos.differences(one, other) == []
-    (one.folder / "results/a").write_text("b")
-    (other.folder / "results/.b.tmp").touch()
-    assert chaos.differences(one, other) == ["results/.b.tmp", "results/a"]
+    assert chaos.differences(first, second) == []
+    (first.folder / "results/a").write_text("b")
+    (second.folder / "results/.b.tmp").touch()
+    assert chaos.differences(first, second) == ["results/.b.tmp", "results/a"]
 
 
 def test_the_table_counts_the_stages_of_each_phase() -> None:

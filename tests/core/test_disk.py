@@ -1,4 +1,4 @@
-"""Stages on a disk that is full or closed: a real one of a few kilobytes where root may mount it."""
+"""Stages on a full or read-only disk: a tmpfs of a few kilobytes, where root may mount one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILLER = "filler"
 
 @pytest.fixture
 def mount(project: Path) -> Iterator[Mount]:
-    """Puts an empty disk of so many kilobytes in place of a folder of the finished project."""
+    """A function that mounts an empty disk of `size` kilobytes over a folder of the finished project."""
     with ExitStack() as stack:
 
         def mounted(folder: str, size: int) -> Path:
@@ -44,7 +44,7 @@ def remount(folder: Path, option: str) -> None:
 
 
 def fill(disk: Path, pages: int = 0) -> None:
-    """Leave room for so many pages of 4 kB on it."""
+    """Fill the disk, except for `pages` pages of 4 kB."""
     with (disk / FILLER).open("wb", buffering=0) as handle, pytest.raises(OSError):
         while True:
             handle.write(bytes(4096))
@@ -52,14 +52,14 @@ def fill(disk: Path, pages: int = 0) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file, hidden ones too, but the filler and the lock on a run's folder."""
+    """Return the bytes of every file, hidden or not, except the filler and the lock on a run's folder."""
     others = (FILLER, "run.lock")
-    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in others]
-    return {path.as_posix(): path.read_bytes() for path in found}
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in others]
+    return {path.as_posix(): path.read_bytes() for path in paths}
 
 
 def refused(capsys: pytest.CaptureFixture[str], where: str, why: str, job: str) -> None:
-    """The job fails with one message, which names the file and what to do."""
+    """Check that the job fails with one message, which names the file and what to do."""
     capsys.readouterr()
     assert tiny_project.run(job) == 1
     lines = capsys.readouterr().err.splitlines()
@@ -94,7 +94,7 @@ def test_a_stage_on_a_full_disk_says_so_and_leaves_the_old_outputs_alone(
     assert contents(disk) == before
 
 
-def test_a_stage_on_a_closed_disk_says_so_and_leaves_the_old_outputs_alone(
+def test_a_stage_on_a_read_only_disk_says_so_and_leaves_the_old_outputs_alone(
     mount: Mount, capsys: pytest.CaptureFixture[str]
 ) -> None:
     disk = mount("results/rank", 64)

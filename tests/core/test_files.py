@@ -73,7 +73,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_an_error_that_is_no_matter_of_the_disk_stays_what_it_is(tmp_path: Path) -> None:
+def test_an_error_that_does_not_come_from_the_disk_is_raised_unchanged(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), files.atomic_file(tmp_path / "x"):
         (tmp_path / "not there").read_bytes()
 
@@ -81,7 +81,7 @@ def test_an_error_that_is_no_matter_of_the_disk_stays_what_it_is(tmp_path: Path)
 # ---------------------------------------------------------------- tables
 
 
-def test_a_table_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_table_survives_a_round_trip(tmp_path: Path) -> None:
     frame = pd.DataFrame(
         {
             "id": ["00001", "NA", "nan"],
@@ -94,13 +94,13 @@ def test_a_table_comes_back_as_it_was(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(files.read_csv(tmp_path / "t.csv"), frame, check_exact=True)
 
 
-def test_ids_that_look_like_numbers_and_labels_that_are_all_missing_are_still_text(tmp_path: Path) -> None:
+def test_ids_that_look_like_numbers_and_labels_that_are_all_missing_are_read_as_text(tmp_path: Path) -> None:
     frame = pd.DataFrame({"id": ["00001", "2"], "label": ["", ""]})
     files.write_csv(tmp_path / "t.csv", frame)
     assert files.read_csv(tmp_path / "t.csv").to_numpy().tolist() == [["00001", ""], ["2", ""]]
 
 
-def test_a_table_without_rows_is_a_table(tmp_path: Path) -> None:
+def test_a_table_without_rows_is_read(tmp_path: Path) -> None:
     files.write_csv(tmp_path / "t.csv", pd.DataFrame({"id": [], "width": []}))
     frame = files.read_csv(tmp_path / "t.csv", ["id", "width"])
     assert frame.empty and list(frame.columns) == ["id", "width"]
@@ -124,7 +124,7 @@ def test_a_broken_table_is_refused(tmp_path: Path, content: bytes, found: str) -
         files.read_csv(path, ["width"])
 
 
-def test_json_holds_no_nan(tmp_path: Path) -> None:
+def test_nan_is_refused_in_json(tmp_path: Path) -> None:
     files.write_json(tmp_path / "m.json", {"miou": 46.3, "none": None})
     assert json.loads((tmp_path / "m.json").read_text()) == {"miou": 46.3, "none": None}
     with pytest.raises(ValueError):
@@ -157,21 +157,21 @@ def test_a_link_loop_is_refused(tree: Path) -> None:
         files.list_files(tree)
 
 
-def test_two_links_to_one_folder_are_no_loop(tree: Path) -> None:
+def test_two_links_to_one_folder_are_accepted(tree: Path) -> None:
     (tree / "c").symlink_to(tree / "b")
     assert len(files.list_files(tree)) == 3
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     for listing in (files.list_files, hashing.fingerprint, hashing.stat_fingerprint):
         with pytest.raises(UserError, match="nowhere: no such file or folder"):
             listing(tmp_path / "nowhere")
 
 
 def test_a_fingerprint_changes_with_every_name_and_byte_and_with_nothing_else(tree: Path) -> None:
-    seen = [hashing.fingerprint(tree)]
+    fingerprints = [hashing.fingerprint(tree)]
     os.utime(tree / "a", (0, 0))
-    assert hashing.fingerprint(tree) == seen[0] and len(seen[0]) == 32
+    assert hashing.fingerprint(tree) == fingerprints[0] and len(fingerprints[0]) == 32
     for change in (
         lambda: (tree / "a").write_text("Two"),
         lambda: (tree / "a").rename(tree / "c"),
@@ -179,41 +179,42 @@ def test_a_fingerprint_changes_with_every_name_and_byte_and_with_nothing_else(tr
         lambda: (tree / "new").touch(),
     ):
         change()
-        seen.append(hashing.fingerprint(tree))
-    assert len(set(seen)) == 5
+        fingerprints.append(hashing.fingerprint(tree))
+    assert len(set(fingerprints)) == 5
 
 
-def test_a_files_fingerprint_is_its_content_wherever_it_lies(tree: Path) -> None:
+def test_a_files_fingerprint_depends_on_its_content_not_on_its_path(tree: Path) -> None:
     (tree / "copy").write_text("two")
     assert hashing.fingerprint(tree / "a") == hashing.fingerprint(tree / "copy")
     assert hashing.fingerprint(tree / "a") != hashing.fingerprint(tree / "b" / "1")
 
 
-def test_the_fingerprints_of_a_folders_files_make_that_of_the_folder(tree: Path) -> None:
-    found = {path.relative_to(tree).as_posix(): hashing.fingerprint(path) for path in files.list_files(tree)}
-    assert hashing.joint_fingerprint(found) == hashing.fingerprint(tree)
+def test_the_joint_fingerprint_of_a_folders_files_is_that_of_the_folder(tree: Path) -> None:
+    paths = files.list_files(tree)
+    fingerprints = {path.relative_to(tree).as_posix(): hashing.fingerprint(path) for path in paths}
+    assert hashing.joint_fingerprint(fingerprints) == hashing.fingerprint(tree)
 
 
 def test_without_times_a_stat_fingerprint_changes_with_size_alone(tree: Path) -> None:
-    for place in (tree, tree / "a"):
+    for path in (tree, tree / "a"):
         (tree / "a").write_text("two")
-        first = hashing.stat_fingerprint(place, times=False)
+        first = hashing.stat_fingerprint(path, times=False)
         os.utime(tree / "a", (1, 1))
-        assert hashing.stat_fingerprint(place, times=False) == first
+        assert hashing.stat_fingerprint(path, times=False) == first
         (tree / "a").write_text("longer")
-        assert hashing.stat_fingerprint(place, times=False) != first
+        assert hashing.stat_fingerprint(path, times=False) != first
 
 
 def test_a_stat_fingerprint_changes_with_size_and_time(tree: Path) -> None:
-    for place in (tree, tree / "a"):
+    for path in (tree, tree / "a"):
         os.utime(tree / "a", (0, 0))
-        first = hashing.stat_fingerprint(place)
-        assert hashing.stat_fingerprint(place) == first
+        first = hashing.stat_fingerprint(path)
+        assert hashing.stat_fingerprint(path) == first
         os.utime(tree / "a", (1, 1))
-        assert hashing.stat_fingerprint(place) != first
+        assert hashing.stat_fingerprint(path) != first
 
 
-# ---------------------------------------------------------------- what killed processes leave
+# ---------------------------------------------------------------- files that killed processes leave behind
 
 
 KILLED = """
@@ -230,7 +231,7 @@ with getattr(files, sys.argv[1])(Path(sys.argv[2])) as temporary:
 
 
 def writer(kind: str, path: Path, then: str) -> subprocess.Popen[str]:
-    """A process that has begun to write `path`, and then was killed or waits for the end of its stdin."""
+    """Start a process that begins to write `path`, and then is killed or waits for the end of its stdin."""
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, kind, path, then], cwd=ROOT, stdin=PIPE, stdout=PIPE, text=True
     )
@@ -238,7 +239,7 @@ def writer(kind: str, path: Path, then: str) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_resumed_folder_holds_what_was_written_before(tmp_path: Path) -> None:
+def test_a_resumed_folder_contains_the_files_written_before(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.mkdir()
     (path / "old").touch()
@@ -253,7 +254,7 @@ def test_a_resumed_folder_holds_what_was_written_before(tmp_path: Path) -> None:
     assert sorted(entry.name for entry in path.iterdir()) == ["a", "b"]
 
 
-def test_a_resumed_folder_of_another_key_is_begun_anew_and_the_old_one_removed(tmp_path: Path) -> None:
+def test_a_resumed_folder_of_another_key_starts_empty_and_the_old_one_is_removed(tmp_path: Path) -> None:
     for key in ("one", "two"):
         with pytest.raises(KeyboardInterrupt), files.resumed_folder(tmp_path / "out", key) as work:
             assert list(work.iterdir()) == []
@@ -262,7 +263,7 @@ def test_a_resumed_folder_of_another_key_is_begun_anew_and_the_old_one_removed(t
     assert [entry.name for entry in tmp_path.iterdir()] == [".out.two.work"]
 
 
-def test_a_resumed_folder_whose_block_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_a_resumed_folder_is_removed_if_its_block_fails(tmp_path: Path) -> None:
     with pytest.raises(KeyError), files.resumed_folder(tmp_path / "out", "key") as work:
         (work / "a").touch()
         raise KeyError
@@ -270,7 +271,7 @@ def test_a_resumed_folder_whose_block_fails_leaves_nothing(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", ["atomic_file", "atomic_folder"])
-def test_what_a_killed_process_left_is_swept_and_what_a_live_one_writes_is_not(
+def test_temporary_files_of_killed_processes_are_removed_and_those_of_live_ones_are_not(
     tmp_path: Path, kind: str
 ) -> None:
     (tmp_path / ".mine.tmp").touch()
@@ -288,23 +289,23 @@ def test_what_a_killed_process_left_is_swept_and_what_a_live_one_writes_is_not(
     assert sorted(os.listdir(tmp_path)) == [".mine.tmp", "live.x", "own.x"]
 
 
-def test_a_process_lives_until_it_ends_even_if_nobody_has_waited_for_it() -> None:
+def test_a_zombie_is_not_alive() -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=PIPE)
     assert atomic.alive(process.pid) and atomic.alive(os.getpid())
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # a zombie from here on
     assert not atomic.alive(process.pid)
-    os.kill(process.pid, 0)  # its number is taken still
+    os.kill(process.pid, 0)  # its id is still taken
     process.communicate()
     assert not atomic.alive(process.pid)
 
 
-def test_a_thread_is_no_process() -> None:
+def test_the_id_of_a_thread_is_not_alive() -> None:
     with ThreadPoolExecutor(1) as pool:
         assert not pool.submit(lambda: atomic.alive(threading.get_native_id())).result()
 
 
-def test_of_another_users_process_the_number_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_users_process_counts_as_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: int) -> None:
         raise PermissionError
 
@@ -312,7 +313,7 @@ def test_of_another_users_process_the_number_is_enough(monkeypatch: pytest.Monke
     assert atomic.alive(1)
 
 
-def test_what_a_process_of_another_machine_writes_is_not_swept(
+def test_temporary_files_of_another_machine_are_not_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with writer("atomic_file", tmp_path / "dead.x", "killed") as dead:
@@ -325,7 +326,7 @@ def test_what_a_process_of_another_machine_writes_is_not_swept(
     assert not os.listdir(tmp_path)
 
 
-def test_a_swap_that_fails_brings_the_old_folder_back(
+def test_the_old_folder_is_restored_if_the_replacement_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, rename = tmp_path / "out", Path.rename

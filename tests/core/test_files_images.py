@@ -22,7 +22,7 @@ def png(path: Path, pixels: np.ndarray) -> Path:
 
 
 def raw_png(path: Path, depth: int, kind: int, rows: list[bytes], width: int) -> Path:
-    """A PNG written by hand: of the depths that Pillow cannot write."""
+    """Write a PNG of a depth that Pillow cannot write."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -68,17 +68,17 @@ def test_a_colour_png_has_the_pixels_that_pillow_reads(tmp_path: Path, options: 
 
 
 @pytest.mark.parametrize("storage", ["png_uncompressed", "png"])
-@pytest.mark.parametrize("place", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize("position", [0.3, 0.6, 0.95])
 @pytest.mark.parametrize("cut", [True, False])
-def test_a_broken_image_is_refused_wherever_it_is_broken(
-    tmp_path: Path, storage: str, place: float, cut: bool
+def test_a_corrupt_or_truncated_image_is_refused(
+    tmp_path: Path, storage: str, position: float, cut: bool
 ) -> None:
     bgr = np.random.default_rng(2).integers(0, 256, (60, 70, 3), np.uint8)
     files.write_image(tmp_path / "a.png", bgr, storage)
     data = bytearray((tmp_path / "a.png").read_bytes())
-    middle = int(place * len(data))
-    data[middle] ^= 255
-    (tmp_path / "a.png").write_bytes(data[:middle] if cut else data)
+    index = int(position * len(data))
+    data[index] ^= 255
+    (tmp_path / "a.png").write_bytes(data[:index] if cut else data)
     with pytest.raises(UserError, match="a.png"):
         files.read_image(tmp_path / "a.png")
 
@@ -93,7 +93,7 @@ def test_a_broken_image_is_refused_wherever_it_is_broken(
         ("1", 1, (255, 255, 255)),
     ],
 )
-def test_every_kind_of_image_becomes_blue_green_red(
+def test_every_kind_of_image_is_read_as_bgr(
     tmp_path: Path, mode: str, color: tuple[int, ...], bgr: tuple[int, ...]
 ) -> None:
     Image.new(mode, (3, 2), color).save(tmp_path / "a.png")
@@ -116,7 +116,7 @@ def test_16_bits_are_refused(tmp_path: Path, read: Callable[[Path], object]) -> 
             read(path)
 
 
-def test_an_image_that_is_to_be_shown_turned_is_refused(tmp_path: Path) -> None:
+def test_an_image_with_an_exif_rotation_is_refused(tmp_path: Path) -> None:
     image, exif = Image.new("RGB", (4, 2)), Image.Exif()
     exif[0x0112] = 6
     image.save(tmp_path / "a.jpg", exif=exif)
@@ -139,7 +139,7 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path: Path, suffix: str) -> Non
 
 
 @pytest.mark.parametrize("read", [files.read_image, files.read_label, files.image_size])
-def test_what_is_no_image_is_said(tmp_path: Path, read: Callable[[Path], object]) -> None:
+def test_the_error_says_why_a_path_is_not_an_image(tmp_path: Path, read: Callable[[Path], object]) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("no image")
     (tmp_path / "folder.png").mkdir()
@@ -147,7 +147,7 @@ def test_what_is_no_image_is_said(tmp_path: Path, read: Callable[[Path], object]
         "missing": "no such file",
         "empty": "0 bytes",
         "text": "cannot identify",
-        "folder": "a folder stands",
+        "folder": "a folder, but a file is expected",
     }.items():
         with pytest.raises(UserError, match=rf"{name}\.png: .*{found}"):
             read(tmp_path / f"{name}.png")
@@ -165,19 +165,19 @@ def test_a_label_map_survives_a_round_trip_with_every_value_and_a_short_palette(
 
 
 @pytest.mark.parametrize("depth, values", [(1, [1, 0, 1, 1]), (2, [0, 1, 2, 3]), (4, [0, 7, 11, 15])])
-def test_grey_of_few_bits_keeps_its_numbers(tmp_path: Path, depth: int, values: list[int]) -> None:
+def test_grey_of_few_bits_is_not_scaled(tmp_path: Path, depth: int, values: list[int]) -> None:
     bits = "".join(f"{value:0{depth}b}" for value in values).ljust(16, "0")
     row = bytes(int(bits[i : i + 8], 2) for i in (0, 8))[: (len(values) * depth + 7) // 8]
     path = raw_png(tmp_path / "a.png", depth, 0, [row], len(values))
     assert files.read_label(path).tolist() == [values]
 
 
-def test_8_bit_grey_is_read_as_it_stands(tmp_path: Path) -> None:
+def test_8_bit_grey_is_read_unchanged(tmp_path: Path) -> None:
     path = png(tmp_path / "a.png", np.array([[0, 33, 255]], np.uint8))
     assert files.read_label(path).tolist() == [[0, 33, 255]]
 
 
-def test_colours_where_ids_are_due_point_to_the_encoding(tmp_path: Path) -> None:
+def test_the_error_for_colours_instead_of_ids_names_the_encoding(tmp_path: Path) -> None:
     path = png(tmp_path / "a.png", np.zeros((2, 2, 3), np.uint8))
     with pytest.raises(UserError, match=r"colours \(RGB\) where ids are expected[^$]*`encoding: rgb`"):
         files.read_label(path)
@@ -186,20 +186,22 @@ def test_colours_where_ids_are_due_point_to_the_encoding(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((2, 2), np.int64), np.zeros((2, 2, 4), np.uint8)])
-def test_writing_what_is_no_image_is_a_fault_of_ours(tmp_path: Path, wrong: np.ndarray) -> None:
+def test_writing_an_array_of_another_shape_or_dtype_is_a_value_error(
+    tmp_path: Path, wrong: np.ndarray
+) -> None:
     with pytest.raises(ValueError):
         files.write_image(tmp_path / "a", wrong)
     with pytest.raises(ValueError):
         files.write_label(tmp_path / "a", wrong, PALETTE)
 
 
-# ---------------------------------------------------------------- files made to exhaust the machine
+# ---------------------------------------------------------------- decompression bombs
 
 READERS = [files.read_image, files.image_size, files.read_label]
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_a_small_file_of_a_huge_image_is_refused_before_its_pixels_are_made(
+def test_a_small_file_of_a_huge_image_is_refused_before_it_is_decoded(
     tmp_path: Path, read: Callable[[Path], object]
 ) -> None:
     """Pillow's limit, twice MAX_IMAGE_PIXELS: 179 million pixels."""

@@ -13,7 +13,7 @@ from intrada.core import hash_cache, hashing
 
 CACHE = hash_cache.PATH
 FILE = Path("images/a.png")
-TICK = 0.05  # seconds, longer than the file system's clock takes from one time to the next
+TICK = 0.05  # seconds, more than the resolution of the file system's clock
 
 
 @pytest.fixture(autouse=True)
@@ -25,14 +25,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock is a minute ahead, so that files written just now are old ones."""
+    """Set the clock one minute ahead, so that files written just now count as old."""
     clock = time.time_ns
     monkeypatch.setattr(hash_cache.time, "time_ns", lambda: clock() + 60 * 10**9)
 
 
 @contextmanager
 def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
-    """The files whose bytes are read in the block."""
+    """Yield a list that receives the files whose bytes are read in the block."""
     read: list[Path] = []
     original = hashing.file_hash
     with monkeypatch.context() as patch:
@@ -46,7 +46,7 @@ def cached(path: Path = FILE) -> str:
 
 
 def rewrite(data: bytes) -> None:
-    """Other bytes in the same file, with the old modification time."""
+    """Write other bytes to the same file and restore the modification time."""
     before = FILE.stat()
     time.sleep(TICK)
     FILE.write_bytes(data)
@@ -57,9 +57,9 @@ def rewrite(data: bytes) -> None:
 def test_a_file_that_has_not_changed_is_read_once(later: None, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("images/b.png").write_bytes(b"two")
     with reads(monkeypatch) as read:
-        found = [cached(FILE.parent), cached(FILE.parent), cached()]
+        hashes = [cached(FILE.parent), cached(FILE.parent), cached()]
     assert sorted(path.name for path in read) == ["a.png", "b.png"]
-    assert found == [hashing.fingerprint(FILE.parent)] * 2 + [hashing.fingerprint(FILE)]
+    assert hashes == [hashing.fingerprint(FILE.parent)] * 2 + [hashing.fingerprint(FILE)]
 
 
 def test_other_bytes_with_the_same_size_and_modification_time_are_noticed(later: None) -> None:
@@ -78,20 +78,20 @@ def test_another_file_under_the_same_name_is_noticed(later: None) -> None:
 
 
 def write_coarsely(path: Path, data: bytes) -> None:
-    """Without a look at the new file, after which Linux (6.13 and later) would give it more exact times."""
+    """Write without a stat of the new file, after which Linux (6.13 and later) gives it finer time stamps."""
     path.parent.mkdir()
     descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
     os.write(descriptor, data)
     os.close(descriptor)
 
 
-def test_folders_that_change_places_are_noticed_though_their_files_have_the_same_times(later: None) -> None:
+def test_swapped_folders_are_noticed_though_their_files_have_the_same_times(later: None) -> None:
     for number in range(100):
         first, second = Path(f"first{number}/a"), Path(f"second{number}/a")
         write_coarsely(first, b"one")
         write_coarsely(second, b"two")
-        same = first.stat(), second.stat()
-        if same[0].st_mtime_ns == same[1].st_mtime_ns and same[0].st_ctime_ns == same[1].st_ctime_ns:
+        pair = first.stat(), second.stat()
+        if pair[0].st_mtime_ns == pair[1].st_mtime_ns and pair[0].st_ctime_ns == pair[1].st_ctime_ns:
             break
     else:
         pytest.skip("no two files have the same times here; to run: on a disk with coarse times")
@@ -111,24 +111,24 @@ def test_a_link_that_points_elsewhere_is_noticed(later: None) -> None:
     assert cached(link) == hashing.fingerprint(Path("other"))
 
 
-def test_what_was_written_less_than_two_seconds_ago_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_written_less_than_two_seconds_ago_is_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     with reads(monkeypatch) as read:
         cached(), cached()
     assert len(read) == 2 and not CACHE.exists()
-    os.utime(FILE, ns=(0, 0))  # the modification time is old, the change is not
+    os.utime(FILE, ns=(0, 0))  # the mtime is old, the ctime is not
     cached()
     assert not CACHE.exists()
 
 
-def test_a_file_that_changes_while_it_is_read_is_not_kept(
+def test_a_file_that_changes_while_it_is_read_is_not_cached(
     later: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = hashing.file_hash
 
     def slow(path: Path) -> str:
-        found = original(path)
+        value = original(path)
         rewrite(b"two")
-        return found
+        return value
 
     with monkeypatch.context() as patch:
         patch.setattr(hashing, "file_hash", slow)
@@ -137,7 +137,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_kept(
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "another byte", "another format", "binary", "folder"])
-def test_a_damaged_cache_counts_as_empty_and_is_written_anew(
+def test_a_corrupt_cache_counts_as_empty_and_is_rewritten(
     later: None, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
     expected = cached()
@@ -162,9 +162,7 @@ def test_a_damaged_cache_counts_as_empty_and_is_written_anew(
         assert CACHE.read_bytes() == whole
 
 
-def test_processes_side_by_side_keep_each_others_entries(
-    later: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_processes_keep_each_others_entries(later: None, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("b").write_bytes(b"two")
     with hash_cache.opened() as file_hash:
         file_hash(FILE)
@@ -174,7 +172,7 @@ def test_processes_side_by_side_keep_each_others_entries(
     assert read == []
 
 
-def test_what_an_interrupted_run_has_read_is_kept(later: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hashes_of_an_interrupted_run_are_kept(later: None, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt), hash_cache.opened() as file_hash:
         file_hash(FILE)
         raise KeyboardInterrupt
@@ -183,7 +181,7 @@ def test_what_an_interrupted_run_has_read_is_kept(later: None, monkeypatch: pyte
     assert read == []
 
 
-def test_files_that_are_gone_leave_the_cache(later: None) -> None:
+def test_deleted_files_are_removed_from_the_cache(later: None) -> None:
     cached()
     FILE.unlink()
     Path("b").write_bytes(b"two")
@@ -191,7 +189,7 @@ def test_files_that_are_gone_leave_the_cache(later: None) -> None:
     assert FILE.name not in CACHE.read_text()
 
 
-def test_a_name_may_hold_any_byte(later: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_name_may_contain_any_byte(later: None, monkeypatch: pytest.MonkeyPatch) -> None:
     strange = Path(os.fsdecode(b"\xff \n\xc3\xa4.png"))
     strange.write_bytes(b"three")
     expected = hashing.fingerprint(strange)

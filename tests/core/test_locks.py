@@ -1,4 +1,4 @@
-"""Locks between real processes: what a second one is told, and what a killed one leaves."""
+"""Locks between real processes: the error of the second process, and the lock file of a killed one."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from tests.support import processes
 
 
 def holding(path: Path) -> str:
-    return f"from pathlib import Path; from intrada.core import locks; held = locks.hold(Path({str(path)!r}), 'it')"
+    return f"from pathlib import Path; from intrada.core import locks; held = locks.acquire(Path({str(path)!r}), 'it')"
 
 
-def test_the_second_is_told_who_the_first_is_until_it_is_killed(tmp_path: Path) -> None:
+def test_the_error_names_the_holder_until_it_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "deep/a.lock"
     with processes.ready(holding(path)) as first:
-        for _ in range(2):  # whoever is refused leaves the name as it was
+        for _ in range(2):  # a refused process does not overwrite the name
             with pytest.raises(UserError, match=rf"process {first.pid} on \S+ \(-c\) holds the run"):
-                locks.hold(path, "the run")
+                locks.acquire(path, "the run")
         first.kill()
         first.wait()
         assert path.exists()
-        with locks.hold(path, "the run"):
+        with locks.acquire(path, "the run"):
             assert locks.holder(path).startswith(f"process {os.getpid()} ")
 
 
 def test_a_lock_ends_with_its_handle(tmp_path: Path) -> None:
     for _ in range(2):
-        with locks.hold(tmp_path / "a.lock", "it"):
-            assert locks.take(tmp_path / "a.lock") is None
+        with locks.acquire(tmp_path / "a.lock", "it"):
+            assert locks.try_acquire(tmp_path / "a.lock") is None
 
 
 def test_a_program_that_the_holder_started_does_not_keep_the_lock(tmp_path: Path) -> None:
-    """As git or a shell might outlive a stage that was killed."""
+    """For example git or a shell that outlives a killed stage."""
     starting = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'input()'], close_fds=False)"
     with processes.ready(f"{holding(tmp_path / 'a.lock')}; {starting}") as holder:
         holder.kill()
         holder.wait()
-        with locks.hold(tmp_path / "a.lock", "it"):
-            pass  # and the child ends as its stdin, the test's pipe, is closed
+        with locks.acquire(tmp_path / "a.lock", "it"):
+            pass  # the child ends when its stdin, the test's pipe, is closed
 
 
 def test_a_long_command_is_shortened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/somewhere/intrada/__main__.py", "rank", "--out", "x" * 500])
-    with locks.hold(tmp_path / "a.lock", "it"):
+    with locks.acquire(tmp_path / "a.lock", "it"):
         assert re.fullmatch(
             r"process \d+ on \S+ \(intrada rank --out x{1,60}\.\.\.\)", locks.holder(tmp_path / "a.lock")
         )
@@ -59,7 +59,7 @@ def test_a_file_that_cannot_be_locked_is_named(tmp_path: Path) -> None:
     (tmp_path / "target").write_text("mine")
     (tmp_path / "a.lock").symlink_to(tmp_path / "target")
     with pytest.raises(UserError, match=r"a\.lock: cannot be locked \(Too many levels of symbolic links\)"):
-        locks.hold(tmp_path / "a.lock", "it")
+        locks.acquire(tmp_path / "a.lock", "it")
     assert (tmp_path / "target").read_text() == "mine"
     with pytest.raises(UserError, match=r"b\.lock: cannot be locked \(File exists\)"):
-        locks.hold(tmp_path / "target/b.lock", "it")
+        locks.acquire(tmp_path / "target/b.lock", "it")

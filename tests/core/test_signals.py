@@ -1,4 +1,4 @@
-"""A real training process that is sent real signals, and the handlers by themselves."""
+"""A real training process that receives real signals, and unit tests of the handlers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from intrada.core import files
-from intrada.core.signals import SIGNALS, Request, Stopped, at_once, postponed
+from intrada.core.signals import SIGNALS, Stopped, StopRequest, at_once, postponed
 from tests.support import tiny_project
 from tests.support.definition import ROOT, jobs
 
@@ -25,7 +25,7 @@ EVERY, ITERATIONS = 4, 36
 
 @pytest.fixture
 def training(project: Path) -> list[str]:
-    """The command of train_inter, with more iterations than a test waits for."""
+    """The command of train_inter, with more iterations than run before the signals."""
     shutil.rmtree(RESULTS)
     params = tiny_project.tree()
     params["train_inter"] |= {"iterations": ITERATIONS, "max_iters": ITERATIONS, "snapshot_every": 15}
@@ -43,7 +43,7 @@ def checkpoints() -> list[int]:
 
 
 def stopped(command: list[str], number: signal.Signals) -> tuple[int, str]:
-    """Start it, send the signal after the first new checkpoint; exit code and stderr."""
+    """Start the command, send the signal after the first new checkpoint; return exit code and stderr."""
     before = checkpoints()
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
@@ -62,33 +62,33 @@ def test_a_training_stopped_by_signals_goes_on_to_the_same_bytes(training: list[
     assert len(expected) == 4
     shutil.rmtree(RUNS)
     shutil.rmtree(RESULTS)
-    at: list[int] = []
+    stops: list[int] = []
     for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
         status, errors = stopped(training, number)
         assert status == code, errors
         assert "Traceback" not in errors
-        line = f"stopped after iteration ([0-9]+) by {number.name}; the checkpoint is kept, start the same"
-        found = re.fullmatch(rf"{line} command again to go on", errors.splitlines()[-1])
-        assert found, errors
-        at.append(int(found[1]))
-        # those that were due, and one for each stop
-        assert checkpoints() == sorted({*range(EVERY, at[-1] + 1, EVERY), *at})
+        line = f"stopped after iteration ([0-9]+) by {number.name}; the checkpoint is saved, run the same"
+        match = re.fullmatch(rf"{line} command again to continue", errors.splitlines()[-1])
+        assert match, errors
+        stops.append(int(match[1]))
+        # the regular checkpoints, and one for each stop
+        assert checkpoints() == sorted({*range(EVERY, stops[-1] + 1, EVERY), *stops})
         assert not RESULTS.exists()
-    assert EVERY <= at[0] < at[1] < ITERATIONS
+    assert EVERY <= stops[0] < stops[1] < ITERATIONS
     assert tiny_project.run("train_inter") == 0
     assert outputs() == expected
     assert not list(Path().rglob(".*.tmp*"))
 
 
-def test_the_first_signal_is_noted_and_obeyed_when_asked() -> None:
+def test_the_first_signal_is_recorded_and_raised_later() -> None:
     with (
         pytest.raises(Stopped, match="^stopped after iteration 3 by SIGTERM") as caught,
-        postponed() as asked,
+        postponed() as request,
     ):
-        asked.obey(1)
+        request.raise_if_stopped(1)
         signal.raise_signal(signal.SIGTERM)
-        assert asked.number == signal.SIGTERM
-        asked.obey(3)
+        assert request.number == signal.SIGTERM
+        request.raise_if_stopped(3)
     assert caught.value.code == 143
 
 
@@ -100,7 +100,7 @@ def test_a_second_signal_stops_at_once() -> None:
     assert caught.value.code == 130
 
 
-def test_a_signal_that_nobody_obeyed_is_not_lost() -> None:
+def test_a_signal_that_was_not_handled_in_the_block_is_raised_at_its_end() -> None:
     reached = False
     with pytest.raises(Stopped, match="^stopped by SIGTERM"), postponed():
         signal.raise_signal(signal.SIGTERM)
@@ -115,7 +115,7 @@ def test_an_error_after_a_signal_is_the_error() -> None:
 
 
 @pytest.mark.parametrize("block", [at_once, postponed])
-def test_the_handlers_from_before_come_back(block: type) -> None:
+def test_the_previous_handlers_are_restored(block: type) -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
     with block():
         assert all(signal.getsignal(number) is not old for number, old in zip(SIGNALS, before, strict=True))
@@ -125,24 +125,24 @@ def test_the_handlers_from_before_come_back(block: type) -> None:
 def test_an_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with at_once(), postponed() as asked:
+        with at_once(), postponed() as request:
             signal.raise_signal(signal.SIGINT)
-        assert asked.number is None
+        assert request.number is None
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def test_another_thread_is_left_alone() -> None:
-    seen: list[Request] = []
+def test_in_another_thread_signals_are_not_handled() -> None:
+    requests: list[StopRequest] = []
 
     def work() -> None:
-        with at_once(), postponed() as asked:
-            seen.append(asked)
+        with at_once(), postponed() as request:
+            requests.append(request)
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert [asked.number for asked in seen] == [None]
+    assert [request.number for request in requests] == [None]
 
 
 @pytest.mark.parametrize("writer", [files.atomic_file, files.atomic_folder])

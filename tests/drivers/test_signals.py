@@ -37,7 +37,7 @@ def test_a_signal_stops_the_training_with_a_checkpoint_and_the_driver_with_a_fai
         output, _ = process.communicate()  # returns when the last of them has closed it
     log = project.folder / "logs/train_inter.log"
     said = output + (log.read_text() if command == SNAKEMAKE else "")
-    assert f"by {number.name}; the checkpoint is kept, start the same command again to go on" in said
+    assert f"by {number.name}; the checkpoint is saved, run the same command again to continue" in said
     assert process.returncode != 0, output
     assert (project.executed()[-1]["stage"], project.executed()[-1]["outcome"]) == ("train_inter", "failed")
     assert "results/train_inter/losses.csv" not in project.contents("results/train_inter")

@@ -59,7 +59,7 @@ def _free(devices: Sequence[str], paths: Sequence[Path], count: int) -> list[Hel
     """`count` devices, or none."""
     held: list[Held] = []
     for index, (name, path) in enumerate(zip(devices, paths, strict=True)):
-        if len(held) < count and (handle := locks.take(path)) is not None:
+        if len(held) < count and (handle := locks.try_acquire(path)) is not None:
             held.append(Held(index, name, handle))
     if len(held) < count:
         while held:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from intrada.core import signals
 from intrada.core.errors import UserError
-from intrada.core.signals import Request, Stopped
+from intrada.core.signals import Stopped, StopRequest
 
 Found = TypeVar("Found")
 Item = TypeVar("Item")
@@ -73,7 +73,7 @@ class Crew:
         if any(member.process.exitcode for member in self.members):
             self._raise()
 
-    def results(self, request: Request | None = None) -> list[Any]:
+    def results(self, request: StopRequest | None = None) -> list[Any]:
         """Wait for all of them; their results in the order of their parts.
 
         Raises what the first to fail has raised, and UserError for one that was killed. request: a signal
@@ -188,7 +188,7 @@ def _run(
     writer: Connection, rank: Rank, stop: Any, work: Callable[..., object], arguments: Sequence[Any]
 ) -> None:
     """The life of one process."""
-    signals.ignored()
+    signals.ignore()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if rank.rank:
         sys.stdout = sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # to the end

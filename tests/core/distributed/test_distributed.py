@@ -172,7 +172,7 @@ def test_a_signal_leaves_one_checkpoint_and_no_process(images: Path) -> None:
         os.killpg(process.pid, signal.SIGTERM)  # as a cluster does: all of them hear it
         _, errors = process.communicate()
     assert process.returncode == 143, errors
-    said = "; the checkpoint is kept, start the same command again to go on"
+    said = "; the checkpoint is saved, run the same command again to continue"
     assert errors.splitlines()[-1].startswith("stopped after iteration ") and said in errors
     assert "Traceback" not in errors and "distributed" not in errors and not MODEL.exists()
     assert eventually(lambda: not group_members(process.pid))

@@ -37,7 +37,7 @@ def failing(rank: Rank, stop: Any, error: BaseException | None) -> None:
 def asked(rank: Rank, stop: Any) -> None:
     while not stop.value:
         time.sleep(0.01)
-    raise Stopped(stop.value, " after iteration 3", "the checkpoint is kept, ")
+    raise Stopped(stop.value, " after iteration 3", "the checkpoint is saved, ")
 
 
 def large(rank: Rank, stop: Any) -> bytes:

@@ -160,7 +160,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
 @pytest.mark.parametrize(
     "options, message",
     [
-        (("--opset", "11"), "--opset: '11'\n  allowed: a whole number from 18 to 23"),
+        (("--opset", "11"), "--opset: '11'\n  allowed: an integer from 18 to 23"),
         (("--size", "64,32"), "--size: '64,32'\n  allowed: WIDTHxHEIGHT"),
         (("--size", "8x32"), "--size: '8x32'\n  allowed: WIDTHxHEIGHT in pixels, each at least 16"),
     ],
