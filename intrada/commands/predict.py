@@ -1,8 +1,8 @@
 """Predict images and videos with a trained model.
 
-Written below OUT, all at the size of the image: prediction/ (PNGs of class indices, in the classes' colours),
-entropy/ (grey, 255 = the largest possible), overlay/ (image and classes' colours mixed), predictions.csv and,
-of a video, NAME_overlay.mp4. Files of other names that stand there are left alone. docs/predict.md says more.
+Writes below OUT, all at the size of the image: prediction/ (PNGs of class indices, in the class colours),
+entropy/ (grey, 255 = the largest possible), overlay/ (image mixed with the class colours), predictions.csv
+and, for a video, NAME_overlay.mp4. Other files in OUT are not touched. More: docs/predict.md.
 """
 
 from __future__ import annotations

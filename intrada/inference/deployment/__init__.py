@@ -1,1 +1,1 @@
-"""What is done with a trained model outside of the pipeline: predictions of any images, and an ONNX file."""
+"""A trained model outside the pipeline: prediction of images and videos, the Python API, ONNX export."""

@@ -1,4 +1,4 @@
-"""A model file for predictions outside of the pipeline: its own metadata say what it is.
+"""Open a model file for predictions outside the pipeline. Its metadata describe the model.
 
 Files of older versions name the network and the classes only, so they need the params file of their training.
 """
@@ -42,10 +42,10 @@ class ModelFile:
 
 
 def open_model(path: Path, params_file: Path | None = None, chosen: Params | None = None) -> ModelFile:
-    """What the file at `path` says of itself; `chosen`, the params in `params_file`, must say the same.
+    """Read the metadata of the file at `path`; `chosen`, the params of `params_file`, must agree with them.
 
-    UserError where they differ, for a file that no training stage has written, and for one of an older
-    version where there are no params.
+    UserError if they do not, for a file that no training stage has written, and for a file of an older
+    version without params.
     """
     info = model_info.read(path)
     if chosen is None:
@@ -81,7 +81,7 @@ def _refuse_contradiction(path: Path, info: ModelInfo, spec: ModelSpec, params_f
                 path,
                 f"{key}: {value}",
                 f"{key}: {own[key]}, as in {params_file}",
-                "leave --params out, since the file says what it is; or name the params of its training",
+                "leave --params out, since the file describes itself; or name the params of its training",
             )
 
 

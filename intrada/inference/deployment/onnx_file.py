@@ -1,7 +1,7 @@
-"""A trained model as an ONNX file that needs nothing of this project: pixels in, logits and entropy out.
+"""Write a trained model as an ONNX file that runs without this project: pixels in, logits and entropy out.
 
-Only the batch is of any size. Height and width are fixed, since SAME padding (efficientnet_lite0) depends on
-them: torch's exporter takes minutes over a network of it where they are left open.
+The batch size is free. Height and width are fixed: the SAME padding of efficientnet_lite0 depends on them,
+and torch's exporter takes minutes for such a network if they are free.
 """
 
 from __future__ import annotations
@@ -50,7 +50,11 @@ class Exported(nn.Module):
 
 
 class Difference(NamedTuple):
-    """Between torch and onnxruntime on one image. logit, entropy: the largest; equal: share of the pixels."""
+    """Difference between torch and onnxruntime on one image.
+
+    logit, entropy: the largest absolute differences; largest: the largest absolute logit; equal: fraction of
+    the pixels that have the same class.
+    """
 
     image: str
     logit: float
@@ -60,7 +64,7 @@ class Difference(NamedTuple):
 
     @property
     def is_small(self) -> bool:
-        """Within the tolerances; nan is not."""
+        """Whether all differences are within the tolerances; False for nan."""
         return (
             self.logit <= LOGIT_TOLERANCE * max(1.0, self.largest)
             and self.entropy <= ENTROPY_TOLERANCE
@@ -69,7 +73,7 @@ class Difference(NamedTuple):
 
 
 def require() -> None:
-    """UserError that names the packages to install, where one that `write` needs is missing."""
+    """Raise UserError with the command to install what `write` needs, if a package is missing."""
     for name in PACKAGES:
         try:
             import_module(name)
@@ -88,7 +92,7 @@ def write(
     """Write `path`, atomically, and compare it with `segmenter` (in evaluation mode, on the CPU).
 
     size: (width, height) of the images; opset: of ONNX; metadata: text by name, stored in the file.
-    UserError, and no file, where the comparison finds more than rounding.
+    UserError, and no file, if they differ by more than rounding.
     """
     exported = Exported(segmenter).eval()
     model = _converted(exported, size, opset)
@@ -110,7 +114,7 @@ def write(
 
 
 def describe(found: Difference) -> str:
-    """One line with the figures of a comparison."""
+    """Return one line with the numbers of a comparison."""
     return (
         f"{found.image} image: logits up to {found.largest:.3g} differ by {found.logit:.2g} at most, "
         f"entropy by {found.entropy:.2g}, {found.equal:.2%} of the pixels have the same class"
@@ -118,7 +122,7 @@ def describe(found: Difference) -> str:
 
 
 def metadata(spec: ModelSpec, source: Mapping[str, Any]) -> dict[str, str]:
-    """What the file says of itself: `classes` and `colors` (RGB) as JSON lists, the network, its training.
+    """Return the ONNX file's metadata: `classes` and `colors` (RGB) as JSON lists, network, training.
 
     source: the metadata of the model file.
     """
@@ -158,7 +162,7 @@ def _converted(exported: nn.Module, size: tuple[int, int], opset: int) -> Any:
 
 
 def _images(size: tuple[int, int]) -> dict[str, NDArray[np.uint8]]:
-    """(2, 3, H, W) uint8 by name: noise, and areas of colour with soft edges; the same in every run."""
+    """Return the test images, (2, 3, H, W) uint8 by name: noise, and areas of colour; equal in every run."""
     random = seeding.stream(0, "export")
     noise = random.integers(0, 256, (2, 3, size[1], size[0]), np.uint8)
     coarse = random.integers(0, 256, (2, size[1] // AREA + 2, size[0] // AREA + 2, 3), np.uint8)

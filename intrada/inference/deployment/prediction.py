@@ -1,7 +1,8 @@
-"""Label map, entropy map and overlay of every frame of a stream; no more than two batches are held at a time.
+"""Predict frames, and write the label map, the entropy map and the overlay of each.
 
-The network sees each frame at its own size or at `size`; its logits are upsampled to the frame's size
-in one step, as the evaluation upsamples them to the size of a label.
+At most two batches are in memory. The network gets each frame at its own size, or resized to `size`. Its
+logits are upsampled to the size of the frame in one step, as the evaluation upsamples them to the size of a
+label.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from intrada.inference.predictor import Predictor
 
 
 class Frame(NamedTuple):
-    """An image, or a frame of a video: the name of its results, and (H, W, 3) uint8 BGR."""
+    """An image or a frame of a video. name: of its result files; image: (H, W, 3) uint8 BGR."""
 
     name: str
     image: NDArray[np.uint8]
@@ -50,7 +51,7 @@ class Prediction:
 
 
 class FramePrediction(NamedTuple):
-    """The prediction for a frame, and the mean of its entropies, 0..1."""
+    """A frame, its prediction, and the mean entropy of its pixels, 0..1."""
 
     frame: Frame
     prediction: Prediction
@@ -59,7 +60,11 @@ class FramePrediction(NamedTuple):
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """How the network looks at frames. size: (width, height) of its input, None for the frame's own."""
+    """The model, and how it gets the frames.
+
+    size: (width, height) in pixels of the network's input, None for the size of each frame; batch_size:
+    frames in one forward pass.
+    """
 
     predictor: Predictor
     device: torch.device
@@ -69,10 +74,10 @@ class PredictOptions:
 
 @dataclass(frozen=True)
 class PredictionWriter:
-    """What is written for a prediction, and where.
+    """Writes the files of a prediction below `folder`.
 
-    alpha: share of the class colours in the overlay; label_ids: (C,) uint8, class index -> the id that
-    is written into one more folder, None for no such folder.
+    alpha: weight of the class colours in the overlay, 0..1; label_ids: (C,) uint8, label id of each class
+    index. With label_ids, label_ids/ is written too.
     """
 
     folder: Path
@@ -81,7 +86,11 @@ class PredictionWriter:
     label_ids: NDArray[np.uint8] | None
 
     def write(self, predicted: FramePrediction) -> NDArray[np.uint8]:
-        """prediction/NAME.png (indices in colours), entropy/ (grey, 255 = 1), overlay/; returns the last."""
+        """Write the PNGs of one frame; return its overlay, (H, W, 3) uint8 BGR.
+
+        prediction/NAME.png: class indices with a palette; entropy/NAME.png: grey, 255 is entropy 1;
+        overlay/NAME.png: the image mixed with the class colours.
+        """
         (name, image), prediction = predicted.frame, predicted.prediction
         palette = self.classes.palette()
         grey = np.rint(255 * prediction.entropy).astype(np.uint8)
@@ -98,9 +107,9 @@ class PredictionWriter:
 def overlay(
     image: NDArray[np.uint8], label: NDArray[np.uint8], palette: list[int], alpha: float
 ) -> NDArray[np.uint8]:
-    """`(1 - alpha) * image + alpha * colour of the class`, rounded: (H, W, 3) uint8 BGR.
+    """Return `(1 - alpha) * image + alpha * class colour`, rounded: (H, W, 3) uint8 BGR.
 
-    image (H, W, 3) uint8 BGR; label (H, W) uint8; palette: red green blue of the indices 0..255.
+    image (H, W, 3) uint8 BGR; label (H, W) uint8; palette: 768 values 0..255, red green blue of each index.
     """
     colors = np.array(palette, np.uint8).reshape(256, 3)[:, ::-1][label]
     mixed: NDArray[np.uint8] = cv2.addWeighted(image, 1 - alpha, colors, alpha, 0)
@@ -108,14 +117,14 @@ def overlay(
 
 
 class Table:
-    """predictions.csv, row by row: image, entropy (mean, 0..1), pixels_<class>..., as in scores.csv."""
+    """Writes the rows of predictions.csv: image, entropy (mean, 0..1), pixels_<class>, as in scores.csv."""
 
     def __init__(self, writer: Any, classes: ClassSet) -> None:
         self.rows, self._writer, self._classes = 0, writer, len(classes)
         writer.writerow(["image", "entropy", *(PIXELS + name for name in classes.names)])
 
     def add(self, predicted: FramePrediction) -> None:
-        """One row; floats keep every digit."""
+        """Append a row; floats are written with all their digits."""
         counts = np.bincount(predicted.prediction.label.ravel(), minlength=self._classes)
         self._writer.writerow([predicted.frame.name, predicted.mean_entropy, *counts.tolist()])
         self.rows += 1
@@ -123,7 +132,7 @@ class Table:
 
 @contextmanager
 def table(path: Path, classes: ClassSet) -> Iterator[Table]:
-    """A Table at `path`, row by row on the disk, there under its name once the block ends well."""
+    """Yield a Table that appends to a temporary file; it gets the name `path` if the block raises nothing."""
     with (
         files.atomic_file(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as handle,
@@ -134,19 +143,19 @@ def table(path: Path, classes: ClassSet) -> Iterator[Table]:
 def write_all(
     frames: Iterable[Frame], options: PredictOptions, writer: PredictionWriter, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[FramePrediction, NDArray[np.uint8]]]:
-    """Predict and write every frame, in order; yields each prediction, with its overlay, once it is written.
+    """Predict and write every frame, in order; yield each prediction with its overlay after it is written.
 
-    A batch is written by the threads of `pool` while the network looks at the next one.
+    The threads of `pool` write a batch while the network computes the next one.
     """
     written: Iterator[tuple[FramePrediction, NDArray[np.uint8]]] = iter(())
     for batch in predict(frames, options):
-        yield from written  # waits, and raises what went wrong
+        yield from written  # waits, and raises the errors of the writers
         written = zip(batch, pool.map(writer.write, batch), strict=True)
     yield from written
 
 
 def predict(frames: Iterable[Frame], options: PredictOptions) -> Iterator[list[FramePrediction]]:
-    """The predictions of all frames, in order, batch by batch; reading runs ahead in a thread."""
+    """Yield the predictions of all frames, in order, batch by batch; a thread reads ahead."""
     seen = (_seen(frame, options.size) for frame in frames)
     for batch in _batches(prefetch(seen), options.batch_size):
         yield _predict_batch(batch, options)
@@ -175,7 +184,7 @@ def _predict_batch(batch: list[_Seen], options: PredictOptions) -> list[FramePre
 
 
 def _batches(seen: Iterable[_Seen], batch_size: int) -> Iterator[list[_Seen]]:
-    """Up to `batch_size` neighbours whose inputs share their size."""
+    """Yield groups of up to `batch_size` consecutive frames whose inputs have the same size."""
     batch: list[_Seen] = []
     for item in seen:
         if batch and (len(batch) == batch_size or item[1].shape != batch[0][1].shape):

@@ -1,4 +1,4 @@
-"""Which images and videos the words of a command line mean, and what to call what is made of each."""
+"""Find the images and videos that command-line arguments name, and the name of the results of each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ALLOWED = f"images ({' '.join(IMAGE_SUFFIXES)}), videos ({' '.join(VIDEO_SUFFIX
 
 @dataclass(frozen=True)
 class Source:
-    """An image or a video. name: of its results, without suffix; may hold / where folders are mirrored."""
+    """An image or a video. name: of its results, without suffix; it contains / for a file in a subfolder."""
 
     name: str
     path: Path
@@ -26,7 +26,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Sources:
-    """Each file once, in the order of the words; the files of a folder or a glob are sorted."""
+    """Each file once, in the order of the arguments; the files of a folder or a glob are sorted."""
 
     images: list[Source]
     videos: list[Source]
@@ -34,7 +34,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class _Found:
-    """A file at `relative` below `root`, the folder that a word stands for."""
+    """A file. relative: its path below `root`, the folder of the argument that named it."""
 
     root: Path
     relative: Path
@@ -45,12 +45,12 @@ class _Found:
 
 
 def collect(words: Sequence[str], out: Path) -> Sources:
-    """The sources that `words` name: files, folders (their images, at any depth) and globs.
+    """Return the files that `words` name. A word is a file, a folder (its images, at any depth) or a glob.
 
-    Results are called by the path below the deepest folder that holds all that the words stand for (of a
-    glob: the folders before its first wildcard), so that equal names in several folders stay apart.
-    UserError where a word means nothing, two sources would have one name, or `out` is among the images:
-    the next run would take the results for images.
+    The name of a result is the path below the deepest folder that holds all files (for a glob: the folders
+    before its first wildcard), so that equal file names in several folders get different names.
+    UserError if a word names no file, if two sources have one name, or if `out` is in a folder of images: the
+    next run would read the results as images.
     """
     found: dict[Path, _Found] = {}
     for word in words:
@@ -67,7 +67,7 @@ def collect(words: Sequence[str], out: Path) -> Sources:
 
 
 def _meant(word: str, out: Path) -> Iterator[_Found]:
-    """The images and videos of one word; at least one."""
+    """Yield the images and videos of one word; UserError if there is none."""
     path = Path(word)
     count = 0
     for root, each in _matches(path):
@@ -89,7 +89,7 @@ def _meant(word: str, out: Path) -> Iterator[_Found]:
 
 
 def _matches(path: Path) -> list[tuple[Path, Path]]:
-    """(the folder that names are relative to, a file or folder) for all that a path or a glob means."""
+    """Return (folder that names are relative to, file or folder) for each match of a path or a glob."""
     if _exists(path):
         return [(path if path.is_dir() else path.parent, path)]
     wild = next((place for place, part in enumerate(path.parts) if set(part) & set(_WILD)), None)

@@ -21,14 +21,14 @@ _FIX = "look whether it plays; ffmpeg -i IN -c:v libx264 OUT.mp4 makes most vide
 
 
 class Facts(NamedTuple):
-    """rate: frames a second; frames: how many, an estimate of the container's header (0: it says nothing)."""
+    """rate: frames per second; frames: their number as the header estimates it, 0 if it does not."""
 
     rate: float
     frames: int
 
 
 def facts(path: Path) -> Facts:
-    """What the header says; UserError for a file that does not open as a video, or without a frame rate."""
+    """Read the header. UserError for a file that does not open as a video, or without a frame rate."""
     with _opened(path) as capture:
         rate, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
         if not 0 < rate < float("inf"):
@@ -37,10 +37,10 @@ def facts(path: Path) -> Facts:
 
 
 def read(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """(number, (H, W, 3) uint8 BGR) of the frames number 0, every, 2 * every, ...; one is held at a time.
+    """Yield (number, (H, W, 3) uint8 BGR) of the frames 0, every, 2 * every, ...; one is in memory at a time.
 
-    UserError if there is none. OpenCV tells no broken frame from the end: where fewer come than the
-    header says, a line on stderr says so.
+    UserError if there is no frame. OpenCV does not distinguish a broken frame from the end of the file: if it
+    yields fewer frames than the header announces, a line on stderr names both numbers.
     """
     number = 0
     with _opened(path) as capture:
@@ -63,10 +63,10 @@ def read(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.uint8]]]:
 
 @contextmanager
 def overlay(path: Path, rate: float) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
-    """Yield what appends a frame, (H, W, 3) uint8 BGR, to a video of `rate` frames a second at `path`.
+    """Yield a function that appends a frame, (H, W, 3) uint8 BGR, to a video of `rate` frames per second.
 
-    Its size is the first frame's, without a last odd column or row (FFmpeg cuts it off). What stands at
-    `path` is replaced when the block ends well and all frames can be found in the file.
+    The video has the size of the first frame, without a last odd column or row (FFmpeg cuts it off). A file
+    at `path` is replaced if the block raises nothing and the new file holds all frames.
     """
     with files.atomic_file(path) as temporary:
         writer = _Writer(path, temporary, rate)
@@ -94,7 +94,7 @@ class _Writer:
         self.handle.release()
 
     def check(self) -> None:
-        """OpenCV says nothing of a full disk, or of frames that it leaves out for their size."""
+        """UserError if frames are missing: OpenCV reports neither a full disk nor frames of another size."""
         with _opened(self.temporary) as capture:
             found = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         if found != self.frames:
