@@ -1,4 +1,4 @@
-"""From index.csv to tensors: an endless, seeded stream for training, one pass for inference."""
+"""Batches of the images of an index: an infinite, seeded stream for training, one pass for inference."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.core.errors import UserError
 
 Item = TypeVar("Item")
-PREFETCHED = 2  # batches that are read before they are asked for
+PREFETCHED = 2  # batches that are read in advance
 _NO_LABEL = np.array(IGNORE, np.uint8)
 
 
@@ -37,10 +37,10 @@ class MicroBatchWeight(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """ids (N); image (N, 3, H, W) uint8 BGR; label (N, H, W) int64, 0..C-1 or 255, which means ignore.
+    """A batch of N images: ids; image (N, 3, H, W) uint8 BGR; label (N, H, W) int64, 0..C-1 or 255 (ignored).
 
     update_bn_stats: whether these images update the running statistics of batch normalisation in training.
-    weight: of a micro-batch; None for a whole batch.
+    weight: the weight of a micro-batch; None for a whole batch.
     """
 
     ids: list[str]
@@ -73,7 +73,7 @@ class Batch(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One image (3, H, W) uint8 BGR with its label (H, W) uint8; all 255 where there is none."""
+    """One image (3, H, W) uint8 BGR with its label (H, W) uint8, which is 255 everywhere if there is none."""
 
     id: str
     image: Tensor
@@ -81,10 +81,11 @@ class Sample(NamedTuple):
 
 
 class InfiniteShuffledDataset(Dataset[Sample]):
-    """Sample number p of a shuffled, augmented stream over an index, for any p >= 0.
+    """The samples of an infinite, shuffled, augmented stream over an index.
 
-    Every pass over the index has an order of its own. Sample p depends on (seed, name, p) alone, so
-    that workers and resumed runs see what an uninterrupted run sees.
+    Every pass over the index is shuffled anew. The sample at position p >= 0 depends only on (seed, name, p),
+    so that resumed runs get the same samples as an uninterrupted run. name: the name of the stream, part of
+    the seed; length: the number of samples that `len` returns.
     """
 
     def __init__(self, index: pd.DataFrame, seed: int, name: str, augment: Augment, length: int) -> None:
@@ -95,18 +96,18 @@ class InfiniteShuffledDataset(Dataset[Sample]):
         return self.length
 
     def __getitem__(self, position: int) -> Sample:
-        epoch, place = divmod(position, len(self.index))
+        epoch, offset = divmod(position, len(self.index))
         if epoch != self._pass:
             self._order = seeding.permutation(self.seed, len(self.index), self.name, "order", epoch)
             self._pass = epoch
-        row = self.index.iloc[int(self._order[place])]
+        row = self.index.iloc[int(self._order[offset])]
         image, label = read_pair(row)
         image, label = augmented(image, label, self.augment, seeding.stream(self.seed, self.name, position))
         return _sample(str(row.id), image, label)
 
 
 class SequentialDataset(Dataset[Sample]):
-    """The images of an index in its order; labels are not read."""
+    """The images of an index in its order. Labels are not read."""
 
     def __init__(self, index: pd.DataFrame) -> None:
         self.index = index
@@ -121,10 +122,10 @@ class SequentialDataset(Dataset[Sample]):
 
 
 def refuse_empty(index: pd.DataFrame, name: str) -> None:
-    """UserError if the index, called `name` in the message, has no row."""
+    """Raise UserError if the index has no row. name: its name in the message."""
     if index.empty:
         raise UserError(
-            f"index of the {name} images", "no image", "at least one", "see the stage that wrote it"
+            f"index of the {name} images", "no image", "at least one", "check the stage that wrote it"
         )
 
 
@@ -138,23 +139,25 @@ def training_stream(
     stop: int,
     rank: Rank = SINGLE_RANK,
 ) -> Iterator[Batch]:
-    """Batches number start..stop-1 of the stream called `name`; UserError for an empty index.
+    """Return the batches start..stop-1 of the stream called `name`.
 
-    part: of each batch, the images that this process is given; their number divides `batch_size`.
+    rank: each process gets an equal share of the images of a batch; `rank.world_size` divides `batch_size`.
+    Raises UserError for an empty index, and while iterating for an unreadable file, a label of another size
+    than its image, and images of different sizes in a batch.
     """
     refuse_empty(index, name)
     data = InfiniteShuffledDataset(index, seed, name, augment, stop * batch_size)
     images = batch_size // rank.world_size
     firsts = range(start * batch_size + rank.rank * images, stop * batch_size, batch_size)
     positions = (list(range(first, first + images)) for first in firsts)
-    # A loader draws from torch's generator when it starts; from one of its own, since a resumed run starts
-    # it a second time and dropout must not notice.
-    own = torch.Generator()
-    return iter(DataLoader(data, batch_sampler=positions, collate_fn=_collate, generator=own))
+    # A DataLoader draws a number from torch's global generator when it starts. It gets a separate generator,
+    # because a resumed run starts it once more, which must not change the random numbers of dropout.
+    generator = torch.Generator()
+    return iter(DataLoader(data, batch_sampler=positions, collate_fn=_collate, generator=generator))
 
 
 def inference_batches(index: pd.DataFrame, batch_size: int, rank: Rank = SINGLE_RANK) -> Iterator[Batch]:
-    """Yield every image once, in the order of the index; the images of one batch have one size.
+    """Yield every image once. The images of a batch have the same size and are in the order of the index.
 
     rank: this process gets every `rank.world_size`-th batch. Batches are never split across processes, so
     results are bit-identical for any number of processes.
@@ -169,7 +172,7 @@ def inference_batches(index: pd.DataFrame, batch_size: int, rank: Rank = SINGLE_
 def counted_batches(
     index: pd.DataFrame, batch_size: int, rank: Rank = SINGLE_RANK
 ) -> tuple[Iterator[Batch], int]:
-    """`inference_batches`, read ahead, and how many there are."""
+    """Return `inference_batches` with prefetching, and the number of batches."""
     return prefetch(inference_batches(index, batch_size, rank)), len(_rows(index, batch_size, rank))
 
 
@@ -180,20 +183,24 @@ def _rows(index: pd.DataFrame, batch_size: int, rank: Rank) -> list[list[int]]:
 
 
 def prefetch(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items in the same order, AHEAD of them made by a thread before they are asked for.
+    """Yield the same items in the same order, with PREFETCHED of them computed in advance by a thread.
 
-    What making an item raises is raised where that item would have come.
+    An error raised by `items` is raised in place of the item.
     """
     source, end = iter(items), object()
     with ThreadPoolExecutor(1) as pool:
-        made: deque[Any] = deque(pool.submit(next, source, end) for _ in range(PREFETCHED))
-        while (item := made.popleft().result()) is not end:
-            made.append(pool.submit(next, source, end))
+        futures: deque[Any] = deque(pool.submit(next, source, end) for _ in range(PREFETCHED))
+        while (item := futures.popleft().result()) is not end:
+            futures.append(pool.submit(next, source, end))
             yield item
 
 
 def read_pair(row: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Image (H, W, 3) uint8 BGR and label (H, W) uint8 of one row; all 255 where the row has no label."""
+    """Read the image (H, W, 3) uint8 BGR and label (H, W) uint8 of a row of the index.
+
+    The label is 255 everywhere if the row has none. Raises UserError for an unreadable file, and for a label
+    of another size than its image.
+    """
     image = files.read_image(Path(row.image))
     if not row.label:
         return image, np.broadcast_to(_NO_LABEL, image.shape[:2])
@@ -202,7 +209,7 @@ def read_pair(row: pd.Series) -> tuple[np.ndarray, np.ndarray]:
         raise UserError(
             row.label,
             f"{label.shape[1]}x{label.shape[0]} pixels, its image has {image.shape[1]}x{image.shape[0]}",
-            "a label of its image's size",
+            "a label of the size of its image",
             "run the stage that wrote it again",
         )
     return image, label
@@ -211,7 +218,11 @@ def read_pair(row: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 def augmented(
     image: np.ndarray, label: np.ndarray, augment: Augment, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mirror both with probability 1/2 and jitter contrast and brightness of the image, as asked."""
+    """Apply a random horizontal flip, and a random contrast and brightness, as `augment` says.
+
+    image (H, W, 3) uint8; label (H, W) uint8. flip: mirrors both with probability 1/2. jitter: contrast and
+    brightness of the image are multiplied by factors drawn from 1 - jitter to 1 + jitter. Returns both.
+    """
     if augment.flip and random.random() < 0.5:
         image, label = image[:, ::-1], label[:, ::-1]
     if augment.jitter:
@@ -228,7 +239,7 @@ def _sample(name: str, image: np.ndarray, label: np.ndarray) -> Sample:
 
 
 def _collate(samples: list[Sample]) -> Batch:
-    """Stack samples; UserError where images of one batch differ in size."""
+    """Stack samples to a batch. Raises UserError if the images differ in size."""
     sizes = {tuple(sample.image.shape[1:]) for sample in samples}
     if len(sizes) > 1:
         raise UserError(
@@ -238,5 +249,7 @@ def _collate(samples: list[Sample]) -> Batch:
             "run preprocess, which resizes them, or set batch_size: 1",
         )
     images = torch.stack([sample.image for sample in samples])
-    labels = torch.stack([sample.label for sample in samples])  # bytes up to here: an eighth of the memory
+    labels = torch.stack(
+        [sample.label for sample in samples]
+    )  # uint8 until here: an eighth of the memory of int64
     return Batch([sample.id for sample in samples], images, labels.long())

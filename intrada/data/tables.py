@@ -1,10 +1,12 @@
-"""The tables between the stages, each with its schema: a wrong one is refused by row and column.
+"""The tables (CSV) between the stages and their schemas. Errors name the wrong lines and columns.
 
-index   one row an image: id, image, label (empty: none), width, height; paths from the project's root
-scores  one row a target image: image (its id), entropy (mean pixel entropy, 0..1), pixels_<class>...
-split   one row a target image: image, score (under the ranking rule), rank (1 = lowest), subset (easy, hard)
-images  one row an evaluation image: the index's columns, entropy (0..1), subset
-snapshots  one row a snapshot of a run: iteration, information (0..1), mIoU (percent), who chooses it
+index   one row per image: id, image, label (empty if there is none), width, height (pixels); paths are
+        relative to the project's root
+scores  one row per target image: image (its id), entropy (mean pixel entropy, 0..1), pixels_<class>...
+split   one row per target image: image, score (by the ranking rule), rank (1 = lowest), subset (easy, hard)
+images  one row per evaluation image: the columns of the index, entropy (0..1), subset
+snapshots  one row per snapshot of a run: iteration, information (0..1), mIoU (percent), and for each rule of
+        selection (last, label_free, oracle) whether it selects this snapshot (0 or 1)
 """
 
 from __future__ import annotations
@@ -23,30 +25,30 @@ PIXELS = "pixels_"  # prefix of the columns that count the pixels predicted as a
 INDEX_COLUMNS = ["id", "image", "label", "width", "height"]
 
 
-def _inside(path: str) -> bool:
-    """A relative path that does not climb out of the project's folder."""
+def _is_inside(path: str) -> bool:
+    """Return whether `path` is relative and stays inside the project's folder."""
     parts = PurePosixPath(path)
     return not parts.is_absolute() and ".." not in parts.parts
 
 
-def _plain(name: str) -> bool:
-    """An id that can be the name of a file in a folder of the stage's own."""
+def _is_file_name(name: str) -> bool:
+    """Return whether an id can be used as a file name."""
     return bool(name) and "/" not in name and name.isprintable() and len(name.encode()) <= files.MAX_ID_BYTES
 
 
-_PATH = pa.Check(_inside, element_wise=True, error="a relative path inside the project")
-_PART = pa.Check.isin([EASY, HARD])
+_PATH = pa.Check(_is_inside, element_wise=True, error="a relative path inside the project")
+_SUBSET = pa.Check.isin([EASY, HARD])
 _FILLED = pa.Check.str_length(min_value=1)
 
-_NAME = pa.Check(
-    _plain,
+_ID = pa.Check(
+    _is_file_name,
     element_wise=True,
     error=f"a name without / or control characters, at most {files.MAX_ID_BYTES} bytes",
 )
 
 INDEX = pa.DataFrameSchema(
     {
-        "id": pa.Column(str, _NAME, unique=True),
+        "id": pa.Column(str, _ID, unique=True),
         "image": pa.Column(str, [_FILLED, _PATH]),
         "label": pa.Column(str, _PATH),
         "width": pa.Column(int, pa.Check.ge(1)),
@@ -58,7 +60,7 @@ INDEX = pa.DataFrameSchema(
 _ENTROPY = pa.Column(float, pa.Check.in_range(0, 1), coerce=True)
 SCORES = pa.DataFrameSchema(
     {
-        "image": pa.Column(str, _NAME, unique=True),
+        "image": pa.Column(str, _ID, unique=True),
         "entropy": _ENTROPY,
         f"^{PIXELS}.+$": pa.Column(int, pa.Check.ge(0), regex=True),
     },
@@ -66,10 +68,10 @@ SCORES = pa.DataFrameSchema(
 )
 SPLIT = pa.DataFrameSchema(
     {
-        "image": pa.Column(str, _NAME, unique=True),
+        "image": pa.Column(str, _ID, unique=True),
         "score": pa.Column(float, pa.Check.ge(0), coerce=True),
         "rank": pa.Column(int, pa.Check.ge(1), unique=True),
-        "subset": pa.Column(str, _PART),
+        "subset": pa.Column(str, _SUBSET),
     },
     strict=True,
     ordered=True,
@@ -87,14 +89,18 @@ SNAPSHOTS = pa.DataFrameSchema(
     strict=True,
     ordered=True,
 )
-IMAGES = INDEX.add_columns({"entropy": _ENTROPY, "subset": pa.Column(str, _PART)})
+IMAGES = INDEX.add_columns({"entropy": _ENTROPY, "subset": pa.Column(str, _SUBSET)})
 
 
 def read(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """The table at `path` after its schema's checks; UserError names the first wrong row and column."""
+    """Read the table at `path` and check it against `schema`.
+
+    Raises UserError if the file cannot be read or does not fit; it names the first five wrong values by line
+    and column.
+    """
     required = [name for name, column in schema.columns.items() if not column.regex]
     frame = files.read_csv(path, required)
-    if frame.empty:  # pandas cannot know the types of columns without a row
+    if frame.empty:  # pandas cannot infer the types of columns without rows
         return frame
     try:
         return schema.validate(frame, lazy=True)
@@ -103,32 +109,32 @@ def read(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
 
 
 def read_images(path: Path) -> pd.DataFrame:
-    """Evaluation images: an index.csv, or an images.csv, which also has entropy and subset."""
+    """Read evaluation images: an index.csv, or an images.csv, which also has `entropy` and `subset`."""
     return read(path, IMAGES if "subset" in files.read_csv(path).columns else INDEX)
 
 
 def write(path: Path, frame: pd.DataFrame, schema: pa.DataFrameSchema) -> None:
-    """Check and write a table, atomically. Floats keep every digit."""
+    """Check a table and write it atomically. Floats are written without loss of precision."""
     files.write_csv(path, frame if frame.empty else schema.validate(frame))
 
 
 def files_of(index: Path) -> list[Path]:
-    """Every image and label that the index names."""
+    """Return the paths of all images and labels in the index."""
     frame = read_images(index)
     return [Path(path) for column in ("image", "label") for path in frame[column] if path]
 
 
 def _refused(path: Path, cases: pd.DataFrame) -> UserError:
-    def where(case: Any) -> str:
+    def described(case: Any) -> str:
         row = "" if pd.isna(case["index"]) else f"line {int(case['index']) + 2}, "
         column = "" if pd.isna(case["column"]) else f"column {case['column']}: "
         return f"{row}{column}{case['failure_case']!r} is not {case['check']}"
 
-    rows = [where(case) for _, case in cases.head(5).iterrows()]
+    rows = [described(case) for _, case in cases.head(5).iterrows()]
     more = f"; and {len(cases) - 5} more" if len(cases) > 5 else ""
     return UserError(
         path,
         "; ".join(rows) + more,
-        "a table as the stage that writes it leaves it (docs/artifacts.md)",
-        "do not edit it by hand: run its stage again, or `dvc checkout dvc.yaml` to have the last one back",
+        "the table as its stage wrote it (docs/artifacts.md)",
+        "do not edit it by hand: run its stage again, or restore the file with `dvc checkout dvc.yaml`",
     )

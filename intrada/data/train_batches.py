@@ -35,7 +35,7 @@ class TrainData:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) in pixels of the target images, of the source images if there is none.
+        """(width, height) in pixels of the target images, or of the source images if there is no target.
 
         All images of a domain have one size. UserError if there is no image at all.
         """
@@ -67,7 +67,7 @@ class TrainBatch(NamedTuple):
         return list(starmap(TrainBatch, zip(source, target, supervised, strict=True)))
 
     def weighted(self, process_group: ProcessGroup, classes: int) -> TrainBatch:
-        """Return the batches with their weights in the global batch of all processes of the group."""
+        """Return the batches with their weights in the global batch of all processes. Collective."""
 
         def weighted(batch: Batch | None) -> Batch | None:
             if batch is None:

@@ -30,7 +30,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     ),
     "half of another image": (
         lambda path: mask(path, (32, 32)),
-        ("32x32 pixels, its image has 64x32", "a label of its image's size"),
+        ("32x32 pixels, its image has 64x32", "a label of the size of its image"),
     ),
 }
 

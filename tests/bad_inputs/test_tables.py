@@ -21,7 +21,7 @@ READERS: dict[Path, tuple[str, dict[str, str]]] = {
     SPLIT: ("pseudo_label", {}),
 }
 Edit = Callable[[list[str]], list[str]]
-ROW = "a table as the stage that writes it leaves it"
+ROW = "the table as its stage wrote it"
 AGAIN = "run its stage again"
 
 

@@ -27,7 +27,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write(name: str, height: int = HEIGHT, width: int = WIDTH, labelled: bool = True) -> tuple[object, ...]:
-    """One row of an index; pixel (y, x) of image n is (100 + 10n + x, y, n), its label is x."""
+    """Write an image and its label; return their row of an index.
+
+    The pixel (y, x) of image n is (100 + 10 n + x, y, n), and its label is x.
+    """
     rows, columns = np.mgrid[:height, :width].astype(np.uint8)
     number = np.full_like(rows, int(name))
     files.write_image(Path(f"{name}.png"), np.dstack([100 + 10 * number + columns, rows, number]))
@@ -46,22 +49,22 @@ def index() -> pd.DataFrame:
 
 
 def same(left: tuple[object, ...], right: tuple[object, ...]) -> bool:
-    """Whether two samples or batches are equal, bit for bit."""
+    """Return whether two samples or batches are bit-identical."""
     pairs = zip(left, right, strict=True)
     return all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in pairs)
 
 
-def test_a_sample_is_an_image_with_its_label(index: pd.DataFrame) -> None:
+def test_a_sample_has_an_image_and_its_label(index: pd.DataFrame) -> None:
     sample = InfiniteShuffledDataset(index, 1, "labelled", PLAIN, 1)[0]
     number = int(sample.id)
     assert (sample.image.shape, sample.image.dtype) == ((3, HEIGHT, WIDTH), torch.uint8)
     assert (sample.label.shape, sample.label.dtype) == ((HEIGHT, WIDTH), torch.uint8)
-    assert stream(index, 0, 1)[0].label.dtype == torch.int64  # of a batch, as the losses want it
+    assert stream(index, 0, 1)[0].label.dtype == torch.int64  # the losses need int64
     assert sample.image[:, 1, 2].tolist() == [100 + 10 * number + 2, 1, number]
     assert sample.label.tolist() == [[0, 1, 2], [0, 1, 2]]
 
 
-def test_a_sample_depends_on_its_position_alone_whatever_was_read_before(index: pd.DataFrame) -> None:
+def test_a_sample_depends_only_on_its_position(index: pd.DataFrame) -> None:
     forwards = InfiniteShuffledDataset(index, 1, "labelled", BOTH, 4 * COUNT)
     backwards = InfiniteShuffledDataset(index, 1, "labelled", BOTH, 10**9)
     expected = [forwards[p] for p in range(4 * COUNT)]
@@ -73,16 +76,16 @@ def test_a_sample_depends_on_its_position_alone_whatever_was_read_before(index: 
 
 @pytest.mark.parametrize("seed, name", [(2, "labelled"), (1, "target")])
 def test_another_seed_or_stream_gives_other_samples(index: pd.DataFrame, seed: int, name: str) -> None:
-    here, there = (
+    expected, other = (
         InfiniteShuffledDataset(index, 1, "labelled", BOTH, 20),
         InfiniteShuffledDataset(index, seed, name, BOTH, 20),
     )
-    assert sum(same(here[p], there[p]) for p in range(20)) < 5
+    assert sum(same(expected[p], other[p]) for p in range(20)) < 5
 
 
-def test_every_pass_sees_each_image_once_in_an_order_of_its_own(index: pd.DataFrame) -> None:
+def test_every_pass_has_each_image_once_and_another_order(index: pd.DataFrame) -> None:
     data = InfiniteShuffledDataset(index, 1, "labelled", BOTH, 8 * COUNT)
-    passes = [tuple(data[COUNT * e + place].id for place in range(COUNT)) for e in range(8)]
+    passes = [tuple(data[COUNT * epoch + i].id for i in range(COUNT)) for epoch in range(8)]
     assert all(sorted(order) == list("01234") for order in passes)
     assert len(set(passes)) > 5
 
@@ -91,7 +94,7 @@ def stream(index: pd.DataFrame, start: int, stop: int, size: int = 2) -> list[Ba
     return list(loader.training_stream(index, 1, "labelled", BOTH, size, start, stop))
 
 
-def test_a_start_in_the_middle_gives_the_same_batches(index: pd.DataFrame) -> None:
+def test_a_stream_started_in_the_middle_has_the_same_batches(index: pd.DataFrame) -> None:
     whole = stream(index, 0, 9)
     assert len(whole) == 9
     assert whole[0].image.shape == (2, 3, HEIGHT, WIDTH)
@@ -101,18 +104,18 @@ def test_a_start_in_the_middle_gives_the_same_batches(index: pd.DataFrame) -> No
         assert all(map(same, rest, whole[start:]))
 
 
-def test_batches_of_another_size_hold_the_same_samples(index: pd.DataFrame) -> None:
+def test_the_order_of_samples_does_not_depend_on_the_batch_size(index: pd.DataFrame) -> None:
     single = [name for batch in stream(index, 0, 12, size=1) for name in batch.ids]
     assert [name for batch in stream(index, 0, 4, size=3) for name in batch.ids] == single
 
 
-def test_a_stream_leaves_torchs_generator_alone(index: pd.DataFrame) -> None:
+def test_a_stream_does_not_use_torchs_global_generator(index: pd.DataFrame) -> None:
     before = torch.get_rng_state()
     stream(index, 0, 3)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_flip_mirrors_image_and_label_and_happens_half_of_the_time(index: pd.DataFrame) -> None:
+def test_a_flip_mirrors_image_and_label_with_probability_one_half(index: pd.DataFrame) -> None:
     data = InfiniteShuffledDataset(index, 1, "labelled", FLIP, 200)
     samples = [data[p] for p in range(200)]
     for sample in samples:
@@ -127,36 +130,36 @@ def test_a_flip_mirrors_image_and_label_and_happens_half_of_the_time(index: pd.D
 @pytest.mark.parametrize("value", [0, 1, 100, 254, 255])
 def test_jitter_of_a_flat_image_stays_in_its_range(value: int) -> None:
     flat, label = np.full((2, 2, 3), value, np.uint8), np.zeros((2, 2), np.uint8)
-    seen = []
+    drawn = []
     for number in range(100):
         random = np.random.default_rng(number)
         image, _ = loader.augmented(flat, label, Augment(flip=False, jitter=0.2), random)
         assert image.dtype == np.uint8 and len(np.unique(image)) == 1
-        seen.append(int(image[0, 0, 0]))
-    assert round(value * 0.8) <= min(seen) and max(seen) <= min(255, round(value * 1.2))
-    assert value < 2 or max(seen) - min(seen) > 0.15 * value
+        drawn.append(int(image[0, 0, 0]))
+    assert round(value * 0.8) <= min(drawn) and max(drawn) <= min(255, round(value * 1.2))
+    assert value < 2 or max(drawn) - min(drawn) > 0.15 * value
 
 
-def test_jitter_of_contrast_spreads_pixels_around_their_mean() -> None:
+def test_jitter_scales_the_contrast_around_the_mean() -> None:
     image, label = np.full((2, 2, 3), 100, np.uint8), np.zeros((2, 2), np.uint8)
     image[0] = 140
     spreads, means = [], []
     for number in range(200):
         random = np.random.default_rng(number)
-        found, unchanged = loader.augmented(image, label, Augment(flip=False, jitter=0.5), random)
-        spreads.append(int(found[0, 0, 0]) - int(found[1, 0, 0]))
-        means.append(found.mean())
-        assert unchanged is label
+        jittered, same_label = loader.augmented(image, label, Augment(flip=False, jitter=0.5), random)
+        spreads.append(int(jittered[0, 0, 0]) - int(jittered[1, 0, 0]))
+        means.append(jittered.mean())
+        assert same_label is label
     assert 19 <= min(spreads) < 23 and 57 < max(spreads) <= 61  # 40 * (1 -+ 0.5), rounded
     assert 59 <= min(means) < 66 and 174 < max(means) <= 181  # 120 * (1 -+ 0.5)
 
 
-def test_no_augmentation_changes_nothing(index: pd.DataFrame) -> None:
+def test_without_augmentation_the_label_is_unchanged(index: pd.DataFrame) -> None:
     data = InfiniteShuffledDataset(index, 1, "labelled", PLAIN, COUNT)
     assert all(torch.equal(data[p].label[0], torch.arange(WIDTH)) for p in range(COUNT))
 
 
-def test_an_image_without_a_label_is_ignored_everywhere() -> None:
+def test_the_label_of_an_unlabelled_image_is_255_everywhere() -> None:
     sample = InfiniteShuffledDataset(frame([write("3", labelled=False)]), 1, "target", BOTH, 1)[0]
     assert sample.label.unique().tolist() == [255]
 
@@ -173,54 +176,54 @@ def test_a_label_of_another_size_is_refused() -> None:
         InfiniteShuffledDataset(frame([row]), 1, "labelled", PLAIN, 1)[0]
 
 
-def test_images_of_two_sizes_in_a_training_batch_are_refused_by_name() -> None:
+def test_the_error_for_two_sizes_in_a_training_batch_lists_the_images() -> None:
     rows = frame([write("1"), write("2", width=4)])
     with pytest.raises(UserError, match="images (1, 2|2, 1): sizes"):
         stream(rows, 0, 1)
 
 
-def test_inference_sees_every_image_once_in_order_and_no_label(index: pd.DataFrame) -> None:
+def test_inference_batches_have_every_image_once_in_order_and_no_label(index: pd.DataFrame) -> None:
     for path in index["label"]:
         Path(path).unlink()
-    found = list(loader.inference_batches(index, 2))
-    assert [batch.ids for batch in found] == [["0", "1"], ["2", "3"], ["4"]]
-    assert all(batch.label.unique().tolist() == [255] for batch in found)
-    assert found[1].image[1, 2].unique().tolist() == [3]
+    batches = list(loader.inference_batches(index, 2))
+    assert [batch.ids for batch in batches] == [["0", "1"], ["2", "3"], ["4"]]
+    assert all(batch.label.unique().tolist() == [255] for batch in batches)
+    assert batches[1].image[1, 2].unique().tolist() == [3]
 
 
-def test_inference_batches_hold_one_size() -> None:
+def test_the_images_of_an_inference_batch_have_the_same_size() -> None:
     rows = frame([write("0"), write("1", width=4), write("2"), write("3", height=4), write("4", width=4)])
-    found = list(loader.inference_batches(rows, 2))
-    assert [batch.ids for batch in found] == [["0", "2"], ["1", "4"], ["3"]]
+    batches = list(loader.inference_batches(rows, 2))
+    assert [batch.ids for batch in batches] == [["0", "2"], ["1", "4"], ["3"]]
 
 
-def test_what_is_read_ahead_comes_in_its_order_and_ends() -> None:
+def test_prefetch_yields_the_same_items_in_the_same_order() -> None:
     assert list(loader.prefetch(range(7))) == list(range(7))
     assert list(loader.prefetch([])) == []
 
 
-def test_no_more_is_read_ahead_than_said() -> None:
-    asked: list[int] = []
+def test_at_most_prefetched_items_are_computed_in_advance() -> None:
+    computed: list[int] = []
 
     def items() -> Iterator[int]:
         for number in range(100):
-            asked.append(number)
+            computed.append(number)
             yield number
 
     stream = loader.prefetch(items())
-    assert asked == []
+    assert computed == []
     for number in range(10):
         assert next(stream) == number
-        assert len(asked) <= number + 1 + loader.PREFETCHED
+        assert len(computed) <= number + 1 + loader.PREFETCHED
     stream.close()
-    assert len(asked) <= 10 + loader.PREFETCHED
+    assert len(computed) <= 10 + loader.PREFETCHED
 
 
-def test_an_error_ahead_is_raised_in_its_turn() -> None:
+def test_an_error_of_a_prefetched_item_is_raised_in_its_place() -> None:
     def items() -> Iterator[int]:
         yield 0
         yield 1
-        raise UserError("image", "broken", "sound ones", "fix it")
+        raise UserError("image", "broken", "readable images", "fix it")
 
     stream = loader.prefetch(items())
     assert [next(stream), next(stream)] == [0, 1]
@@ -228,7 +231,7 @@ def test_an_error_ahead_is_raised_in_its_turn() -> None:
         next(stream)
 
 
-def test_a_batch_is_read_while_the_one_before_is_used() -> None:
+def test_the_next_item_is_computed_while_the_current_one_is_used() -> None:
     read = threading.Event()
 
     def items() -> Iterator[int]:
@@ -238,5 +241,5 @@ def test_a_batch_is_read_while_the_one_before_is_used() -> None:
 
     stream = loader.prefetch(items())
     assert next(stream) == 0
-    assert read.wait(timeout=60)  # before the next one is asked for
+    assert read.wait(timeout=60)  # without a call of next()
     assert list(stream) == [1]

@@ -15,7 +15,7 @@ IMAGES = "id,image,label,width,height,entropy,subset\n"
 
 
 def refused(path: Path, text: str, schema: object) -> str:
-    """What the UserError finds in the table."""
+    """Return `found` of the UserError for the table."""
     path.write_text(text)
     with pytest.raises(UserError) as caught:
         tables.read(path, schema)
@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
         (tables.IMAGES, IMAGES + "007,a.png,,4,2,0.25,easy\nNA,c.png,d.png,1,1,1,hard\n"),
     ],
 )
-def test_a_right_table_is_read_and_written_again_the_same(path: Path, schema: object, text: str) -> None:
+def test_a_table_is_the_same_after_reading_and_writing(path: Path, schema: object, text: str) -> None:
     path.write_text(text)
     frame = tables.read(path, schema)
     assert frame.iloc[:, 0].tolist() == ["007", "NA"]
@@ -61,13 +61,15 @@ def test_a_right_table_is_read_and_written_again_the_same(path: Path, schema: ob
         (tables.SPLIT, SPLIT + "a,1,0,easy\n", "line 2, column rank: 0 is not"),
     ],
 )
-def test_a_wrong_value_is_named_by_line_and_column(path: Path, schema: object, text: str, words: str) -> None:
+def test_the_error_for_a_wrong_value_has_its_line_and_column(
+    path: Path, schema: object, text: str, words: str
+) -> None:
     assert refused(path, text, schema).startswith(words)
 
 
 @pytest.mark.parametrize("outside", ["../a.png", "data/../../a.png", "/data/a.png"])
 @pytest.mark.parametrize("column", ["image", "label"])
-def test_a_path_that_climbs_out_of_the_project_is_refused(path: Path, column: str, outside: str) -> None:
+def test_a_path_outside_the_project_is_refused(path: Path, column: str, outside: str) -> None:
     row = {"image": "a.png", "label": "b.png"} | {column: outside}
     message = refused(path, f"{INDEX}a,{row['image']},{row['label']},4,2\n", tables.INDEX)
     assert message == f"line 2, column {column}: '{outside}' is not a relative path inside the project"
@@ -82,7 +84,7 @@ def test_a_path_that_climbs_out_of_the_project_is_refused(path: Path, column: st
         (tables.IMAGES, IMAGES + "b/a,a.png,,4,2,0.25,easy\n"),
     ],
 )
-def test_an_id_that_would_name_a_file_elsewhere_is_refused(path: Path, schema: object, text: str) -> None:
+def test_an_id_with_a_slash_is_refused(path: Path, schema: object, text: str) -> None:
     assert "is not a name without /" in refused(path, text, schema)
 
 
@@ -94,7 +96,7 @@ def test_an_id_that_would_name_a_file_elsewhere_is_refused(path: Path, schema: o
         (tables.SPLIT, SPLIT + "a,0,1,easy\nb,0,2,easy\na,1,3,hard\n", "image"),
     ],
 )
-def test_an_image_that_stands_twice_is_refused_with_both_lines(
+def test_the_error_for_a_duplicate_image_has_both_lines(
     path: Path, schema: object, text: str, column: str
 ) -> None:
     message = refused(path, text, schema)
@@ -102,17 +104,17 @@ def test_an_image_that_stands_twice_is_refused_with_both_lines(
     assert f"line 4, column {column}: 'a'" in message and "'b'" not in message
 
 
-def test_a_rank_that_stands_twice_is_refused(path: Path) -> None:
+def test_a_duplicate_rank_is_refused(path: Path) -> None:
     assert "column rank" in refused(path, SPLIT + "a,0,1,easy\nb,0,1,easy\n", tables.SPLIT)
 
 
-def test_missing_unknown_and_unordered_columns_are_named(path: Path) -> None:
+def test_missing_unknown_and_unordered_columns_are_refused(path: Path) -> None:
     assert "no column height" in refused(path, "id,image,label,width\n", tables.INDEX)
     assert refused(path, INDEX[:-1] + ",extra\na,a.png,,4,2,1\n", tables.INDEX).startswith("'extra' is not")
     assert "'image' is not" in refused(path, "image,id,label,width,height\na,a,,4,2\n", tables.INDEX)
 
 
-def test_five_wrong_values_are_shown_and_the_rest_counted(path: Path) -> None:
+def test_an_error_has_five_wrong_values_and_the_number_of_others(path: Path) -> None:
     message = refused(path, INDEX + "".join(f"{n},a.png,,0,2\n" for n in range(8)), tables.INDEX)
     assert message.count("line ") == 5 and message.endswith("; and 3 more")
 
@@ -121,7 +123,7 @@ def test_five_wrong_values_are_shown_and_the_rest_counted(path: Path) -> None:
     "schema, header",
     [(tables.INDEX, INDEX), (tables.SCORES, SCORES), (tables.SPLIT, SPLIT), (tables.IMAGES, IMAGES)],
 )
-def test_a_table_without_a_row_is_a_table(path: Path, schema: object, header: str) -> None:
+def test_a_table_without_rows_is_valid(path: Path, schema: object, header: str) -> None:
     path.write_text(header)
     frame = tables.read(path, schema)
     assert frame.empty and list(frame.columns) == header.strip().split(",")
@@ -136,7 +138,7 @@ def test_a_wrong_table_is_not_written(path: Path) -> None:
     assert not path.exists()
 
 
-def test_evaluation_images_may_come_with_their_part_or_without(path: Path) -> None:
+def test_evaluation_images_are_read_with_or_without_subset(path: Path) -> None:
     path.write_text(INDEX + "a,a.png,,4,2\n")
     assert "subset" not in tables.read_images(path)
     path.write_text(IMAGES + "a,a.png,,4,2,0.5,hard\n")
@@ -153,7 +155,7 @@ def test_the_files_of_an_index_are_its_images_and_labels(path: Path) -> None:
     assert tables.files_of(path) == []
 
 
-def test_floats_keep_every_digit(path: Path) -> None:
+def test_floats_are_written_without_loss(path: Path) -> None:
     value = 0.1 + 0.2
     frame = pd.DataFrame({"image": ["a"], "entropy": [value], "pixels_sky": [1]})
     tables.write(path, frame, tables.SCORES)

@@ -103,7 +103,9 @@ def _look(dataset: Dataset, item: Item, labelled: bool) -> _Look | UserError:
         if abs(columns * height / (rows * width) - 1) > _SAME_SHAPE:
             found = f"{columns}x{rows} pixels, its image has {width}x{height}"
             fix = "pair the right files, or leave the image out with `split: list:FILE`"
-            raise UserError(item.label, found, "a label of its image's size (or of its shape)", fix)
+            raise UserError(
+                item.label, found, "a label of the size of its image, or of its aspect ratio", fix
+            )
     except UserError as error:
         return error
     pixels = np.bincount(label.ravel(), minlength=256)
