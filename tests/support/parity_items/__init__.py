@@ -1,10 +1,10 @@
-"""Golden values of the published code, recomputed: one module for each kind of item of a manifest.
+"""Recompute the golden values of the published code: one module for each kind of item of a manifest.
 
 An item is a file of stored values. Its module has
 
-- `compute(reference, name)`: the values as this project's code makes them. Only inputs, seeds and
-  settings are read from the folder, never the stored results;
-- `compare(reference, name, found)`: found against stored, value by value;
+- `compute(reference, name)`: returns the values that this project's code computes. It reads only inputs,
+  seeds and settings from the folder, never the stored results;
+- `compare(reference, name, actual)`: compares each actual value with the stored one;
 - `INPUTS`: keys of the file that `compute` reads, or that only describe the file.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-# What an item's name starts with -> its module, so that the training item may come in any number.
+# Prefix of an item's name -> its module; there can be several items of the training module.
 ITEMS = {
     "a_state_dict": "architecture",
     "b_forward": "forward",
@@ -28,7 +28,7 @@ ITEMS = {
 
 
 def item_module(name: str) -> ModuleType:
-    """The module that recomputes the item `name`, a file name; LookupError if none does."""
+    """Return the module that recomputes the item `name`, a file name; LookupError if there is none."""
     for prefix, module in ITEMS.items():
         if name.startswith(prefix):
             return import_module(f"tests.support.parity_items.{module}")

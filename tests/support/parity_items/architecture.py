@@ -1,4 +1,4 @@
-"""Item a: names, shapes and counts of the networks, the published optimiser's list, the filled weights."""
+"""Item a: names, shapes and counts of the networks, weights of the published optimiser, filled weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def compute(reference: Reference, name: str) -> dict[str, Any]:
     segmenter = reference.segmenter(torch.float32)
     network = discriminator.build(reference.setting["num_classes"])
     names = {id(weight): key for key, weight in segmenter.named_parameters()}
-    backbone = [part for child, part in segmenter.named_children() if child not in segmenter.head_names]
+    backbone = [module for child, module in segmenter.named_children() if child not in segmenter.head_names]
     repeats = published_multiplicity(backbone)
     discriminators = reference.discriminators(torch.float32)
     return {
@@ -50,10 +50,10 @@ def _sums(state: dict[str, Tensor]) -> dict[str, list[float]]:
     return {key: [v.double().sum().item(), v.double().abs().sum().item()] for key, v in state.items()}
 
 
-def compare(reference: Reference, name: str, found: dict[str, Any]) -> list[Comparison]:
+def compare(reference: Reference, name: str, actual: dict[str, Any]) -> list[Comparison]:
     stored = reference.stored(name)
     comparisons = []
-    for key, own in found.items():
+    for key, own in actual.items():
         if key == "sgd_group0_multiplicity":
             comparisons.append(exact([key, "names"], sorted(own), sorted(stored[key])))
             comparisons += [
@@ -64,7 +64,7 @@ def compare(reference: Reference, name: str, found: dict[str, Any]) -> list[Comp
         elif key != "filled_checksums":
             comparisons.append(exact([key], own, stored[key]))
     tolerance = reference.tolerance("forward_f64_rel")
-    for net, sums in found["filled_checksums"].items():
+    for net, sums in actual["filled_checksums"].items():
         for key, expected in stored["filled_checksums"][net].items():
             where = ["filled_checksums", net, key]
             comparisons.append(relative(where, sums[key], expected, tolerance))

@@ -1,4 +1,4 @@
-"""One stored value, or array, against the one found."""
+"""Compare an actual value or array with the stored one."""
 
 from __future__ import annotations
 
@@ -10,45 +10,47 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Values much smaller than the rest of their array carry its rounding error: an error is relative to
-# the value, or to this share of the array's largest one if that is more.
+# A value much smaller than the rest of its array has the rounding error of the large values. So an error is
+# relative to the value, or to this fraction of the largest value of the array if that is more.
 FLOOR = 1e-3
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """where: keys that lead to the value in the stored file. allowed: largest absolute error of each element.
+    """An actual value and the expected one.
 
-    found, due and allowed have one shape; what is no number stands in object arrays and has to be equal.
+    where: the keys of the value in the stored file. actual, expected and allowed have the same shape.
+    allowed: the largest allowed absolute error of each element. Values that are not numbers are in object
+    arrays and must be equal. scale: the denominator of the relative error, None if the error is absolute.
     """
 
     where: tuple[str | int, ...]
-    found: NDArray[Any]
+    actual: NDArray[Any]
     expected: NDArray[Any]
     allowed: NDArray[np.float64]
-    scale: NDArray[np.float64] | None = None  # what a relative tolerance is relative to
+    scale: NDArray[np.float64] | None = None
 
     @cached_property
     def absolute(self) -> NDArray[np.float64]:
-        """|found - due|; infinite where one is no number and they differ, or where the shapes do."""
-        if self.found.shape != self.expected.shape:
+        """Return |actual - expected|; infinite for unequal values of which one is no number, and unequal shapes."""
+        if self.actual.shape != self.expected.shape:
             return np.array([np.inf])
         with np.errstate(invalid="ignore"):
             if self.expected.dtype == object:
-                return np.where(self.found == self.expected, 0.0, np.inf)
-            difference = np.abs(self.found.astype(np.float64) - self.expected.astype(np.float64))
-        same = (self.found == self.expected) | (np.isnan(self.found) & np.isnan(self.expected))
+                return np.where(self.actual == self.expected, 0.0, np.inf)
+            difference = np.abs(self.actual.astype(np.float64) - self.expected.astype(np.float64))
+        same = (self.actual == self.expected) | (np.isnan(self.actual) & np.isnan(self.expected))
         return np.where(same, 0.0, np.where(np.isnan(difference), np.inf, difference))
 
     @property
     def relative(self) -> NDArray[np.float64]:
-        """The absolute error over `scale`; the absolute one itself where nothing is relative."""
+        """Return the absolute error over `scale`; the absolute error if there is no `scale`."""
         error = self.absolute
         return error if self.scale is None or error.shape != self.scale.shape else ratio(error, self.scale)
 
     @property
     def excess(self) -> float:
-        """The largest error as a share of what is allowed: above 1 fails."""
+        """Return the largest ratio of error to allowed error; above 1 the comparison fails."""
         error = self.absolute
         allowed = self.allowed if error.shape == self.allowed.shape else np.zeros(error.shape)
         return float(ratio(error, allowed).max(initial=0.0))
@@ -59,7 +61,7 @@ class Comparison:
 
 
 def ratio(error: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    """error / scale, where 0 / 0 is 0."""
+    """Return error / scale, with 0 / 0 = 0."""
     quotient: NDArray[np.float64] = np.divide(
         error, scale, out=np.where(error > 0, np.inf, 0.0), where=scale > 0
     )
@@ -67,37 +69,37 @@ def ratio(error: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.
 
 
 def magnitude(expected: NDArray[Any], reach: Any = None) -> NDArray[np.float64]:
-    """What errors of the array `due` are relative to; `reach`: the largest value, if it is known better."""
+    """Return the scale of the relative errors of `expected`; reach: its largest value, if not its maximum."""
     finite = np.nan_to_num(np.abs(expected.astype(np.float64)))
     largest = finite.max(initial=0.0) if reach is None else np.abs(reach)
     return np.maximum(finite, FLOOR * largest)
 
 
 def relative(
-    where: Iterable[str | int], found: Any, expected: Any, tolerance: float, reach: Any = None
+    where: Iterable[str | int], actual: Any, expected: Any, tolerance: float, reach: Any = None
 ) -> Comparison:
-    """Numbers that may differ by `tolerance` times their magnitude."""
-    found, expected = np.asarray(found), np.asarray(expected)
+    """Compare numbers that may differ by `tolerance` times their magnitude."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
     scale = magnitude(expected, reach)
-    return Comparison(tuple(where), found, expected, tolerance * scale, scale)
+    return Comparison(tuple(where), actual, expected, tolerance * scale, scale)
 
 
-def absolute(where: Iterable[str | int], found: Any, expected: Any, tolerance: Any) -> Comparison:
-    """Numbers that may differ by `tolerance`, one value or one for each element; None counts as nan."""
-    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+def absolute(where: Iterable[str | int], actual: Any, expected: Any, tolerance: Any) -> Comparison:
+    """Compare numbers that may differ by `tolerance`, a number or an array; None counts as nan."""
+    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     return Comparison(
-        tuple(where), found, expected, np.broadcast_to(np.asarray(tolerance, np.float64), expected.shape)
+        tuple(where), actual, expected, np.broadcast_to(np.asarray(tolerance, np.float64), expected.shape)
     )
 
 
-def exact(where: Iterable[str | int], found: Any, expected: Any) -> Comparison:
-    """Numbers that must be equal, or anything else that `==` can tell; a list is one value, see `items`."""
-    found, expected = _array(found), _array(expected)
-    return Comparison(tuple(where), found, expected, np.zeros(expected.shape))
+def exact(where: Iterable[str | int], actual: Any, expected: Any) -> Comparison:
+    """Compare values that must be equal; a list is one value, see `items`."""
+    actual, expected = _array(actual), _array(expected)
+    return Comparison(tuple(where), actual, expected, np.zeros(expected.shape))
 
 
 def items(values: Sequence[Any]) -> NDArray[Any]:
-    """The items of a list as an array of as many values."""
+    """Return the items of a list as an object array of the same length."""
     boxes = np.empty(len(values), object)
     boxes[:] = values
     return boxes

@@ -17,10 +17,10 @@ def compute(reference: Reference, name: str) -> dict[str, Any]:
     return {"hist": matrix, "iu": iou(matrix), "miou": miou(matrix)}
 
 
-def compare(reference: Reference, name: str, found: dict[str, Any]) -> list[Comparison]:
+def compare(reference: Reference, name: str, actual: dict[str, Any]) -> list[Comparison]:
     stored, tolerance = reference.stored(name), reference.tolerance("miou_abs")
     return [
-        exact(["hist"], found["hist"], stored["hist"]),
-        absolute(["iu"], found["iu"], stored["iu"], tolerance),
-        absolute(["miou"], found["miou"], stored["miou"], tolerance),
+        exact(["hist"], actual["hist"], stored["hist"]),
+        absolute(["iu"], actual["iu"], stored["iu"], tolerance),
+        absolute(["miou"], actual["miou"], stored["miou"], tolerance),
     ]

@@ -15,7 +15,7 @@ from tests.support.parity_items.comparing import Comparison, absolute, exact, re
 from tests.support.parity_items.reference import PRECISIONS, Reference
 
 INPUTS: frozenset[str] = frozenset()
-# Only these are stored in full or as statistics of a trained layer: [0:64] of each.
+# The layers whose first 64 running statistics are stored.
 LAYERS = ("bn1", "layer4.2.bn3")
 Values = dict[str, NDArray[Any]]
 
@@ -30,41 +30,41 @@ def _one_precision(reference: Reference, dtype: torch.dtype) -> Values:
     pixels = reference.image("val", 0, "eval_input_size")
     width, height = reference.size("eval_input_size")
     image = segmenter.normalise(pixels[None])
-    found: dict[str, Tensor] = {"input_bgr_u8_chw": pixels}
-    found["input_sum"] = torch.stack([image.double().sum(), image.double().abs().sum()])
+    actual: dict[str, Tensor] = {"input_bgr_u8_chw": pixels}
+    actual["input_sum"] = torch.stack([image.double().sum(), image.double().abs().sum()])
     for mode in ("eval", "train"):
         logits = segmenter.train(mode == "train")(image)
-        whole = {head: upsample(values, (height, width)) for head, values in logits.items()}
-        maps = {head: information_map(values) for head, values in whole.items()}
-        found |= {
+        upsampled = {head: upsample(values, (height, width)) for head, values in logits.items()}
+        maps = {head: information_map(values) for head, values in upsampled.items()}
+        actual |= {
             f"{mode}_aux_strided2": logits["aux"][:, :, ::2, ::2],
             f"{mode}_main": logits["main"],
-            f"{mode}_up_main_strided": whole["main"][:, :, ::16, ::16],
+            f"{mode}_up_main_strided": upsampled["main"][:, :, ::16, ::16],
             f"{mode}_ent_main_strided": maps["main"][:, :, ::16, ::16],
             **{f"{mode}_d_{head}": discriminators[head](values) for head, values in maps.items()},
         }
-    found |= _statistics(segmenter)
-    return {key: value.numpy().copy() for key, value in found.items()}
+    actual |= _statistics(segmenter)
+    return {key: value.numpy().copy() for key, value in actual.items()}
 
 
 def _statistics(segmenter: SegmentationModel) -> dict[str, Tensor]:
     state = segmenter.state_dict()
-    found = {"train_num_batches_tracked": state["bn1.num_batches_tracked"]}
+    actual = {"train_num_batches_tracked": state["bn1.num_batches_tracked"]}
     for layer in LAYERS:
         for kind in ("running_mean", "running_var"):
-            found[f"train_after_{layer}.{kind}"] = state[f"{layer}.{kind}"][:64]
-    return found
+            actual[f"train_after_{layer}.{kind}"] = state[f"{layer}.{kind}"][:64]
+    return actual
 
 
-def compare(reference: Reference, name: str, found: dict[str, Values]) -> list[Comparison]:
+def compare(reference: Reference, name: str, actual: dict[str, Values]) -> list[Comparison]:
     stored = reference.stored(name)
     comparisons = []
-    for key, value in found["f64"].items():
+    for key, value in actual["f64"].items():
         if np.issubdtype(value.dtype, np.integer):
             comparisons.append(exact([key], value, stored[key]))
         else:
             comparisons.append(relative([key], value, stored[key], reference.tolerance("forward_f64_rel")))
-        if key.startswith("eval_"):  # float32 is what users run
+        if key.startswith("eval_"):  # users run float32
             tolerance = reference.tolerance("forward_f32_abs")
-            comparisons.append(absolute([key], found["f32"][key], stored[key], tolerance))
+            comparisons.append(absolute([key], actual["f32"][key], stored[key], tolerance))
     return comparisons

@@ -20,7 +20,7 @@ Values = dict[str, NDArray[Any]]
 
 def compute(reference: Reference, name: str) -> Values:
     inputs = {key: torch.from_numpy(value) for key, value in reference.stored(name).items() if key in INPUTS}
-    found: dict[str, Tensor] = {}
+    actual: dict[str, Tensor] = {}
     for precision, dtype in PRECISIONS.items():
         logits = inputs["logits"].to(dtype).requires_grad_()
         d_logits = inputs["d_out"].to(dtype).requires_grad_()
@@ -36,13 +36,13 @@ def compute(reference: Reference, name: str) -> Values:
             "bce0": domain_bce(d_logits, SOURCE),
             "bce1": domain_bce(d_logits, TARGET),
         }
-        slopes = {
+        gradients = {
             "prob_2_entropy_grad": _gradient((information * weight).sum(), logits),
             **{f"{key}_grad": _gradient(values[key], logits) for key in ("entropy_loss", "ce")},
             **{f"{key}_grad": _gradient(values[key], d_logits) for key in ("bce0", "bce1")},
         }
-        found |= {f"{key}_{precision}": value for key, value in (values | slopes).items()}
-    return {key: value.detach().numpy() for key, value in found.items()}
+        actual |= {f"{key}_{precision}": value for key, value in (values | gradients).items()}
+    return {key: value.detach().numpy() for key, value in actual.items()}
 
 
 def _gradient(value: Tensor, of: Tensor) -> Tensor:
@@ -50,11 +50,11 @@ def _gradient(value: Tensor, of: Tensor) -> Tensor:
     return gradient
 
 
-def compare(reference: Reference, name: str, found: Values) -> list[Comparison]:
+def compare(reference: Reference, name: str, actual: Values) -> list[Comparison]:
     comparisons = []
     for key, expected in reference.stored(name).items():
-        if key in found:
-            # The published loss of an all-ignored target is nan. Ours has to be 0.
+        if key in actual:
+            # The published loss of an all-ignored target is nan; ours must be 0.
             expected = np.nan_to_num(expected, nan=0.0) if key.startswith("ce_all_ignored") else expected
-            comparisons.append(relative([key], found[key], expected, reference.tolerance("losses_rel")))
+            comparisons.append(relative([key], actual[key], expected, reference.tolerance("losses_rel")))
     return comparisons

@@ -1,4 +1,4 @@
-"""A folder of golden values: what it stores, and the networks and images that it was made with."""
+"""Read a folder of golden values, and rebuild the networks and images that they were computed with."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from intrada.data.resize import resize_image, resize_label
 from intrada.models import build_model, discriminator
 from intrada.models.base import SegmentationModel
 
-# part -> dataset, its root and list below tiny/, its split
-PARTS = {
+# domain -> dataset, its root and list below tiny/, its split
+DOMAINS = {
     "source": ("gta5", "GTA5", "gta5_all.txt", "all"),
     "target": ("cityscapes", "Cityscapes", "cityscapes_train.txt", "train"),
     "val": ("cityscapes", "Cityscapes", "cityscapes_val.txt", "val"),
@@ -34,8 +34,10 @@ PRECISIONS = {"f32": torch.float32, "f64": torch.float64}
 
 @dataclass(frozen=True)
 class Reference:
-    """`folder` has the layout that its README describes. overrides: contents that stand in for stored
-    files, by name, so that a test can spoil one value."""
+    """A folder of golden values, in the layout that its README describes.
+
+    overrides: contents that replace stored files, by name, so that a test can change a value.
+    """
 
     folder: Path
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -54,7 +56,7 @@ class Reference:
         return float(self.manifest["tolerance"][name])
 
     def stored(self, name: str) -> Any:
-        """A stored file: the tree of a .json, the arrays of a .npz by key, the indices of a .png."""
+        """Return a stored file: the tree of a .json, the arrays of a .npz by key, the indices of a .png."""
         if name in self.overrides:
             return self.overrides[name]
         path = self.folder / name
@@ -70,18 +72,18 @@ class Reference:
         return class_set(CITYSCAPES_19[: self.setting["num_classes"]])
 
     def size(self, name: str) -> tuple[int, int]:
-        """A size of the manifest: (width, height)."""
+        """Return a size of the manifest, (width, height)."""
         width, height = self.setting[name]
         return int(width), int(height)
 
     def fill(self, state: dict[str, Tensor], seed: str, overlay: bool = False) -> None:
-        """Fill a state dict in place by the recipe of the folder's own weights.py."""
+        """Fill a state dict in place by the function of the folder's weights.py."""
         spec = importlib.util.spec_from_file_location("reference_weights", self.folder / "weights.py")
         assert spec and spec.loader
         recipe = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(recipe)
-        over = self.folder / "overlay.npz" if overlay else None
-        recipe.fill_deterministic(state, self.manifest["seeds"][seed], over)
+        overlay_file = self.folder / "overlay.npz" if overlay else None
+        recipe.fill_deterministic(state, self.manifest["seeds"][seed], overlay_file)
 
     @cached_property
     def _generator(self) -> SegmentationModel:
@@ -90,37 +92,37 @@ class Reference:
         return model
 
     def segmenter(self, dtype: torch.dtype) -> SegmentationModel:
-        """The filled generator, up-cast from float32, in eval mode."""
+        """Return the filled generator, cast from float32 to `dtype`, in eval mode."""
         return copy.deepcopy(self._generator).to(dtype).eval()
 
     def discriminators(self, dtype: torch.dtype) -> nn.ModuleDict:
-        """The filled discriminators, "main" and "aux"."""
+        """Return the filled discriminators "main" and "aux"."""
         networks = nn.ModuleDict()
         for head in ("main", "aux"):
             networks[head] = discriminator.build(self.setting["num_classes"])
             self.fill(networks[head].state_dict(), f"d_{head}")
         return networks.to(dtype)
 
-    def names(self, part: str) -> list[str]:
-        """Image names of "source", "target" or "val", in the order of the folder's list."""
-        lines = (self.folder / "tiny" / "lists" / PARTS[part][2]).read_text().splitlines()
+    def names(self, domain: str) -> list[str]:
+        """Return the image names of "source", "target" or "val", in the order of the folder's list."""
+        lines = (self.folder / "tiny" / "lists" / DOMAINS[domain][2]).read_text().splitlines()
         return [line.strip() for line in lines if line.strip()]
 
-    def dataset(self, part: str) -> Dataset:
-        name, root, _, split = PARTS[part]
+    def dataset(self, domain: str) -> Dataset:
+        name, root, _, split = DOMAINS[domain]
         return open_dataset(name, self.folder / "tiny" / root, split, {}, self.classes)
 
-    def _item(self, part: str, index: int) -> Item:
-        name = self.names(part)[index]
-        return next(i for i in self.dataset(part).items() if i.image.as_posix().endswith(f"/{name}"))
+    def _item(self, domain: str, index: int) -> Item:
+        name = self.names(domain)[index]
+        return next(i for i in self.dataset(domain).items() if i.image.as_posix().endswith(f"/{name}"))
 
-    def image(self, part: str, index: int, size: str) -> Tensor:
-        """Image number `index` of a list: (3, H, W) uint8 BGR, resized to the size of that name."""
-        image = resize_image(read_image(self._item(part, index).image), self.size(size))
+    def image(self, domain: str, index: int, size: str) -> Tensor:
+        """Return image number `index` as (3, H, W) uint8 BGR, resized to the size named `size`."""
+        image = resize_image(read_image(self._item(domain, index).image), self.size(size))
         return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
-    def label(self, part: str, index: int, size: tuple[int, int]) -> np.ndarray:
-        """Its label: (H, W) uint8 train ids, resized to (width, height)."""
-        path = self._item(part, index).label
+    def label(self, domain: str, index: int, size: tuple[int, int]) -> np.ndarray:
+        """Return the label of image number `index` as (H, W) uint8 train ids, resized to (width, height)."""
+        path = self._item(domain, index).label
         assert path is not None
-        return resize_label(self.dataset(part).read_label(path), size)
+        return resize_label(self.dataset(domain).read_label(path), size)

@@ -1,4 +1,4 @@
-"""Item h: learning rates of both optimisers, as the schedule sets them."""
+"""Item h: learning rates of both optimisers by the poly schedule."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def compute(reference: Reference, name: str) -> dict[str, Any]:
 def _rates(
     iteration: int, base: float, base_d: float, max_iters: int, power: float
 ) -> tuple[list[float], list[float]]:
-    """Learning rates of the groups of both optimisers in an iteration."""
+    """Return the learning rates of the parameter groups of both optimisers in an iteration."""
     generator = segmenter_optimizer(build_model("small", 2, {}), "sgd", base)
     d_optimizer = discriminator_optimizer(nn.Conv2d(1, 1, 1), base_d)
     for optimizer, start in ((generator, base), (d_optimizer, base_d)):
@@ -39,13 +39,13 @@ def _rates(
     return [backbone, heads], [group["lr"] for group in d_optimizer.param_groups]
 
 
-def compare(reference: Reference, name: str, found: dict[str, Any]) -> list[Comparison]:
+def compare(reference: Reference, name: str, actual: dict[str, Any]) -> list[Comparison]:
     stored, tolerance = reference.stored(name), reference.tolerance("forward_f64_rel")
     comparisons = []
     for key in ("generator", "discriminator"):
         for iteration, expected in stored[key].items():
-            comparisons.append(relative([key, iteration], found[key][iteration], expected, tolerance))
+            comparisons.append(relative([key, iteration], actual[key][iteration], expected, tolerance))
     key = "golden_d_lr_MAX_ITERS_10"
     for i, expected in enumerate(stored[key]):
-        comparisons.append(relative([key, i], found[key][i], expected, tolerance))
+        comparisons.append(relative([key, i], actual[key][i], expected, tolerance))
     return comparisons

@@ -1,4 +1,4 @@
-"""Items d: a few iterations of AdvEnt or MinEnt in float64, with each weight once or the published update."""
+"""Items d: a few iterations of AdvEnt or MinEnt in float64, with or without repeated weights in SGD."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.parity_items.comparing import Comparison, exact, relative
 from tests.support.parity_items.reference import Reference
 
 INPUTS = frozenset({"tag", "method", "dtype", "dedup", "sgd"})
-# Name in the reference -> ours, and the factor that the reference prints it with.
+# Name in the reference -> our name, and the factor of the value that the reference prints.
 LOSSES = {
     "loss_seg_src_{}": ("seg_{}", 1.0),
     "loss_adv_trg_{}": ("adv_{}", 1.0),
@@ -27,11 +27,11 @@ LOSSES = {
 
 
 def compute(reference: Reference, name: str) -> list[dict[str, Any]]:
-    """The losses of each iteration, and all tensors' summaries after it."""
+    """Return the losses of each iteration, and the summaries of all tensors after it."""
     stored, setting = reference.stored(name), reference.setting
-    way = method(stored["method"].lower())
+    method_module = method(stored["method"].lower())
     segmenter = reference.segmenter(torch.float64).train()
-    discriminators = reference.discriminators(torch.float64) if way.ADVERSARIAL else nn.ModuleDict()
+    discriminators = reference.discriminators(torch.float64) if method_module.ADVERSARIAL else nn.ModuleDict()
     optimizer = segmenter_optimizer(
         segmenter,
         "sgd",
@@ -46,27 +46,30 @@ def compute(reference: Reference, name: str) -> list[dict[str, Any]]:
             discriminators, setting["learning_rate_d"], setting["adam_betas"]
         )
         used[d_optimizer] = setting["learning_rate_d"]
-    weights = _weights(setting, "lambda_adv" if way.ADVERSARIAL else "lambda_ent")
+    weights = _weights(setting, "lambda_adv" if method_module.ADVERSARIAL else "lambda_ent")
     history = []
     for i in range(setting["iterations"]):
-        for one, base in used.items():
-            set_learning_rate(one, poly(base, i, setting["max_iters"], setting["power"]))
-            one.zero_grad(set_to_none=True)
+        for used_optimizer, base in used.items():
+            rate = poly(base, i, setting["max_iters"], setting["power"])
+            set_learning_rate(used_optimizer, rate)
+            used_optimizer.zero_grad(set_to_none=True)
         source, target = _batch(reference, "source", i), _batch(reference, "target", i)
-        losses = training_step(way, AdversarialNetworks(segmenter, discriminators), source, target, weights)
-        for one in used:
-            one.step()
+        losses = training_step(
+            method_module, AdversarialNetworks(segmenter, discriminators), source, target, weights
+        )
+        for used_optimizer in used:
+            used_optimizer.step()
         history.append({"losses": losses, **_summaries(segmenter, discriminators)})
     return history
 
 
-def _batch(reference: Reference, part: str, iteration: int) -> Batch:
-    """Images in the order of the list, one a batch, over again at its end."""
-    names = reference.names(part)
+def _batch(reference: Reference, domain: str, iteration: int) -> Batch:
+    """Return a batch of one image; the images repeat in the order of the list."""
+    names = reference.names(domain)
     index = iteration % len(names)
-    size = f"{part}_size"
-    label = torch.from_numpy(reference.label(part, index, reference.size(size)).astype("int64"))
-    return Batch([names[index]], reference.image(part, index, size)[None], label[None])
+    size = f"{domain}_size"
+    label = torch.from_numpy(reference.label(domain, index, reference.size(size)).astype("int64"))
+    return Batch([names[index]], reference.image(domain, index, size)[None], label[None])
 
 
 def _weights(setting: dict[str, Any], of_target: str) -> LossWeights:
@@ -88,16 +91,16 @@ def _summaries(segmenter: nn.Module, discriminators: nn.ModuleDict) -> dict[str,
 
 
 def _summary(value: Tensor) -> list[float]:
-    """Sum, sum of absolute values, sum of squares, first element."""
+    """Return the sum, the sum of absolute values, the sum of squares and the first element."""
     value = value.detach().double()
     return [f.item() for f in (value.sum(), value.abs().sum(), value.square().sum(), value.flatten()[0])]
 
 
-def compare(reference: Reference, name: str, found: list[dict[str, Any]]) -> list[Comparison]:
+def compare(reference: Reference, name: str, actual: list[dict[str, Any]]) -> list[Comparison]:
     stored, tolerance = reference.stored(name), reference.tolerance("training_f64_rel")
     groups = ("losses", "grads", "params", "d_aux", "d_main")
-    comparisons = [exact([g, "length"], sum(g in own for own in found), len(stored[g])) for g in groups]
-    for i, own in enumerate(found):
+    comparisons = [exact([g, "length"], sum(g in own for own in actual), len(stored[g])) for g in groups]
+    for i, own in enumerate(actual):
         comparisons.append(exact(["losses", i, "iter"], i, stored["losses"][i]["iter"]))
         for theirs, (ours, factor) in LOSSES.items():
             for head in ("aux", "main"):
@@ -114,8 +117,8 @@ def compare(reference: Reference, name: str, found: list[dict[str, Any]]) -> lis
 
 
 def _four(
-    where: list[str | int], found: list[float], expected: list[float], tolerance: float
+    where: list[str | int], actual: list[float], expected: list[float], tolerance: float
 ) -> list[Comparison]:
-    """A summary, number by number; the plain sum may cancel out, so it is held against the absolute one."""
+    """Compare the four numbers of a summary; the error of the sum is relative to the sum of absolutes."""
     reach = [expected[1], 0.0, 0.0, 0.0]
-    return [relative([*where, n], found[n], expected[n], tolerance, reach[n]) for n in range(4)]
+    return [relative([*where, n], actual[n], expected[n], tolerance, reach[n]) for n in range(4)]
