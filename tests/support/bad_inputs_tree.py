@@ -1,4 +1,4 @@
-"""A small project of one's own images, and the question whether a stage refuses what was broken in it."""
+"""A small project with the user's own images, and checks that a stage refuses invalid inputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPTIONS: dict[str, Any] = {
     "mapping": {"sky": [0], "road": [1], "car": [2]},
     "ignore": [255],
 }
-# All stages but the report, one model for every step: each runs in a fraction of a second.
+# All stages up to the pseudo-labels; the source-only model replaces that of step 1, which saves time.
 MODEL = "results/train_source/last.safetensors"
 JOBS: tuple[tuple[str, dict[str, str]], ...] = (
     ("check", {}), ("preprocess@source", {}), ("preprocess@target", {}), ("preprocess@val", {}),
@@ -32,7 +32,7 @@ JOBS: tuple[tuple[str, dict[str, str]], ...] = (
 
 
 def params(**changes: Any) -> dict[str, Any]:
-    """The params of the small project, with dotted keys changed (`rank__easy_fraction=0`)."""
+    """Return the params of the small project with changed keys, `__` for the dot (`rank__easy_fraction=0`)."""
     tree = tiny_project.tree()
     tree |= {"classes": ["sky", "road", "car"], "toycity": {}}
     for domain, block in tree["preprocess"].items():
@@ -50,21 +50,21 @@ def use(**changes: Any) -> None:
 
 
 def photo(path: Path, size: tuple[int, int] = (64, 32)) -> None:
-    """A photograph of noise, (width, height), that depends on its name alone."""
+    """Write a photograph of noise, `size` (width, height); the noise depends on the name only."""
     path.parent.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(list(path.stem.encode()))
     Image.fromarray(random.integers(0, 256, (size[1], size[0], 3), np.uint8)).save(path)
 
 
 def mask(path: Path, size: tuple[int, int] = (64, 32), values: tuple[int, ...] = (0, 1, 2, 255)) -> None:
-    """A grey label image with each of the values in it."""
+    """Write a grey label image that contains each of the values."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ids = np.resize(np.array(values, np.uint8), (size[1], size[0]))
     Image.fromarray(ids).save(path)
 
 
 def draw(names: dict[str, list[str]] = NAMES) -> None:
-    """The raw data of all three domains in the working directory."""
+    """Write the raw data of all three domains to the working directory."""
     for domain, stems in names.items():
         for stem in stems:
             photo(Path(f"raw/{domain}/photos/{stem}.png"))
@@ -72,36 +72,36 @@ def draw(names: dict[str, list[str]] = NAMES) -> None:
 
 
 def contents(folder: Path = Path()) -> dict[str, bytes]:
-    """Every file below `folder` with its bytes, links with what they say; not checkpoints and log."""
-    found: dict[str, bytes] = {}
-    for above, _, files in os.walk(folder):  # which follows no link
+    """Return the bytes of every file below `folder` and the targets of links, without checkpoints and log."""
+    by_path: dict[str, bytes] = {}
+    for above, _, files in os.walk(folder):  # does not follow links
         for path in (Path(above, name) for name in files):
             if path.parts[0] not in ("runs", "logs"):
                 link = path.is_symlink()
-                found[str(path)] = os.fsencode(path.readlink()) if link else path.read_bytes()
-    return found
+                by_path[str(path)] = os.fsencode(path.readlink()) if link else path.read_bytes()
+    return by_path
 
 
 class Stage:
-    """Runs stages and looks at what they say."""
+    """Run stages and check their exit codes and messages."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.capsys = capsys
 
     def run(self, job: str, **options: str) -> None:
-        """The job goes well."""
+        """Run a job that must succeed."""
         code = tiny_project.run(job, **options)
         assert code == 0, self.capsys.readouterr().err
 
     def refuses(self, job: str, *says: str, **options: str) -> str:
-        """The job ends with 1 and the four parts of a message, and leaves every file as it was.
+        """Run a job that must exit with 1 and a message of four parts, without changing any file.
 
-        says: what must stand in the message.
+        says: phrases that the message must contain. Returns the message.
         """
         return self.check(lambda: tiny_project.run(job, **options), says)
 
     def check(self, call: Callable[[], int], says: tuple[str, ...]) -> str:
-        """The same of a call of the command line; returns the message."""
+        """Check the same for a call of the command line. Returns the message."""
         before = contents()
         self.capsys.readouterr()
         assert call() == 1

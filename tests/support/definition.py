@@ -1,4 +1,4 @@
-"""dvc.yaml with its templates filled in as DVC fills them: what the tests of the stages run and check."""
+"""dvc.yaml with its templates resolved as DVC resolves them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEMPLATE = re.compile(r"\$\{([^}]+)\}")
 
 @dataclass(frozen=True)
 class Job:
-    """One stage of the resolved dvc.yaml; name as DVC says it (`preprocess@source`), argv behind `intrada`."""
+    """A stage of the resolved dvc.yaml. name: DVC's, as `preprocess@source`; argv: what follows `intrada`."""
 
     name: str
     argv: list[str]
@@ -28,25 +28,25 @@ class Job:
 
     @property
     def word(self) -> str:
-        """The word of the command line."""
+        """The name of the command."""
         return self.argv[0]
 
     @property
     def options(self) -> dict[str, str]:
-        """Option of `run` -> value; optional ones are there where the command gives them."""
+        """The options of the command: argument of the stage's `run` -> value."""
         flags = [flag.removeprefix("--").replace("-", "_") for flag in self.argv[1::2]]
         return dict(zip(flags, self.argv[2::2], strict=True))
 
 
 @cache
 def stages() -> dict[str, Any]:
-    """The `stages` of dvc.yaml as they stand there; not to be changed."""
+    """Return the `stages` of dvc.yaml, unresolved. The result is cached: do not change it."""
     loaded: dict[str, Any] = plain_yaml.parse((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     return loaded
 
 
 def jobs(params: Mapping[str, Any]) -> dict[str, Job]:
-    """Every job that dvc.yaml defines under these params, by name, in the order of the file."""
+    """Return the jobs that dvc.yaml defines for these params, by name, in the order of the file."""
     return {job.name: job for stage, block in stages().items() for job in _expanded(stage, block, params)}
 
 
@@ -80,7 +80,7 @@ def _filled(value: Any, scope: Mapping[str, Any]) -> Any:
         return value
     if whole := TEMPLATE.fullmatch(value):
         return _at(scope, whole[1])
-    return TEMPLATE.sub(lambda found: str(_at(scope, found[1])), value)
+    return TEMPLATE.sub(lambda match: str(_at(scope, match[1])), value)
 
 
 def _at(scope: Any, key: str) -> Any:

@@ -1,4 +1,4 @@
-"""Who imports whom in intrada, read from the code: at any depth of it, so a late import counts too."""
+"""The imports between the modules of intrada, from the syntax trees; imports in functions are included."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ PACKAGE = ROOT / "intrada"
 
 @cache
 def modules() -> dict[str, Path]:
-    """Dotted name -> file of every module; a package is its __init__.py."""
-    found = {}
+    """Return the file of every module by its dotted name; a package is its __init__.py."""
+    by_name = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        found[name.removesuffix(".__init__")] = path
-    return found
+        by_name[name.removesuffix(".__init__")] = path
+    return by_name
 
 
 @cache
@@ -28,19 +28,19 @@ def parsed(name: str) -> ast.Module:
 
 @cache
 def imports(name: str) -> frozenset[str]:
-    """The modules of intrada that a module names in an import; `from intrada.models import X` too."""
-    found: set[str] = set()
+    """Return the modules of intrada that a module imports."""
+    names: set[str] = set()
     for node in ast.walk(parsed(name)):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name} has a relative import"
-            whole = node.module or ""
-            found |= {
-                f"{whole}.{alias.name}" if f"{whole}.{alias.name}" in modules() else whole
+            base = node.module or ""
+            names |= {
+                f"{base}.{alias.name}" if f"{base}.{alias.name}" in modules() else base
                 for alias in node.names
             }
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return frozenset(found & modules().keys())
+            names |= {alias.name for alias in node.names}
+    return frozenset(names & modules().keys())
 
 
 def is_package(name: str) -> bool:
@@ -48,12 +48,12 @@ def is_package(name: str) -> bool:
 
 
 def closure(name: str) -> set[str]:
-    """`name` and all that it imports, directly or not; packages, which are registries, end the way."""
-    found: set[str] = set()
+    """Return `name` and its direct and indirect imports; the imports of packages (registries) are left out."""
+    visited: set[str] = set()
     pending = [name]
     while pending:
         current = pending.pop()
-        if current not in found:
-            found.add(current)
+        if current not in visited:
+            visited.add(current)
             pending += [] if is_package(current) else imports(current)
-    return found
+    return visited

@@ -1,4 +1,4 @@
-"""Packages of the optional extras, for tests that need one."""
+"""Skip tests whose optional package is not installed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ import pytest
 
 
 def needs(module: str, extra: str) -> Any:
-    """Import a module; where it is not installed, skip the test and name the extra that installs it."""
+    """Import a module; if it is not installed, skip the test and name the extra that installs it."""
     reason = f"{module} is not installed; to run: pip install --editable '.[{extra}]'"
     return pytest.importorskip(module, reason=reason)

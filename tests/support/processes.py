@@ -1,4 +1,4 @@
-"""Python programs as processes of their own, which do not outlive the test."""
+"""Start Python processes that end with the test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SLEEP = "import time; print('ready', flush=True); time.sleep(600)"
 
 @contextmanager
 def begun(*arguments: str) -> Iterator[Process]:
-    """`python ARGUMENTS` in the working directory, killed at the end of the block; its streams are pipes."""
+    """Start `python ARGUMENTS` with pipes for its streams; kill it at the end of the block."""
     process = subprocess.Popen(
         [sys.executable, *arguments], text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -30,19 +30,19 @@ def begun(*arguments: str) -> Iterator[Process]:
 
 @contextmanager
 def ready(script: str) -> Iterator[Process]:
-    """A process that has run `script`, and now sleeps until it is killed."""
+    """Start a process that has run `script` and now sleeps."""
     with begun("-c", f"{script}\n{SLEEP}") as process:
         assert said(process) == "ready"
         yield process
 
 
 def said(process: Process) -> str:
-    """The next line of stdout; with stderr's text if there is none."""
+    """Return the next line of stdout, or all of stderr if there is none."""
     assert process.stdout and process.stderr
     return process.stdout.readline().strip() or process.stderr.read()
 
 
 def warned(process: Process) -> str:
-    """The next line of stderr."""
+    """Return the next line of stderr."""
     assert process.stderr
     return process.stderr.readline().strip()

@@ -1,4 +1,4 @@
-"""A copy of this project with a tiny configuration, on which the real dvc and snakemake are run."""
+"""A checkout of this project with tiny params, for tests that run dvc and snakemake."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DVC_AFTER_KILL = (sys.executable, "-m", "intrada.pipeline.dvc_command")  # puts 
 SNAKEMAKE = (sys.executable, "-m", "snakemake", "--cores", "all")
 TRAINING = ("train_source", "train_inter", "train_intra")
 Driver = Callable[["Project"], subprocess.CompletedProcess[str]]
-# the intra model is evaluated twice: alone, and beside the other snapshots of its run
+# the intra model is evaluated by evaluate and by evaluate_snapshots
 AFTER_LAMBDA = [
     "evaluate@intra", "evaluate_snapshots@intra", "pseudo_label", "rank", "report", "train_intra",
 ]  # fmt: skip
@@ -37,7 +37,7 @@ class Project:
     folder: Path
 
     def run(self, *command: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command in the checkout; its output, both streams, must be looked at when it fails."""
+        """Run a command in the checkout; its stdout and stderr are in `stdout`. ok: it must succeed."""
         result = subprocess.run(
             command,
             cwd=self.folder,
@@ -62,12 +62,12 @@ class Project:
         self.run("git", *user, "commit", "-qm", message)
 
     def executed(self) -> list[dict[str, Any]]:
-        """The lines of the execution log."""
+        """Return the lines of the execution log."""
         log = self.folder / LOG
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
     def stages_run_by(self, work: Callable[[], object]) -> list[str]:
-        """The stages that the execution log says ran meanwhile, sorted."""
+        """Return the stages that ran during `work`, sorted, by the execution log."""
         before = len(self.executed())
         work()
         return sorted(line["stage"] for line in self.executed()[before:])
@@ -77,7 +77,7 @@ class Project:
         return loaded
 
     def set_params(self, **changes: Any) -> None:
-        """Change dotted keys, given with __ for the dot: rank__easy_fraction=0.5."""
+        """Change keys of params.yaml, with `__` for the dot: rank__easy_fraction=0.5."""
         params = self.params()
         for key, value in changes.items():
             *above, last = key.split("__")
@@ -88,7 +88,7 @@ class Project:
         (self.folder / "params.yaml").write_text(plain_yaml.dump(params))
 
     def stamps(self) -> dict[str, tuple[int, int]]:
-        """Time and size of every file that a stage reads or writes, but for params.yaml, and of dvc.lock."""
+        """Return the mtime (ns) and size (bytes) of dvc.lock, the code, and every input and output of a stage."""
         files = [self.folder / "dvc.lock"]
         for top in ("intrada", "data", "results", "weights"):
             files += [
@@ -98,19 +98,19 @@ class Project:
         return {str(path): (stat.st_mtime_ns, stat.st_size) for path, stat in stats.items()}
 
     def contents(self, *paths: str) -> dict[str, bytes]:
-        """Every file at or below `paths` with its bytes, but what the drivers put there."""
-        found: dict[str, bytes] = {}
+        """Return the bytes of every file at or below `paths`, without hidden files."""
+        by_path: dict[str, bytes] = {}
         for path in paths:
             top = self.folder / path
             for file in sorted(top.rglob("*")) if top.is_dir() else [top]:
                 if file.is_file() and not file.name.startswith("."):
-                    found[file.relative_to(self.folder).as_posix()] = file.read_bytes()
-        return found
+                    by_path[file.relative_to(self.folder).as_posix()] = file.read_bytes()
+        return by_path
 
 
 @contextmanager
 def started(project: Project, *command: str) -> Iterator[subprocess.Popen[str]]:
-    """A command in a process group of its own, which does not outlive the block."""
+    """Start a command in a new process group, which is killed at the end of the block."""
     process = subprocess.Popen(
         command, cwd=project.folder, env=environment(), text=True, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, start_new_session=True,
@@ -126,32 +126,32 @@ def started(project: Project, *command: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def wait_for(project: Project, pattern: str, seconds: float = 900) -> Path:
-    """The first new file that matches; files that were there when the wait began do not count."""
-    known = set(project.folder.glob(pattern))
+    """Wait for a new file that matches and return it; files that exist at the call do not count."""
+    existing = set(project.folder.glob(pattern))
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if new := set(project.folder.glob(pattern)) - known:
+        if new := set(project.folder.glob(pattern)) - existing:
             return new.pop()
         time.sleep(0.05)
     raise AssertionError(f"no new {pattern} in {project.folder} within {seconds} s")
 
 
 def environment() -> dict[str, str]:
-    """Ours, with this Python first on the PATH, and with bytecode: stages start by the hundred."""
+    """Return the environment of commands: this Python first on the PATH, bytecode caches on (for speed)."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    ours = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**ours, "PATH": path, "GIT_CONFIG_GLOBAL": os.devnull}
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**variables, "PATH": path, "GIT_CONFIG_GLOBAL": os.devnull}
 
 
 def make(folder: Path) -> Project:
-    """Copy the project's tracked and new files to `folder`, shrink its params and its ablation, commit it."""
+    """Copy the tracked and new files to `folder`, write tiny params and a tiny ablation, and commit."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, text=True, capture_output=True, check=True,
     )  # fmt: skip
     for name in listed.stdout.splitlines():
-        left_out = name.startswith(("tests/", "docs/")) or Path(name).name == "dvc.lock"
-        if not left_out and (ROOT / name).is_file():
+        excluded = name.startswith(("tests/", "docs/")) or Path(name).name == "dvc.lock"
+        if not excluded and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     shutil.copyfile(ROOT / "presets/toycity.yaml", folder / "params.yaml")
@@ -164,9 +164,9 @@ def make(folder: Path) -> Project:
 
 
 def tiny() -> dict[str, Any]:
-    """Params that make every stage a matter of a second."""
+    """Return params with which every stage runs for about a second."""
     small: dict[str, Any] = {
-        "compute__device": "auto",  # so that the stages that compute ask for a GPU
+        "compute__device": "auto",  # so that stages with computations request a GPU
         "compute__threads": 1,
         "compute__inference_threads": 1,
         "toycity__source__images": 8,
@@ -185,7 +185,7 @@ def tiny() -> dict[str, Any]:
 
 
 def _shrink_ablation(path: Path) -> None:
-    """One seed a benchmark, two recipes and tiny trainings: much that DVC does begins with all stages."""
+    """Keep one seed per benchmark and two recipes, with tiny trainings: DVC reads all stages at each start."""
     tree = plain_yaml.parse(path.read_text())
     changes = {key.replace("__", "."): value for key, value in tiny().items()}
     for benchmark in tree["benchmarks"].values():
@@ -204,5 +204,5 @@ DRIVERS: dict[str, Driver] = {"dvc": Project.dvc, "snakemake": Project.snakemake
 
 
 def by(project: Project, driver: str) -> Callable[[], subprocess.CompletedProcess[str]]:
-    """A run of `driver`, to be called."""
+    """Return a function that runs the pipeline with `driver`."""
     return lambda: DRIVERS[driver](project)

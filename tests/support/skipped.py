@@ -1,4 +1,4 @@
-"""What a run of pytest left out, for its terminal summary."""
+"""List the tests that a run of pytest skipped, for its terminal summary."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pytest
 
 
 def left_out(reports: list[pytest.TestReport], marks: str, markers: list[str]) -> Iterator[str]:
-    """Lines that name the skipped tests by reason, then the sets of tests that were not selected.
+    """Yield lines with the skipped tests by reason, then the sets of tests that were not selected.
 
     reports: of skipped tests and modules. marks: the expression of `-m`. markers: the lines of pyproject.toml,
     `name: description`; a marker counts as not selected if the expression holds `not NAME`.
     """
     reasons: dict[str, list[str]] = {}
     for report in reports:
-        # (path, line, "Skipped: reason"); a test that is expected to fail has no such triple
+        # (path, line, "Skipped: reason"); a test marked xfail has no such tuple
         if isinstance(report.longrepr, tuple | list):
             names = reasons.setdefault(str(report.longrepr[2]).removeprefix("Skipped: "), [])
             names += [report.nodeid] if report.nodeid not in names else []

@@ -1,4 +1,4 @@
-"""The toy city's experiment with tiny numbers, and its jobs run in the working directory."""
+"""A tiny experiment on the toy city, whose jobs run in the working directory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def tree() -> dict[str, Any]:
-    """A params tree in which every stage is a matter of a second."""
+    """Return a params tree with which every stage runs for about a second."""
     params = copy.deepcopy(_parsed(PRESET.read_text(encoding="utf-8")))
     params["compute"] |= {"device": "cpu", "threads": 1, "inference_threads": 1}
     params["toycity"]["source"] |= {"images": 12, "size": [96, 48]}
@@ -50,7 +50,7 @@ def tree() -> dict[str, Any]:
 
 
 def change(params: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """Set dotted keys, given with __ for the dot: rank__easy_fraction=0.5."""
+    """Set keys of the tree, with `__` for the dot (rank__easy_fraction=0.5), and return it."""
     for key, value in changes.items():
         *above, last = key.split("__")
         block = params
@@ -61,19 +61,19 @@ def change(params: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 
 def write_params(params: dict[str, Any]) -> None:
-    """Make them the params.yaml of the working directory."""
+    """Write the params.yaml of the working directory."""
     PARAMS.write_text(plain_yaml.dump(params), encoding="utf-8")
 
 
 def start(folder: Path) -> None:
-    """What a checkout has before any stage has run: params and the marker for random weights."""
+    """Write what a checkout has before any stage has run: params and the marker for random weights."""
     (folder / "weights").mkdir()
     (folder / "weights/random").touch()
     (folder / PARAMS).write_text(plain_yaml.dump(tree()), encoding="utf-8")
 
 
 def run(name: str, **options: str) -> int:
-    """Run a job of dvc.yaml as the command line would; `options` take the place of its own."""
+    """Run a job of dvc.yaml in this process and return its exit code; `options` replace its own."""
     job = jobs(_parsed(PARAMS.read_text(encoding="utf-8")))[name]
     chosen = job.options | options
     return main([job.word, *(part for key, value in chosen.items() for part in (_flag(key), value))])

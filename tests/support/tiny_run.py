@@ -1,7 +1,7 @@
-"""`python -m tests.support.tiny_run`: run the tiny project and print the SHA-256 of each artifact, with its path.
+"""Run the tiny project and print the SHA-256 of each artifact: `python -m tests.support.tiny_run`.
 
-The lines of two versions of the code are compared with `diff`: see CONTRIBUTING.md. A model has a second line for its
-tensors alone, since the header of its file names the version that wrote it. About 20 seconds.
+Compare the lines of two versions of the code with `diff`, see CONTRIBUTING.md. A model has a second line for its
+tensors only, since the header of its file names the version that wrote it. It takes about 20 s.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
                 if path.suffix == ".safetensors":  # after 8 bytes, the length of the header, and the header
                     tensors = content[8 + int.from_bytes(content[:8], "little") :]
                     print(hashlib.sha256(tensors).hexdigest(), path.as_posix(), "(tensors)")
-        os.chdir("/")  # a folder in use cannot be removed everywhere
+        os.chdir("/")  # some systems cannot remove the working directory
 
 
 if __name__ == "__main__":

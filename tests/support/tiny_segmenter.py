@@ -1,4 +1,4 @@
-"""A network of five small layers, for tests that need no more; the name of a model module of its own."""
+"""A network of five small layers for tests; this module can be used as a model module."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ class TinySegmenter(SegmentationModel):
 
 
 def build(num_classes: int, dropout: float = 0.0) -> TinySegmenter:
-    """As the modules of intrada/models have it."""
+    """Build the network, as the model modules of intrada/models do."""
     return TinySegmenter(num_classes, dropout)

@@ -1,4 +1,4 @@
-"""A trained model of the tiny project, without a training: random weights, metadata as a stage writes them."""
+"""A model file of the tiny project with random weights and the metadata of a training stage."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.support.tiny_project import PARAMS, change, tree, write_params
 NAMES: list[str] = tree()["classes"]
 CLASSES = class_set(NAMES)
 MODEL = Path("model.safetensors")
-SIZE = (48, 32)  # width, height of the images of its training
+SIZE = (48, 32)  # width, height of the training images
 
 
 def write(name: str = "small", largest: float = 20.0, **options: str) -> SegmentationModel:
-    """Write params.yaml and MODEL, whose logits go up to `largest` and so differ from pixel to pixel."""
+    """Write params.yaml and MODEL. The largest logit is `largest`, so that predictions differ by pixel."""
     write_params(change(tree(), model={"name": name, "options": options}))
     torch.manual_seed(1)
     model = build_model(name, len(NAMES), options).eval()
@@ -38,17 +38,17 @@ def write(name: str = "small", largest: float = 20.0, **options: str) -> Segment
 
 
 def info(model: SegmentationModel, name: str = "small", **options: str) -> ModelInfo:
-    """As a training writes it after four iterations."""
-    about = describe(ModelSpec(name, options, CLASSES), model, SIZE, "advent")
-    return about.model_copy(update={"iteration": 4})
+    """Return the metadata that a training writes after four iterations."""
+    model_info = describe(ModelSpec(name, options, CLASSES), model, SIZE, "advent")
+    return model_info.model_copy(update={"iteration": 4})
 
 
 def make_old(path: Path = MODEL) -> None:
-    """Write MODEL as version 0.1 did, whose metadata name the network and the classes only."""
-    about = {"model": "small", "classes": ",".join(NAMES), "method": "advent", "iteration": "4"}
-    save_file(load_file(MODEL), path, {"intrada": json.dumps(about)})
+    """Write MODEL in the format of version 0.1, whose metadata are strings without the colours or the size."""
+    metadata = {"model": "small", "classes": ",".join(NAMES), "method": "advent", "iteration": "4"}
+    save_file(load_file(MODEL), path, {"intrada": json.dumps(metadata)})
 
 
 def predictor() -> Predictor:
-    """MODEL as the stages load it."""
+    """Load MODEL as the stages do."""
     return load_for_inference(load(PARAMS), CLASSES, [MODEL], torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""Small folders in the true format of each dataset."""
+"""Write small folders in the format of each dataset."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ OFFICIAL_PALETTE = [value for entry in CITYSCAPES_IDS.values() for value in entr
 
 
 def image(path: Path, width: int = 4, height: int = 2) -> Path:
-    """A PNG or JPEG photograph of one colour."""
+    """Write a PNG or JPEG photograph of one colour."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (width, height), (10, 20, 30)).save(path)
     return path
 
 
 def ids(path: Path, rows: Any) -> Path:
-    """A grey label PNG."""
+    """Write a grey label PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.array(rows, np.uint8)).save(path)
     return path
 
 
 def palette_ids(path: Path, rows: Any) -> Path:
-    """A label PNG with the Cityscapes palette, as GTA5's are."""
+    """Write a label PNG with the Cityscapes palette, as in GTA5."""
     write_label(path, np.array(rows, np.uint8), OFFICIAL_PALETTE)
     return path
 
 
 def class_and_instance(path: Path, rows: Any) -> Path:
-    """A 16-bit colour PNG, the class in red and an instance number in green, as SYNTHIA's are."""
+    """Write a 16-bit colour PNG with the class in red and an instance id in green, as in SYNTHIA."""
     path.parent.mkdir(parents=True, exist_ok=True)
     red = np.array(rows, np.uint16)
     assert cv2.imwrite(str(path), np.stack([np.zeros_like(red), np.full_like(red, 976), red], axis=2))
