@@ -1,8 +1,8 @@
 """Read a params file whole and say what is wrong with it, before any stage runs or any output is removed.
 
-DVC runs this first whenever the file or the code changes, Snakemake while it reads the Snakefile. The stamp
-is the same for every valid file, so that a change of a parameter concerns only the stages that read it. The
-hashes do the same for an edit of the code: intrada/pipeline/code_hash.py.
+DVC runs this first whenever the file or the code changes, Snakemake while it reads the Snakefile. All
+stages follow this one by the hashes of their code (intrada/pipeline/code_hash.py), so that a change of a
+parameter concerns only the stages that read it. The report prints all values and depends on them in one file.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ from intrada.pipeline import code_hash
 
 def run(
     params: Annotated[Path, In("the params file")],
-    out: Annotated[Path, Out("a stamp: the file was valid")],
+    out: Annotated[Path, Out("the values of the params file (JSON)")],
     code: Annotated[Path | None, Out("folder of the hashes of each stage's code", optional=True)] = None,
 ) -> None:
-    """Write the stamp and the hashes, or raise UserError."""
-    load(params)
-    files.write_json(out, {"params": "valid"})
+    """Write the values and the hashes, or raise UserError."""
+    files.write_json(out, load(params).model_dump(mode="json"))
     if code:
         code_hash.write(code, code_hash.texts())
 

@@ -168,14 +168,16 @@ def _seed(params: Mapping[str, Any]) -> int | None:
 
 def _compute(params: Mapping[str, Any]) -> dict[str, Any]:
     """The device that the stage ran on and its threads; None for a stage that computes on neither."""
-    if "compute" not in params or "torch" not in sys.modules:  # the report reads `compute` to print it
+    single = {key.removeprefix("compute."): value for key, value in params.items() if "compute." in key}
+    block = params.get("compute", single)
+    if not block or "torch" not in sys.modules:  # the report reads `compute` to print it
         return {"device": None, "threads": None}
     import torch
 
     from intrada.core.distributed.device import acquire_device
 
     threads = torch.get_num_threads()  # as the stage has set it
-    device = acquire_device(Compute.model_validate(params["compute"]), threads)
+    device = acquire_device(Compute.model_construct(**block), threads)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     return {"device": name, "threads": threads}
 

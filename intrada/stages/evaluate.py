@@ -17,7 +17,7 @@ from intrada.core.config.classes import ClassSet
 from intrada.core.config.schema import Params
 from intrada.core.distributed.device import acquire_device
 from intrada.core.distributed.launcher import Rank
-from intrada.core.distributed.map_devices import on_every_device
+from intrada.core.distributed.map_devices import INFERENCE, on_every_device
 from intrada.core.stage import Choice, Context, FloatList, In, Option, Out
 from intrada.data import tables
 from intrada.evaluation import evaluator
@@ -25,7 +25,7 @@ from intrada.evaluation.metrics import Confusion, iou
 from intrada.inference import cityscapes_server
 from intrada.inference.predictor import Predictor, load_for_inference
 
-READS = ("compute", "classes", "model", "evaluate")
+READS = (*INFERENCE, "classes", "model", "evaluate")
 
 
 def run(

@@ -13,7 +13,7 @@ import torch
 from intrada.core import files
 from intrada.core.config.schema import Params
 from intrada.core.distributed.launcher import Rank, in_turn
-from intrada.core.distributed.map_devices import on_every_device
+from intrada.core.distributed.map_devices import INFERENCE, on_every_device
 from intrada.core.stage import Choice, Context, In, Out
 from intrada.data import tables
 from intrada.evaluation import evaluator, validators
@@ -21,7 +21,7 @@ from intrada.evaluation.metrics import Confusion, miou
 from intrada.inference.predictor import load_for_inference
 from intrada.models import model_info
 
-READS = ("compute", "classes", "model", "evaluate_snapshots")
+READS = (*INFERENCE, "classes", "model", "evaluate_snapshots")
 GROUP = 8  # models on the device at a time; each image is read once per group
 
 

@@ -11,13 +11,13 @@ import torch
 from intrada.core import files
 from intrada.core.config.schema import Params
 from intrada.core.distributed.launcher import Rank
-from intrada.core.distributed.map_devices import on_every_device
+from intrada.core.distributed.map_devices import INFERENCE, on_every_device
 from intrada.core.stage import Context, In, Out, RoundOption
 from intrada.data import tables
 from intrada.inference.predictor import load_for_inference
 from intrada.inference.scoring import joined, score
 
-READS = ("compute", "classes", "model", "score")
+READS = (*INFERENCE, "classes", "model", "score")
 
 
 def run(

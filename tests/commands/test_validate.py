@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from intrada.commands import validate
 from intrada.core.errors import UserError
+from intrada.pipeline import code_hash
 from tests.support.tiny_project import PARAMS, change, tree, write_params
 
 OUT = Path("results/validate/params.json")
@@ -17,12 +19,20 @@ def folder(checkout: Path) -> None:
     pass
 
 
-def test_the_stamp_is_the_same_for_every_valid_file() -> None:
+def test_the_values_are_written_whatever_the_layout_of_the_file() -> None:
     validate.run(PARAMS, OUT)
     before = OUT.read_bytes()
-    write_params(change(tree(), seed=7, rank__easy_fraction=0.1))
+    assert json.loads(before)["rank"] == tree()["rank"]
+    PARAMS.write_text("# a comment\n" + PARAMS.read_text())
     validate.run(PARAMS, OUT)
     assert OUT.read_bytes() == before
+
+
+def test_the_hashes_of_the_code_are_written_where_they_are_asked_for() -> None:
+    validate.run(PARAMS, OUT)
+    assert not code_hash.FOLDER.exists()
+    validate.run(PARAMS, OUT, code_hash.FOLDER)
+    assert (code_hash.FOLDER / "rank.txt").read_text() == code_hash.texts()["rank.txt"]
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,9 @@ def repository(checkout: Path) -> str:
 def test_every_job_leaves_one_record_of_its_outputs_and_params(project: Path, name: str) -> None:
     found, job = record(name), jobs(tree())[name]
     assert found["job"] == name
-    assert found["command"] == [job.word, "--params", "params.yaml", *job.argv[1:]]
+    # of the first pass, dvc.yaml gives no name of a round: --round ''
+    given = [word for word in job.argv[1:] if word not in ("--round", "")]
+    assert found["command"] == [job.word, "--params", "params.yaml", *given]
     assert found["outputs"] == {path: hashing.fingerprint(Path(path)) for path in found["outputs"]}
     assert set(found["outputs"]) == set(job.outs)
     assert sorted(found["params"]) == sorted(job.params)
@@ -77,7 +79,8 @@ def test_every_job_leaves_one_record_of_its_outputs_and_params(project: Path, na
 def test_every_input_of_a_job_is_in_its_record(project: Path, name: str) -> None:
     found = record(name)
     read = found["inputs"] | found["raw"]
-    assert set(read) <= set(jobs(tree())[name].deps)
+    deps = jobs(tree())[name].deps
+    assert all(any(Path(path).is_relative_to(dep) for dep in deps) for path in read)
     assert found["inputs"] == {path: hashing.fingerprint(Path(path)) for path in found["inputs"]}
     assert found["raw"] == {path: hashing.stat_fingerprint(Path(path)) for path in found["raw"]}
     assert set(found["images"]) <= set(found["inputs"])

@@ -13,6 +13,11 @@ from intrada.core.distributed.device import acquire_devices, configure_torch
 from intrada.core.distributed.launcher import Rank, spread
 from intrada.core.stage import Context
 
+# The params that inference reads of the block `compute`; the others concern trainings alone
+INFERENCE = (
+    "compute.device", "compute.devices", "compute.inference_threads", "compute.deterministic", "compute.tf32",
+    "compute.precision",
+)  # fmt: skip
 Found = TypeVar("Found")
 
 
