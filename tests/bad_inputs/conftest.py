@@ -1,4 +1,4 @@
-"""The small project: its raw data and what every stage made of them, copied for each test."""
+"""The small project, with its raw data and the outputs of its stages, copied for each test."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.support import bad_inputs_tree, tiny_project
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A small project after all stages up to the pseudo-labels; to be read only."""
-    folder = tmp_path_factory.mktemp("made")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A small project after all stages up to the pseudo-labels; tests must not change it."""
+    folder = tmp_path_factory.mktemp("outputs")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("INTRADA_WORKERS", "1")
@@ -30,10 +30,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def small(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def small(outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory: a copy of the small project."""
     folder = tmp_path / "small"
-    shutil.copytree(made, folder, ignore=shutil.ignore_patterns("runs", "logs"))
+    shutil.copytree(outputs, folder, ignore=shutil.ignore_patterns("runs", "logs"))
     monkeypatch.chdir(folder)
     monkeypatch.setenv("INTRADA_WORKERS", "1")
     torch.set_num_threads(1)
@@ -42,5 +42,5 @@ def small(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def stage(capsys: pytest.CaptureFixture[str]) -> bad_inputs_tree.Stage:
-    """Runs stages in the working directory and looks at what they say."""
+    """A runner of stages in the working directory, which checks their messages."""
     return bad_inputs_tree.Stage(capsys)

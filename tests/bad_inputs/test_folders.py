@@ -1,4 +1,4 @@
-"""Folders, links and splits that are not what they should be; sets of images that are very small."""
+"""Invalid folders, links and splits, and very small sets of images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPLIT = Path("results/rank/split.csv")
 
 
 @pytest.mark.parametrize("name", ["q.png", "notes.txt"])
-def test_a_link_to_nothing_is_named_with_what_it_says(stage: Stage, name: str) -> None:
+def test_a_broken_link_is_named_with_its_target(stage: Stage, name: str) -> None:
     (TARGET / name).unlink(missing_ok=True)
     (TARGET / name).symlink_to("../gone/q.png")
     stage.refuses(
@@ -29,7 +29,7 @@ def test_a_link_to_nothing_is_named_with_what_it_says(stage: Stage, name: str) -
     )
 
 
-def test_a_root_that_is_a_link_to_nothing_is_refused(stage: Stage) -> None:
+def test_a_root_that_is_a_broken_link_is_refused(stage: Stage) -> None:
     shutil.rmtree("raw/target")
     Path("raw/target").symlink_to("/nowhere/target")
     stage.refuses("check", "raw/target: no such file or folder")
@@ -42,7 +42,7 @@ def test_a_link_to_itself_is_refused(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("to", [".", "..", "../../target"])
-def test_a_loop_of_folders_is_refused_and_ends(stage: Stage, to: str) -> None:
+def test_a_loop_of_links_is_refused(stage: Stage, to: str) -> None:
     (TARGET / "again").symlink_to(to)
     stage.refuses("check", f"{TARGET}/again", "a link back to", "a folder tree without loops")
 
@@ -61,7 +61,7 @@ def test_images_and_folders_may_be_links(stage: Stage) -> None:
 
 @pytest.mark.skipif(AS_ROOT, reason="root ignores permissions; to run: as another user")
 @pytest.mark.parametrize("path", [TARGET, TARGET / "q.png"])
-def test_what_this_user_may_not_read_is_said(stage: Stage, path: Path) -> None:
+def test_a_path_without_read_permission_is_named(stage: Stage, path: Path) -> None:
     mode = path.stat().st_mode
     path.chmod(0)
     try:
@@ -81,24 +81,24 @@ def test_a_folder_without_files_is_refused(stage: Stage) -> None:
     )
 
 
-def test_a_folder_of_other_files_is_refused_with_one_of_them(stage: Stage) -> None:
+def test_a_folder_of_other_files_is_refused_with_the_first_file(stage: Stage) -> None:
     for path in TARGET.iterdir():
         path.rename(path.with_suffix(".tiff"))
     stage.refuses("check", f"{TARGET}: no image, but 4 other files, p.tiff the first", "PNG or JPEG")
 
 
-@pytest.mark.parametrize("left", ["nothing", "a file", "another folder"])
-def test_a_missing_root_or_image_folder_is_refused(stage: Stage, left: str) -> None:
+@pytest.mark.parametrize("content", ["nothing", "a file", "another folder"])
+def test_a_missing_root_or_image_folder_is_refused(stage: Stage, content: str) -> None:
     shutil.rmtree("raw/target")
-    if left == "a file":
+    if content == "a file":
         Path("raw/target").write_text("tar archive")
-    if left == "another folder":
+    if content == "another folder":
         photo(Path("raw/target/pictures/p.png"))
-    where = f"{TARGET}" if left == "another folder" else "raw/target"
+    where = f"{TARGET}" if content == "another folder" else "raw/target"
     stage.refuses("check", f"{where}: no such", "do next: ")
 
 
-def test_a_root_of_another_dataset_names_the_folder_that_is_missing(stage: Stage) -> None:
+def test_a_root_of_another_dataset_is_refused_with_the_missing_folder(stage: Stage) -> None:
     use(preprocess__source__dataset="gta5", preprocess__source__options={})
     stage.refuses("check", "raw/source/images: no such folder", "images at raw/source/images/*", "fix `root`")
     use(
@@ -113,7 +113,7 @@ def test_a_root_of_another_dataset_names_the_folder_that_is_missing(stage: Stage
 
 
 @pytest.mark.parametrize(
-    "text, says",
+    "text, phrases",
     [
         (
             b"p\ngone\n",
@@ -126,19 +126,19 @@ def test_a_root_of_another_dataset_names_the_folder_that_is_missing(stage: Stage
         (None, ("raw/target/list.txt: no such file", "a text file with one image a line")),
     ],
 )
-def test_a_list_that_names_no_image_or_a_strange_one_is_refused(
-    stage: Stage, text: bytes | None, says: tuple[str, ...]
+def test_a_list_without_images_or_with_unknown_images_is_refused(
+    stage: Stage, text: bytes | None, phrases: tuple[str, ...]
 ) -> None:
     if text is not None:
         Path("raw/target/list.txt").write_bytes(text)
     use(preprocess__target__split="list:list.txt")
-    stage.refuses("check", *says)
+    stage.refuses("check", *phrases)
 
 
 @pytest.mark.parametrize(
     "split", ["", "train", "range:9:", "range:3:1", "range:a:b", "range:1", "list:", f"range:{'9' * 50}:"]
 )
-def test_a_split_that_is_none_or_selects_nothing_is_refused(stage: Stage, split: str) -> None:
+def test_an_invalid_or_empty_split_is_refused(stage: Stage, split: str) -> None:
     use(preprocess__target__split=split)
     stage.refuses("preprocess@target", "split: ", split[:20], "all, list:FILE", "fix `split`")
 
@@ -152,7 +152,7 @@ def keep(domain: str, count: int) -> None:
         Path(f"raw/{domain}/masks/{path.name}").unlink()
 
 
-def test_one_image_of_each_domain_is_enough(stage: Stage) -> None:
+def test_one_image_per_domain_is_enough(stage: Stage) -> None:
     for domain in ("source", "target", "val"):
         keep(domain, 1)
     for job in (
@@ -172,7 +172,7 @@ def test_one_image_of_each_domain_is_enough(stage: Stage) -> None:
 @pytest.mark.parametrize(
     "images, fraction, easy", [(4, 0.24, 0), (4, 0.26, 1), (2, 0.4, 0), (1, 0.99, 0), (1, 1, 1)]
 )
-def test_fewer_target_images_than_1_over_lambda_leave_no_easy_one_as_lambda_0_does(
+def test_with_fewer_than_1_over_lambda_target_images_none_is_easy(
     stage: Stage, images: int, fraction: float, easy: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     use(rank__easy_fraction=fraction, preprocess__target__split=f"range:0:{images}")
@@ -183,12 +183,12 @@ def test_fewer_target_images_than_1_over_lambda_leave_no_easy_one_as_lambda_0_do
         stage.run(job)
     stage.run("train_intra", before=MODEL, init="weights/random")
     assert tables.read(SPLIT, tables.SPLIT)["subset"].tolist() == ["easy"] * easy + ["hard"] * (images - easy)
-    same = Path("results/train_intra/last.safetensors").read_bytes() == Path(MODEL).read_bytes()
-    assert same == (easy == 0)  # without an easy image the result is step 1's model
+    is_copy = Path("results/train_intra/last.safetensors").read_bytes() == Path(MODEL).read_bytes()
+    assert is_copy == (easy == 0)  # without an easy image the result is the model of step 1
     assert ("step 3 is skipped" in capsys.readouterr().err) == (easy == 0)
 
 
-def test_a_target_whose_labels_do_not_exist_is_a_target(stage: Stage) -> None:
+def test_a_target_needs_no_labels(stage: Stage) -> None:
     shutil.rmtree("raw/target/masks")
     stage.run("check")
     use(preprocess__target__options={**OPTIONS, "labels": None})

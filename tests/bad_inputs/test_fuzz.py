@@ -1,6 +1,6 @@
-"""Random damage to params, tables and label images: a message for the user or success, nothing else.
+"""Fuzz params, tables and label images: each input is accepted or refused with a UserError.
 
-INTRADA_FUZZ_EXAMPLES=2000 python -m pytest tests/bad_inputs/test_fuzz.py   # a thorough run by hand
+INTRADA_FUZZ_EXAMPLES=2000 python -m pytest tests/bad_inputs/test_fuzz.py   # a longer run
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
-def forgiven(call: Callable[[], object]) -> UserError | None:
-    """Call it; a UserError with its four parts is the only exception that may come out."""
+def user_error(call: Callable[[], object]) -> UserError | None:
+    """Call a function and return its UserError, which must have four parts, or None. No other error may occur."""
     try:
         call()
     except UserError as error:
@@ -65,52 +65,52 @@ def forgiven(call: Callable[[], object]) -> UserError | None:
 # --- params
 
 
-def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The keys that lead to each value of a tree."""
+def key_paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the path of keys of each value of a tree."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path for key, below in inner for path in [(*at, key), *places(below, (*at, key))]]
+    return [path for key, below in inner for path in [(*at, key), *key_paths(below, (*at, key))]]
 
 
 @st.composite
 def mutated_trees(draw: st.DrawFn) -> dict[str, Any]:
-    """A valid params tree with up to four keys removed, replaced or added."""
-    whole = copy.deepcopy(bad_inputs_tree.params())
+    """Draw a valid params tree with up to four keys removed, replaced or added."""
+    tree = copy.deepcopy(bad_inputs_tree.params())
     for _ in range(draw(st.integers(1, 4))):
-        *above, last = draw(st.sampled_from(places(whole)))
-        block = whole
+        *above, last = draw(st.sampled_from(key_paths(tree)))
+        block = tree
         for key in above:
             block = block[key]
-        what = draw(st.sampled_from(["remove", "replace", "add"]))
-        if what == "remove":
+        action = draw(st.sampled_from(["remove", "replace", "add"]))
+        if action == "remove":
             del block[last]
-        elif what == "replace" or not isinstance(block, dict):
+        elif action == "replace" or not isinstance(block, dict):
             block[last] = draw(VALUES)
         else:
             block[draw(TEXT)] = draw(VALUES)
-    return whole
+    return tree
 
 
 def use_params(path: Path) -> None:
-    """What all stages do with a params file before they look at data, and opening its datasets."""
-    chosen = validate.load(path)
-    classes = class_set(chosen.classes)
-    digest(chosen, ["classes", "preprocess.source", "model", "train_inter", "rank", "report"])
+    """Load a params file as all stages do, and list the images of its datasets."""
+    params = validate.load(path)
+    classes = class_set(params.classes)
+    digest(params, ["classes", "preprocess.source", "model", "train_inter", "rank", "report"])
     for name in ("source", "target", "val"):
-        block = getattr(chosen.preprocess, name)
+        block = getattr(params.preprocess, name)
         open_dataset(block.dataset, Path(f"raw/{name}"), block.split, block.options, classes).items()
 
 
 @fuzz
 @given(mutated_trees())
-def test_a_mutated_params_tree_is_valid_or_refused(whole: dict[str, Any]) -> None:
+def test_a_mutated_params_tree_is_valid_or_refused(tree: dict[str, Any]) -> None:
     path = Path("mutated.yaml")
-    path.write_text(plain_yaml.dump(whole), encoding="utf-8")
-    forgiven(lambda: use_params(path))
+    path.write_text(plain_yaml.dump(tree), encoding="utf-8")
+    user_error(lambda: use_params(path))
 
 
 @st.composite
 def damaged(draw: st.DrawFn, content: bytes) -> bytes:
-    """The bytes after up to four cuts, repetitions, insertions or flips."""
+    """Draw the bytes with up to four cuts, repetitions, insertions or flips."""
     data = bytearray(content)
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, max(len(data) - 1, 0)))
@@ -136,7 +136,7 @@ def damaged(draw: st.DrawFn, content: bytes) -> bytes:
 def test_a_params_file_of_damaged_text_is_valid_or_refused(data: st.DataObject) -> None:
     path = Path("mutated.yaml")
     path.write_bytes(data.draw(damaged(Path("params.yaml").read_bytes())))
-    forgiven(lambda: use_params(path))
+    user_error(lambda: use_params(path))
 
 
 # --- tables
@@ -169,7 +169,7 @@ def test_a_damaged_table_is_read_or_refused(path: str, schema: Any, data: st.Dat
                 Path("split.csv"), ranking.rank(table, "published_normalized", 0.5, ["car"]), tables.SPLIT
             )
 
-    forgiven(use)
+    user_error(use)
 
 
 # --- label images
@@ -177,7 +177,7 @@ def test_a_damaged_table_is_read_or_refused(path: str, schema: Any, data: st.Dat
 
 @st.composite
 def images(draw: st.DrawFn) -> bytes:
-    """A small image of any mode in any format, perhaps damaged."""
+    """Draw a small image of any mode in any format, possibly damaged."""
     mode = draw(st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I", "F", "CMYK"]))
     kind = draw(st.sampled_from(["PNG", "PNG", "PNG", "JPEG", "BMP", "TIFF"]))
     size = (draw(st.integers(1, 20)), draw(st.integers(1, 20)))
@@ -188,7 +188,7 @@ def images(draw: st.DrawFn) -> bytes:
         try:
             image = Image.fromarray(grey.astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
             image.save(out, format=kind)
-        except OSError:  # a mode that the format does not know
+        except OSError:  # the format does not support the mode
             Image.fromarray(grey).save(out, format="PNG")
         content = out.getvalue()
     return draw(st.just(content) | damaged(content))
@@ -197,7 +197,7 @@ def images(draw: st.DrawFn) -> bytes:
 @fuzz
 @given(images(), st.sampled_from(["folders", "gta5", "cityscapes"]))
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow, about what it passes over
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow, about data that it ignores
 def test_a_label_image_of_any_kind_is_read_or_refused(content: bytes, name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "leftImg8bit/train").mkdir(parents=True)
@@ -208,7 +208,7 @@ def test_a_label_image_of_any_kind_is_read_or_refused(content: bytes, name: str)
             name, Path(folder), "train" if name == "cityscapes" else "all", options, CLASSES
         )
         for read in (dataset.read_label, files.read_label, files.read_image, files.image_size):
-            forgiven(lambda read=read: read(path))  # type: ignore[misc]
-        if not forgiven(lambda: dataset.read_label(path)):
+            user_error(lambda read=read: read(path))  # type: ignore[misc]
+        if not user_error(lambda: dataset.read_label(path)):
             label = dataset.read_label(path)
             assert label.dtype == np.uint8 and set(np.unique(label)) <= {0, 1, 2, 255}

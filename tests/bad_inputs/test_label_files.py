@@ -1,4 +1,4 @@
-"""Label images that hold something else than the ids of the mapping."""
+"""Invalid label files, and labels that do not match the mapping or the classes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.support.bad_inputs_tree import MASK, MODEL, OPTIONS, Stage, mask, use
 
 IDS = "a PNG whose pixels are ids"
 
-BROKEN: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
-    "cut short": (cut, ("runcated", IDS)),
+INVALID: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
+    "truncated": (cut, ("runcated", IDS)),
     "zero bytes": (lambda path: path.write_bytes(b""), ("an empty file (0 bytes)", IDS)),
-    "16 bits": (lambda path: Image.new("I;16", (64, 32)).save(path), ("16 bits a channel", IDS)),
-    "16 bits in colour": (lambda path: raw_png(path, 16, 2, [bytes(384)] * 32, 64), ("16 bits", IDS)),
+    "16-bit grey": (lambda path: Image.new("I;16", (64, 32)).save(path), ("16 bits a channel", IDS)),
+    "16-bit colour": (lambda path: raw_png(path, 16, 2, [bytes(384)] * 32, 64), ("16 bits", IDS)),
     "colours": (saved("RGB"), ("colours (RGB) where ids are expected", "`encoding: rgb`")),
     "transparent colours": (saved("RGBA"), ("colours (RGBA) where ids are expected", "`encoding: rgb`")),
     "transparent grey": (saved("LA"), ("colours (LA) where ids are expected", IDS)),
-    "a JPEG called PNG": (saved("L", kind="JPEG"), ("a JPEG, whose pixels are not exact", IDS)),
+    "a JPEG with the extension png": (saved("L", kind="JPEG"), ("a JPEG, whose pixels are not exact", IDS)),
     "an id outside the mapping": (
         lambda path: mask(path, values=(0, 1, 2, 7)),
         ("unknown id 7 (512 pixels)", "the ids 0, 1, 2, 255", "add them to `mapping`, or to `ignore`"),
@@ -35,22 +35,22 @@ BROKEN: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("domain, name", [(domain, name) for domain in ("source", "val") for name in BROKEN])
-def test_a_broken_label_is_refused_by_check(stage: Stage, domain: str, name: str) -> None:
-    damage, says = BROKEN[name]
+@pytest.mark.parametrize("domain, name", [(domain, name) for domain in ("source", "val") for name in INVALID])
+def test_check_refuses_an_invalid_label(stage: Stage, domain: str, name: str) -> None:
+    damage, phrases = INVALID[name]
     path = MASK if domain == "source" else Path("raw/val/masks/y.png")
     damage(path)
-    stage.refuses("check", f"{path}: ", *says)
+    stage.refuses("check", f"{path}: ", *phrases)
 
 
-def test_a_broken_label_of_the_target_is_nobodys_business_but_of_the_diagnosis(stage: Stage) -> None:
+def test_an_invalid_target_label_is_refused_by_preprocess_and_not_read_by_check(stage: Stage) -> None:
     path = Path("raw/target/masks/q.png")
     cut(path)
     stage.run("check")
     stage.refuses("preprocess@target", f"{path}: ", "runcated", IDS)
 
 
-def test_an_image_without_label_and_a_label_without_image_are_refused(stage: Stage) -> None:
+def test_an_image_without_a_label_and_a_label_without_an_image_are_refused(stage: Stage) -> None:
     MASK.rename("raw/source/masks/elsewhere.png")
     stage.refuses(
         "check", "b.png: ", "1 of 3 images have no label: b", "a target needs none", "`split: list:FILE`"
@@ -59,17 +59,17 @@ def test_an_image_without_label_and_a_label_without_image_are_refused(stage: Sta
     stage.refuses("check", "raw/source/masks/elsewhere.png: ", "1 labels have no image")
 
 
-def test_several_wrong_labels_are_named_at_once(stage: Stage) -> None:
+def test_all_invalid_labels_are_reported_at_once(stage: Stage) -> None:
     for stem in "abc":
         mask(MASK.with_stem(stem), values=(0, 9))
     stage.refuses("check", "raw/source: 3 of 3 images", "a.png: unknown id 9", "c.png: unknown id 9")
 
 
-# --- classes and labels that do not go together
+# --- classes that do not match the labels
 
 
 @pytest.mark.parametrize(
-    "changes, says",
+    "changes, phrases",
     [
         (
             {
@@ -93,11 +93,11 @@ def test_several_wrong_labels_are_named_at_once(stage: Stage) -> None:
         ({"preprocess__val__allow_absent": ["cra"]}, ("the unknown class 'cra'", "did you mean 'car'")),
     ],
 )
-def test_a_mapping_that_does_not_fit_the_labels_or_classes_is_refused(
-    stage: Stage, changes: dict[str, Any], says: tuple[str, ...]
+def test_a_mapping_that_does_not_match_the_labels_or_classes_is_refused(
+    stage: Stage, changes: dict[str, Any], phrases: tuple[str, ...]
 ) -> None:
     use(**changes)
-    stage.refuses("check", *says)
+    stage.refuses("check", *phrases)
 
 
 def test_labels_without_one_valid_pixel_are_refused_by_check(stage: Stage) -> None:
@@ -106,11 +106,11 @@ def test_labels_without_one_valid_pixel_are_refused_by_check(stage: Stage) -> No
     stage.refuses("check", "no label has a pixel of sky, road, car (in 3 labels)")
 
 
-# --- labels that were changed behind preprocess
+# --- labels that were changed after preprocess
 
 
 @pytest.mark.parametrize(
-    "damage, says",
+    "damage, phrases",
     [
         (cut, ("runcated", "run that stage again")),
         (saved("RGB"), ("colours (RGB) where ids are expected",)),
@@ -121,20 +121,20 @@ def test_labels_without_one_valid_pixel_are_refused_by_check(stage: Stage) -> No
     ],
 )
 def test_a_damaged_preprocessed_label_stops_training(
-    stage: Stage, damage: Callable[[Path], object], says: tuple[str, ...]
+    stage: Stage, damage: Callable[[Path], object], phrases: tuple[str, ...]
 ) -> None:
     path = Path("data/preprocess/source_labels/b.png")
     damage(path)
-    stage.refuses("train_source", f"{path}: ", *says)
+    stage.refuses("train_source", f"{path}: ", *phrases)
 
 
-@pytest.mark.parametrize("damage, found", [(cut, "runcated"), (saved("RGB"), "colours (RGB)")])
+@pytest.mark.parametrize("damage, message", [(cut, "runcated"), (saved("RGB"), "colours (RGB)")])
 def test_a_damaged_preprocessed_label_stops_evaluation(
-    stage: Stage, damage: Callable[[Path], object], found: str
+    stage: Stage, damage: Callable[[Path], object], message: str
 ) -> None:
     path = Path("data/preprocess/val_labels/y.png")
     damage(path)
-    stage.refuses("evaluate@inter", f"{path}: ", found, model=MODEL)
+    stage.refuses("evaluate@inter", f"{path}: ", message, model=MODEL)
 
 
 def test_a_preprocessed_label_of_another_class_set_is_ignored_by_training_and_refused_by_evaluation(

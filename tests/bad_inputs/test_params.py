@@ -1,4 +1,4 @@
-"""params.yaml with something wrong in it, as each command of the pipeline meets it."""
+"""Invalid params files, and the message of each command that reads them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ VALIDATE = ["validate", "--params", "params.yaml", "--out", "results/validate/pa
 PLAIN = "plain YAML in UTF-8"
 
 
-def refused(stage: Stage, *says: str) -> str:
-    """A stage and the command that drivers run first refuse the params.yaml with one message."""
-    message = stage.check(lambda: main(RANK), ("params.yaml", *says))
-    assert stage.check(lambda: main(VALIDATE), says) == message
+def refused(stage: Stage, *phrases: str) -> str:
+    """Check that a stage and `validate` refuse params.yaml with the same message; return it."""
+    message = stage.check(lambda: main(RANK), ("params.yaml", *phrases))
+    assert stage.check(lambda: main(VALIDATE), phrases) == message
     return message
 
 
@@ -35,7 +35,7 @@ def refused(stage: Stage, *says: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "changes, found",
+    "changes, message",
     [
         ({"rank__easy_fractoin": 0.5}, "rank.easy_fractoin is not a key (did you mean easy_fraction?)"),
         ({"easy_fraction": 0.5}, "easy_fraction is not a key (did you mean easy_fraction?)"),
@@ -68,13 +68,13 @@ def refused(stage: Stage, *says: str) -> str:
         ({"train_inter__iterations": 9}, "max_iters 2 is below iterations 9"),
     ],
 )
-def test_a_wrong_key_or_value_is_named(stage: Stage, changes: dict[str, Any], found: str) -> None:
+def test_an_invalid_key_or_value_is_named(stage: Stage, changes: dict[str, Any], message: str) -> None:
     use(**changes)
-    refused(stage, found, "do next: fix")
+    refused(stage, message, "do next: fix")
 
 
 @pytest.mark.parametrize(
-    "classes, says",
+    "classes, phrases",
     [
         (["sky"], ("1 entries", "a list of 2 to 254 classes")),
         (["sky", "rode"], ("the unknown class 'rode'", "did you mean 'road'?")),
@@ -83,13 +83,13 @@ def test_a_wrong_key_or_value_is_named(stage: Stage, changes: dict[str, Any], fo
         (["sky", {"name": "car"}], ("{'name': 'car'}", "exactly the keys name and color")),
     ],
 )
-def test_a_wrong_set_of_classes_is_named(stage: Stage, classes: list[Any], says: tuple[str, ...]) -> None:
+def test_invalid_classes_are_named(stage: Stage, classes: list[Any], phrases: tuple[str, ...]) -> None:
     use(classes=classes)
-    refused(stage, "params.yaml, classes: ", *says)
+    refused(stage, "params.yaml, classes: ", *phrases)
 
 
 @pytest.mark.parametrize(
-    "changes, says",
+    "changes, phrases",
     [
         ({"preprocess__source__dataset": "gta6"}, ("'gta6'", "gta5")),
         ({"model__name": "smal"}, ("'smal'", "small, deeplabv2, efficientnet_lite0")),
@@ -97,18 +97,18 @@ def test_a_wrong_set_of_classes_is_named(stage: Stage, classes: list[Any], says:
         ({"rank__rare_classes": ["bus"]}, ("'bus'", "sky, road, car")),
     ],
 )
-def test_a_name_that_nothing_has_is_refused_before_anything_runs(
-    stage: Stage, changes: dict[str, Any], says: tuple[str, ...]
+def test_validate_refuses_an_unknown_name(
+    stage: Stage, changes: dict[str, Any], phrases: tuple[str, ...]
 ) -> None:
     use(**changes)
     [key] = changes
     stage.check(
-        lambda: main(VALIDATE), (f"params.yaml, {key.replace('__', '.')}: ", *says, "choose one of these")
+        lambda: main(VALIDATE), (f"params.yaml, {key.replace('__', '.')}: ", *phrases, "choose one of these")
     )
 
 
 @pytest.mark.parametrize(
-    "options, found",
+    "options, message",
     [
         ({"backbone": "resnet18"}, "options of model small: unknown: 'backbone'"),
         ({"imags": "*.png"}, "options of folders: the unknown 'imags'"),
@@ -117,37 +117,40 @@ def test_a_name_that_nothing_has_is_refused_before_anything_runs(
         ({**OPTIONS, "mapping": {"sky": [300]}}, "options of folders: mapping or ignore: 300"),
     ],
 )
-def test_wrong_options_are_refused_by_the_stage_that_reads_them(
-    stage: Stage, options: dict[str, Any], found: str
+def test_invalid_options_are_refused_by_the_stage_that_reads_them(
+    stage: Stage, options: dict[str, Any], message: str
 ) -> None:
-    of_model = "backbone" in options
-    use(**{"model__options" if of_model else "preprocess__source__options": options})
-    stage.refuses("train_source" if of_model else "check", found)
+    is_model = "backbone" in options
+    use(**{"model__options" if is_model else "preprocess__source__options": options})
+    stage.refuses("train_source" if is_model else "check", message)
 
 
 # --- the file
 
 
-def bomb(text: str) -> str:
-    """A billion laughs in ten lines, in a place where any value may stand."""
+def billion_laughs(text: str) -> str:
+    """Append an exponential expansion of aliases ("billion laughs") in ten lines."""
     lines = ["a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
     return text + "\n".join(lines) + "\n"
 
 
 FILES: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
-    "a key twice": (lambda text: text + "seed: 2\n", ('found duplicate key "seed"', PLAIN, "each key once")),
-    "a key twice within a block": (
+    "a duplicate key": (
+        lambda text: text + "seed: 2\n",
+        ('found duplicate key "seed"', PLAIN, "each key once"),
+    ),
+    "a duplicate key in a block": (
         lambda text: text.replace("rule: mean_entropy", "rule: mean_entropy\n  rule: paper_normalized"),
         ('found duplicate key "rule"', "params.yaml", "line "),
     ),
-    "a billion laughs": (bomb, ("more than 10000 values, aliases (*name) written out", PLAIN)),
-    "a list that holds itself": (lambda text: text + "x: &x [*x]\n", ("aliases (*name)", PLAIN)),
+    "a billion laughs": (billion_laughs, ("more than 10000 values, aliases (*name) written out", PLAIN)),
+    "a list that contains itself": (lambda text: text + "x: &x [*x]\n", ("aliases (*name)", PLAIN)),
     "code": (
         lambda text: text + "x: !!python/object/apply:os.mkdir [owned]\n",
         ("python/object/apply", PLAIN),
     ),
-    "a tag of one's own": (
+    "a custom tag": (
         lambda text: text.replace("seed: 1", "seed: !mine 1"),
         ("the tag !mine", "line 1", PLAIN),
     ),
@@ -159,9 +162,9 @@ FILES: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
         lambda text: text.replace("seed: 1", "seed: !!binary AAAA"),
         ("the tag tag:yaml.org,2002:binary",),
     ),
-    "brackets in brackets": (lambda text: f"{text}x: {'[' * 100}{']' * 100}\n", ("more than 40 deep", PLAIN)),
-    "thousands of brackets": (lambda text: f"{text}x: {'[' * 2000}{']' * 2000}\n", ("brackets", PLAIN)),
-    "an endless number": (
+    "deep nesting": (lambda text: f"{text}x: {'[' * 100}{']' * 100}\n", ("more than 40 deep", PLAIN)),
+    "very deep nesting": (lambda text: f"{text}x: {'[' * 2000}{']' * 2000}\n", ("brackets", PLAIN)),
+    "a number of 9000 digits": (
         lambda text: text.replace("seed: 1", f"seed: 0x{'f' * 9000}"),
         ("more than 40 digits",),
     ),
@@ -173,28 +176,28 @@ FILES: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
     "an open bracket": (lambda text: text + "x: [1\n", ("while parsing a flow", PLAIN)),
     "a tab": (lambda text: text + "x:\n\ty: 1\n", ("cannot start any token", PLAIN)),
     "a control character": (lambda text: text + "x: \x01\n", ("control characters are not allowed", PLAIN)),
-    "nothing": (lambda text: "", ("a NoneType", "a mapping of blocks", "presets/")),
+    "an empty file": (lambda text: "", ("a NoneType", "a mapping of blocks", "presets/")),
     "a list": (lambda text: "[1, 2]", ("a list", "a mapping of blocks", "presets/")),
-    "a list for a key": (
+    "a list as a key": (
         lambda text: text + "? [1]\n: 2\n",
         ("the key (1,) in the file: write it in quotes", PLAIN),
     ),
-    "a number for a key": (lambda text: text + "1: 2\n", ("Keys should be strings",)),
+    "a number as a key": (lambda text: text + "1: 2\n", ("Keys should be strings",)),
 }
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_no_plain_params_file_ends_at_once_with_a_message(stage: Stage, name: str) -> None:
-    change, says = FILES[name]
+def test_a_file_that_is_no_plain_params_file_is_refused_within_10_seconds(stage: Stage, name: str) -> None:
+    change, phrases = FILES[name]
     PARAMS.write_text(change(PARAMS.read_text()))
     start = time.monotonic()
-    stage.check(lambda: main(RANK), ("params.yaml: ", *says))
+    stage.check(lambda: main(RANK), ("params.yaml: ", *phrases))
     assert time.monotonic() - start < 10
     assert not Path("owned").exists()
 
 
 @pytest.mark.parametrize("content", [b"seed: \xff", "seed: 1".encode("utf-16"), b"\x00", b"\x89PNG\r\n"])
-def test_a_file_of_bytes_is_refused(stage: Stage, content: bytes) -> None:
+def test_a_binary_file_is_refused_as_params(stage: Stage, content: bytes) -> None:
     PARAMS.write_bytes(content)
     stage.check(lambda: main(RANK), ("params.yaml: ", PLAIN, "fix the file"))
 
@@ -206,19 +209,19 @@ def test_a_missing_file_and_a_folder_are_refused(stage: Stage) -> None:
     stage.check(lambda: main(RANK), ("params.yaml: ", "Is a directory"))
 
 
-def test_aliases_that_save_a_few_lines_are_fine(stage: Stage) -> None:
+def test_a_few_aliases_and_a_merge_key_are_valid(stage: Stage) -> None:
     text = plain_yaml.dump(params()).replace("rank:\n", "rank:\n  <<: {easy_fraction: 0.1}\n")
     text = text.replace("supervision: pseudo", "supervision: &it pseudo")
     PARAMS.write_text(re.sub(r"title: .*", "title: *it", text))
     assert main(RANK) == 0 and load(PARAMS).report.title == "pseudo"
 
 
-# --- the ends of lambda
+# --- lambda 0 and 1
 
 
 @pytest.mark.parametrize("fraction, easy", [(0, 0), (0.0, 0), (1, 4), (1e-9, 0), (0.999, 3)])
-def test_lambda_0_and_1_are_legal(stage: Stage, fraction: object, easy: int) -> None:
-    """0: step 3 is skipped, the result is step 1's model. 1: self-training without an adversary."""
+def test_lambda_0_and_1_are_valid(stage: Stage, fraction: object, easy: int) -> None:
+    """With 0, step 3 is skipped and copies the model of step 1. With 1, it is self-training."""
     use(rank__easy_fraction=fraction)
     for job in ("rank", "pseudo_label"):
         stage.run(job)

@@ -1,4 +1,4 @@
-"""Data and params under which training cannot go on, or must."""
+"""Data and params with which training must stop, or must continue."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def checkpoints(stage: str = "train_source") -> list[Path]:
     return sorted(Path(f"runs/{stage}").glob("*/checkpoint_*.pt"))
 
 
-def finite(path: Path) -> bool:
+def is_finite(path: Path) -> bool:
     state = torch.load(path, weights_only=True)
     return all(bool(torch.isfinite(value).all()) for value in state["segmenter"].values())
 
 
 @pytest.mark.parametrize("job", ["train_source", "train_inter"])
-def test_batches_without_one_valid_pixel_have_the_loss_0(stage: Stage, job: str) -> None:
+def test_batches_without_a_labelled_pixel_have_the_loss_0(stage: Stage, job: str) -> None:
     for path in Path("data/preprocess/source_labels").glob("*.png"):
         mask(path, values=(255,))
     stage.run(job)
@@ -35,14 +35,14 @@ def test_batches_without_one_valid_pixel_have_the_loss_0(stage: Stage, job: str)
     assert table.map(math.isfinite).all(axis=None)
 
 
-def test_a_batch_with_one_valid_pixel_is_trained_on(stage: Stage) -> None:
+def test_a_batch_with_one_labelled_pixel_has_a_loss(stage: Stage) -> None:
     for path in Path("data/preprocess/source_labels").glob("*.png"):
         mask(path, values=(2,) + (255,) * (64 * 32 - 1))
     stage.run("train_source")
     assert (files.read_csv(LOSSES)["seg_main"] > 0).all()
 
 
-def test_source_images_without_labels_train_nothing_and_say_so_by_a_loss_of_0(stage: Stage) -> None:
+def test_source_images_without_labels_have_the_loss_0(stage: Stage) -> None:
     index = Path("data/preprocess/source/index.csv")
     lines = [line.split(",") for line in index.read_text().splitlines()]
     index.write_text(
@@ -55,10 +55,10 @@ def test_source_images_without_labels_train_nothing_and_say_so_by_a_loss_of_0(st
 
 
 @pytest.mark.parametrize("method, job", [("source_only", "train_source"), ("advent", "train_inter")])
-def test_a_huge_learning_rate_stops_with_the_iteration_and_the_images(
+def test_training_with_a_huge_learning_rate_stops_and_names_the_iteration_and_images(
     stage: Stage, method: str, job: str
 ) -> None:
-    block = {f"{job}__{key}": 30 for key in ("iterations", "max_iters")}
+    iterations = {f"{job}__{key}": 30 for key in ("iterations", "max_iters")}
     optimizer = {
         "name": "sgd",
         "lr": 1e15,
@@ -67,28 +67,31 @@ def test_a_huge_learning_rate_stops_with_the_iteration_and_the_images(
         "heads_lr_multiplier": 1.0,
         "multiplicity": "once",
     }
-    use(**block, **{f"{job}__checkpoint_every": 1, f"{job}__optimizer": optimizer, f"{job}__method": method})
+    use(
+        **iterations,
+        **{f"{job}__checkpoint_every": 1, f"{job}__optimizer": optimizer, f"{job}__method": method},
+    )
     message = stage.refuses(
         job, "iteration ", " on the images ", "finite losses and weights", "lower optimizer.lr"
     )
     images = message.split(" on the images ")[1].splitlines()[0].split(", ")
     assert images and set(images) <= set("abcpqrs")
-    assert all(map(finite, checkpoints(job)))
+    assert all(map(is_finite, checkpoints(job)))
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("iteration", [1, 3, 4])
-def test_weights_that_are_nan_after_finite_losses_enter_no_checkpoint(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, bad: float, iteration: int
+def test_weights_that_become_nan_after_finite_losses_are_not_saved(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, value: float, iteration: int
 ) -> None:
-    """The loss of an iteration is that of the weights before its step: only the next one would show it."""
+    """The loss of an iteration belongs to the weights before its step, so only the next loss would be nan."""
     original = trainer.Trainer.step
 
     def step(trainer: trainer.Trainer, *batches: Any) -> Any:
         record = original(trainer, *batches)
         if trainer.iteration == iteration:
             with torch.no_grad():
-                next(trainer.networks.segmenter.parameters())[0, 0, 0, 0] = bad
+                next(trainer.networks.segmenter.parameters())[0, 0, 0, 0] = value
         return record
 
     use(train_source__iterations=4, train_source__max_iters=4, train_source__checkpoint_every=1)
@@ -97,13 +100,13 @@ def test_weights_that_are_nan_after_finite_losses_enter_no_checkpoint(
         "train_source", f"iteration {iteration}: 1 tensors with nan or infinite weights, first segmenter.stem.0.weight",
         "the last checkpoint is kept",
     )  # fmt: skip
-    kept = [int(path.stem.removeprefix("checkpoint_")) for path in checkpoints()]
-    assert kept == list(range(1, iteration))[-2:] and all(map(finite, checkpoints()))
+    saved = [int(path.stem.removeprefix("checkpoint_")) for path in checkpoints()]
+    assert saved == list(range(1, iteration))[-2:] and all(map(is_finite, checkpoints()))
     monkeypatch.setattr(trainer.Trainer, "step", original)
-    stage.run("train_source")  # goes on from there, to a sound model
+    stage.run("train_source")  # resumes from there and succeeds
 
 
-def test_a_step_that_ruins_the_last_iteration_leaves_no_checkpoint_that_can_never_end(stage: Stage) -> None:
+def test_weights_that_become_nan_in_the_last_iteration_are_not_saved(stage: Stage) -> None:
     optimizer = {
         "name": "sgd",
         "lr": 1e18,
@@ -122,19 +125,19 @@ def test_a_step_that_ruins_the_last_iteration_leaves_no_checkpoint_that_can_neve
     assert checkpoints() == []
 
 
-def test_images_of_several_sizes_in_one_training_batch_are_refused(stage: Stage) -> None:
+def test_training_refuses_images_of_several_sizes_in_a_batch(stage: Stage) -> None:
     photo(Path("data/preprocess/source/images/b.png"), (32, 32))
     mask(Path("data/preprocess/source_labels/b.png"), (32, 32))
     use(train_source__batch_size=3)
     stage.refuses("train_source", "images ", "in one batch", "one size for all images", "run preprocess")
 
 
-def test_images_that_belie_their_index_are_refused_by_score(stage: Stage) -> None:
+def test_score_refuses_an_image_whose_size_differs_from_the_index(stage: Stage) -> None:
     photo(Path("data/preprocess/target/images/q.png"), (32, 32))
     stage.refuses("score", "images ", "in one batch", "run preprocess", model=MODEL)
 
 
-def test_images_that_are_too_small_for_the_discriminator_are_refused(stage: Stage) -> None:
+def test_training_refuses_images_too_small_for_the_discriminator(stage: Stage) -> None:
     use(preprocess__source__size=[32, 16], preprocess__target__size=[32, 16])
     for job in ("check", "preprocess@source", "preprocess@target", "train_source"):
         stage.run(job)
@@ -143,7 +146,7 @@ def test_images_that_are_too_small_for_the_discriminator_are_refused(stage: Stag
     )
 
 
-def test_a_gpu_that_is_not_there_is_said(stage: Stage) -> None:
+def test_a_missing_gpu_is_refused(stage: Stage) -> None:
     if torch.cuda.is_available():
         pytest.skip("CUDA device found; to run: with CUDA_VISIBLE_DEVICES=")
     use(compute__device="cuda")

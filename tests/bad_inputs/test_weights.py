@@ -1,4 +1,4 @@
-"""Weight files that are something else."""
+"""Invalid weight files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Make = Callable[[Path], object]
 
 
 class Payload:
-    """Unpickled, it would make the folder `owned`."""
+    """An object whose unpickling creates the folder `owned`."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return Path.mkdir, (Path("owned"),)  # type: ignore[return-value]
@@ -32,14 +32,14 @@ def states(classes: int = 3, model: str = "small", **options: str) -> dict[str, 
     return dict(build_model(model, classes, options).state_dict())
 
 
-def spoilt(value: float) -> dict[str, torch.Tensor]:
+def with_bias(value: float) -> dict[str, torch.Tensor]:
     tensors = states()
     tensors["main.conv2d_list.0.bias"][0] = value
     return tensors
 
 
 def converted(dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """Every weight as another type, the counters of batch normalisation as they are."""
+    """Return the weights in another dtype, without a change of the integer counters of batch normalisation."""
     return {name: value.to(dtype) if value.is_floating_point() else value for name, value in states().items()}
 
 
@@ -53,7 +53,7 @@ PICKLES: dict[str, tuple[Make, tuple[str, ...]]] = {
         lambda path: path.write_bytes(pickle.dumps(Payload(), protocol=2)),
         ("more than tensors", "nothing was executed"),
     ),
-    "a checkpoint with code in it": (
+    "a checkpoint with code": (
         lambda path: torch.save({**states(), "more": Payload()}, path),
         ("more than tensors", "nothing was executed"),
     ),
@@ -61,7 +61,7 @@ PICKLES: dict[str, tuple[Make, tuple[str, ...]]] = {
         lambda path: torch.save({"state_dict": states(), "epoch": 3}, path),
         ("state_dict, epoch are no tensors", "a plain mapping of names to tensors"),
     ),
-    "numbers for names": (lambda path: torch.save({1: torch.zeros(1)}, path), ("1 are no tensors by name",)),
+    "numbers as names": (lambda path: torch.save({1: torch.zeros(1)}, path), ("1 are no tensors by name",)),
     "a list": (
         lambda path: torch.save([torch.zeros(1)], path),
         ("a list", "a plain mapping of names to tensors"),
@@ -78,10 +78,10 @@ PICKLES: dict[str, tuple[Make, tuple[str, ...]]] = {
         ),
     ),
     "nan": (
-        lambda path: torch.save(spoilt(float("nan")), path),
+        lambda path: torch.save(with_bias(float("nan")), path),
         ("1 nan or infinite: main.conv2d_list.0.bias", "finite"),
     ),
-    "infinity": (lambda path: torch.save(spoilt(float("-inf")), path), ("1 nan or infinite",)),
+    "infinity": (lambda path: torch.save(with_bias(float("-inf")), path), ("1 nan or infinite",)),
     "quantized to int8": (
         lambda path: torch.save(converted(torch.int8), path),
         ("of a wrong type: stem.0.weight torch.int8, not torch.float32", "tensor.float()"),
@@ -94,7 +94,7 @@ PICKLES: dict[str, tuple[Make, tuple[str, ...]]] = {
         lambda path: torch.save(states() | {"stem.0.weight": torch.zeros(16, 3, 3, 3).to_sparse()}, path),
         ("1 of a wrong type: stem.0.weight torch.sparse_coo",),
     ),
-    "cut short": (cut, ("no PyTorch file, or a damaged one",)),
+    "truncated": (cut, ("no PyTorch file, or a damaged one",)),
     "zero bytes": (lambda path: path.touch(), ("an empty file (0 bytes)",)),
     "text": (lambda path: path.write_text("hello world\n"), ("no PyTorch file, or a damaged one",)),
     "a folder": (lambda path: path.mkdir(), ("a folder, but a file is expected",)),
@@ -102,21 +102,21 @@ PICKLES: dict[str, tuple[Make, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("name", PICKLES)
-def test_a_wrong_pytorch_file_is_refused_as_initial_weights_and_never_executed(
+def test_an_invalid_pytorch_file_is_refused_as_initial_weights_and_not_executed(
     stage: Stage, name: str
 ) -> None:
-    make, says = PICKLES[name]
+    make, phrases = PICKLES[name]
     make(Path("weights/mine.pth"))
-    message = stage.refuses("train_source", "weights/mine.pth: ", *says, init="weights/mine.pth")
+    message = stage.refuses("train_source", "weights/mine.pth: ", *phrases, init="weights/mine.pth")
     assert not Path("owned").exists()
-    assert "weights_only" not in message  # no advice to run what is in the file
+    assert "weights_only" not in message  # no advice to execute the content of the file
 
 
-def test_missing_weights_are_named_with_the_way_back(stage: Stage) -> None:
+def test_missing_weights_are_named_with_the_command_that_restores_them(stage: Stage) -> None:
     stage.refuses("train_source", "weights/gone.pth: no such file", "dvc checkout", init="weights/gone.pth")
 
 
-def test_pretrained_weights_of_a_model_without_a_package_are_refused(stage: Stage) -> None:
+def test_pretrained_weights_of_a_model_without_them_are_refused(stage: Stage) -> None:
     Path("weights/pretrained").touch()
     stage.refuses(
         "train_source", "init: weights/pretrained, but the model small has no package", "weights/random",
@@ -125,24 +125,24 @@ def test_pretrained_weights_of_a_model_without_a_package_are_refused(stage: Stag
 
 
 def header(path: Path, metadata: dict[str, str]) -> None:
-    """A safetensors file without a tensor."""
+    """Write a safetensors file without tensors."""
     text = json.dumps({"__metadata__": metadata}).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text)
 
 
-def shortened(to: int) -> Make:
-    return lambda path: path.write_bytes(Path(MODEL).read_bytes()[:to])
+def truncated(size: int) -> Make:
+    return lambda path: path.write_bytes(Path(MODEL).read_bytes()[:size])
 
 
 OURS: dict[str, tuple[Make, tuple[str, ...]]] = {
     "zero bytes": (lambda path: path.touch(), ("an empty file (0 bytes)", "run that stage again")),
-    "cut within its length": (shortened(4), ("header too small",)),
-    "cut within its header": (shortened(100), ("invalid header length",)),
-    "cut within its tensors": (
-        shortened(100_000),
+    "truncated in the header size": (truncated(4), ("header too small",)),
+    "truncated in the header": (truncated(100), ("invalid header length",)),
+    "truncated in the tensors": (
+        truncated(100_000),
         ("not fully covered", "a safetensors file written by this project"),
     ),
-    "a last byte lost": (shortened(-1), ("not fully covered",)),
+    "without the last byte": (truncated(-1), ("not fully covered",)),
     "text": (lambda path: path.write_text("no weights, but text"), ("header",)),
     "a PyTorch file": (lambda path: torch.save(states(), path), ("header",)),
     "of another project": (lambda path: header(path, {"format": "pt"}), ("without this project's metadata",)),
@@ -171,44 +171,44 @@ OURS: dict[str, tuple[Make, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("job", ["train_source", "score", "evaluate@inter"])
 @pytest.mark.parametrize("name", OURS)
-def test_a_wrong_safetensors_file_is_refused_wherever_a_model_is_read(
+def test_every_stage_that_reads_a_model_refuses_an_invalid_safetensors_file(
     stage: Stage, job: str, name: str
 ) -> None:
-    make, says = OURS[name]
+    make, phrases = OURS[name]
     path = Path("mine.safetensors")
     make(path)
     stage.refuses(
-        job, "mine.safetensors: ", *says, **{"init" if job == "train_source" else "model": str(path)}
+        job, "mine.safetensors: ", *phrases, **{"init" if job == "train_source" else "model": str(path)}
     )
 
 
 @pytest.mark.parametrize("job", ["train_inter", "score", "evaluate@inter", "evaluate_snapshots@inter"])
 @pytest.mark.parametrize(
-    "changes, found, allowed",
+    "changes, actual, allowed",
     [
         ({"classes": ["sky", "road"]}, "classes: sky, road, car", "classes: sky, road"),
         ({"classes": ["road", "sky", "car"]}, "classes: sky, road, car", "classes: road, sky, car"),
         ({"model__name": "efficientnet_lite0"}, "model: small", "model: efficientnet_lite0"),
     ],
 )
-def test_a_model_is_refused_by_its_metadata_after_the_params_changed(
-    stage: Stage, job: str, changes: dict[str, Any], found: str, allowed: str
+def test_a_model_whose_metadata_do_not_match_the_params_is_refused(
+    stage: Stage, job: str, changes: dict[str, Any], actual: str, allowed: str
 ) -> None:
     if "model__name" in changes:
         pytest.importorskip("timm")
     use(rank__rare_classes=["road"], **changes)
     Path("snapshots").mkdir()
     option = "init" if job == "train_inter" else "model"
-    more = {"snapshots": "snapshots"} if job.startswith("evaluate_snap") else {}
-    says = (
-        f"{found} (written by intrada ",
+    extra = {"snapshots": "snapshots"} if job.startswith("evaluate_snap") else {}
+    phrases = (
+        f"{actual} (written by intrada ",
         f"allowed: {allowed}, as in the params",
         "set `model` and `classes`",
     )
-    stage.refuses(job, f"{MODEL}: ", *says, **{option: MODEL}, **more)
+    stage.refuses(job, f"{MODEL}: ", *phrases, **{option: MODEL}, **extra)
 
 
-def test_a_damaged_checkpoint_is_passed_over_and_training_starts_again(stage: Stage) -> None:
+def test_a_damaged_checkpoint_is_ignored_and_training_starts_again(stage: Stage) -> None:
     stage.run("train_source")
     [newest] = Path("runs/train_source").glob("*/checkpoint_*.pt")
     before = Path(MODEL).read_bytes()

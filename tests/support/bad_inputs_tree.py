@@ -93,14 +93,14 @@ class Stage:
         code = tiny_project.run(job, **options)
         assert code == 0, self.capsys.readouterr().err
 
-    def refuses(self, job: str, *says: str, **options: str) -> str:
+    def refuses(self, job: str, *phrases: str, **options: str) -> str:
         """Run a job that must exit with 1 and a message of four parts, without changing any file.
 
-        says: phrases that the message must contain. Returns the message.
+        phrases: phrases that the message must contain. Returns the message.
         """
-        return self.check(lambda: tiny_project.run(job, **options), says)
+        return self.check(lambda: tiny_project.run(job, **options), phrases)
 
-    def check(self, call: Callable[[], int], says: tuple[str, ...]) -> str:
+    def check(self, call: Callable[[], int], phrases: tuple[str, ...]) -> str:
         """Check the same for a call of the command line. Returns the message."""
         before = contents()
         self.capsys.readouterr()
@@ -110,7 +110,7 @@ class Stage:
         error = message[message.index("error: ") :]
         first, allowed, fix = error.index(": ", 7), error.index("\n  allowed: "), error.index("\n  do next: ")
         assert 7 < first < allowed < fix and "Traceback" not in message and out == ""
-        for phrase in says:
+        for phrase in phrases:
             assert phrase in error, error
         assert len(error) < 2000
         return error
