@@ -1,4 +1,4 @@
-"""The networks, by name. A new one is a module with a `build` function and a line in MODELS."""
+"""Networks by name. To add one, write a module with a `build` function and add a line to MODELS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from intrada.core.errors import UserError
 
-if TYPE_CHECKING:  # the registry itself must stay importable without torch
+if TYPE_CHECKING:  # importing the registry must not import torch
     from intrada.models.base import SegmentationModel
 
 MODELS = {
@@ -21,7 +21,7 @@ MODELS = {
 
 
 def build_model(name: str, num_classes: int, options: Mapping[str, Any]) -> SegmentationModel:
-    """A freshly initialised network (it draws from torch's global random generator).
+    """Return a new network with random weights, drawn from torch's global generator.
 
     name: a key of MODELS; num_classes: C >= 2; options: keyword arguments of that module's `build`.
     Raises UserError for a name or an option that does not exist.
@@ -31,21 +31,21 @@ def build_model(name: str, num_classes: int, options: Mapping[str, Any]) -> Segm
 
 
 def all_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """`options` of the network called `name`, with the default of each that is left out.
+    """Return `options` of the network called `name`, completed with the defaults of all other options.
 
     Raises UserError for a name or an option that does not exist.
     """
-    _known("model name", name, list(MODELS))
+    _check_key("model name", name, list(MODELS))
     parameters = inspect.signature(import_module(MODELS[name]).build).parameters
-    defaults = {key: found.default for key, found in parameters.items() if key != "num_classes"}
+    defaults = {key: parameter.default for key, parameter in parameters.items() if key != "num_classes"}
     for key in options:
-        _known(f"options of model {name}", key, list(defaults))
+        _check_key(f"options of model {name}", key, list(defaults))
     optional = {key: default for key, default in defaults.items() if default is not inspect.Parameter.empty}
     return optional | dict(options)
 
 
-def _known(where: str, key: str, allowed: list[str]) -> None:
+def _check_key(where: str, key: str, allowed: list[str]) -> None:
     if key not in allowed:
         near = difflib.get_close_matches(key, allowed, n=1)
-        fix = f"write {near[0]!r}" if near else "take one of the allowed names"
+        fix = f"write {near[0]!r}" if near else "use one of the allowed names"
         raise UserError(where, f"unknown: {key!r}", ", ".join(allowed) or "none at all", fix)

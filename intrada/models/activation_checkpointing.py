@@ -1,6 +1,6 @@
-"""Activation checkpointing: blocks of the network keep their input alone, and compute the rest again.
+"""Activation checkpointing: a block saves only its input and recomputes its activations when backpropagating.
 
-Source: Chen et al., Training Deep AdversarialNetworks with Sublinear Memory Cost, 2016.
+Source: Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ Forward = Callable[[Tensor], Tensor]
 
 
 def install(segmenter: SegmentationModel) -> None:
-    """Let each block of `segmenter.recomputable()` compute its activations again in the backward pass.
+    """Make each block of `segmenter.recomputable()` recompute its activations in the backward pass.
 
-    In train mode with gradients only; names, weights, gradients and statistics stay what they are.
-    UserError for a network that names no block.
+    It takes effect in train mode with gradients only. The names of the state dict, the outputs, the gradients
+    and the statistics of batch normalisation do not change. Raises UserError if there is no such block.
     """
     blocks = segmenter.recomputable()
     if not blocks:
         raise UserError(
             "compute.activation_checkpointing",
-            f"true, but the network {type(segmenter).__name__} names no block to compute again",
-            "false, or a network with the method `recomputable` (docs/adding.md)",
+            f"true, but the network {type(segmenter).__name__} has no block to recompute",
+            "false, or a network that defines `recomputable` (docs/adding.md)",
             "set compute.activation_checkpointing to false",
         )
     for block in blocks:
@@ -46,5 +46,5 @@ def _forward(block: nn.Module, forward: Forward, features: Tensor) -> Tensor:
 
 
 def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Of the first pass and of the one that computes again, whose batch the statistics know already."""
+    """Return the contexts of the first pass and the recomputation, which must not update the statistics."""
     return nullcontext(), FrozenBNStats(block)

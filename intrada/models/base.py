@@ -1,4 +1,4 @@
-"""What every segmentation network of this project promises."""
+"""The interface of the segmentation networks, and the modules that they share."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Input channels from which on a CPU one matrix product beats the convolutions of a classifier: measured
-# 0.8x at 72, 2.4x at 320, 4.7x at 2048 channels, forward and backward.
+# From this number of input channels, one matrix product is faster than the convolutions of a classifier on a
+# CPU: measured 0.8x at 72, 2.4x at 320, 4.7x at 2048 channels, forward and backward.
 PRODUCT_CHANNELS = 256
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What `SegmentationModel.normalise` computes: `(pixel - mean) / std` of each channel, pixels in 0..255.
+    """The normalisation of input images: `(pixel - mean) / std` for each channel, pixels in 0..255.
 
-    channel_order: of the network's input; mean, std: one number a channel, in that order; range: the smallest
-    and the largest pixel.
+    channel_order: of the network's input; mean, std: one number per channel, in this order; range: the
+    smallest and the largest value of a pixel.
     """
 
     channel_order: Literal["bgr", "rgb"]
@@ -33,9 +33,9 @@ class Normalisation:
 class SegmentationModel(nn.Module, ABC):
     """A network with two classifier heads: `aux` on an inner feature map, `main` on the last one.
 
-    A subclass names the child modules that are its heads in `head_names`; all other parameters are
-    the backbone's. The paper trains the heads ten times as fast (IntraDA, section 4).
-    A subclass sets `normalisation` to what its `normalise` computes; model files name it.
+    head_names: the names of the child modules that are heads. All other modules are the backbone. The paper
+    trains the heads with ten times the learning rate of the backbone (IntraDA, section 4).
+    normalisation: describes what `normalise` computes; it is written into model files.
     """
 
     head_names: tuple[str, ...] = ("main", "aux")
@@ -43,32 +43,34 @@ class SegmentationModel(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """images (N, 3, H, W) float32 from `normalise` -> {"main", "aux"}: raw logits (N, C, h, w).
+        """Return the raw logits (N, C, h, w) of each head, by name: "main" and "aux".
 
-        The logits are at the network's own resolution; `upsample` brings them to the image's size.
+        images (N, 3, H, W) float32, from `normalise`. The logits have the resolution of the features;
+        `upsample` resizes them to that of the images.
         """
 
     def main_logits(self, images: Tensor) -> Tensor:
-        """The "main" logits of `forward` alone, all that inference looks at: (N, C, h, w), the same bits.
+        """Return the logits (N, C, h, w) of "main", bit-identical to those of `forward`, for inference.
 
-        A network whose `aux` head is not on the way there overrides this, to leave that head out.
+        Networks override this method to avoid computing the head `aux`.
         """
         logits: Tensor = self(images)["main"]
         return logits
 
     @abstractmethod
     def normalise(self, images: Tensor) -> Tensor:
-        """images (N, 3, H, W) BGR in 0..255, uint8 or float -> float32, what `forward` expects."""
+        """Convert images (N, 3, H, W) BGR in 0..255, uint8 or float, to the float32 input of `forward`."""
 
     def recomputable(self) -> list[nn.Module]:
-        """The blocks that activation checkpointing computes again, each (N, c, h, w) -> (N, d, k, l).
+        """Return the blocks that activation checkpointing recomputes; each takes and returns one tensor.
 
-        Those that keep much more for their backward pass than their input. None: it cannot be asked for.
+        Choose blocks that save much more than their input for the backward pass. If the list is empty, the
+        network does not support activation checkpointing.
         """
         return []
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Trainable parameters by learning rate: "backbone" and "heads", each tensor exactly once."""
+        """Return the trainable parameters as "backbone" and "heads", each tensor exactly once."""
         groups: dict[str, list[nn.Parameter]] = {"backbone": [], "heads": []}
         for name, parameter in self.named_parameters():
             if parameter.requires_grad:
@@ -78,11 +80,11 @@ class SegmentationModel(nn.Module, ABC):
 
 
 class SummedConvolutions(nn.Module):
-    """The DeepLab-v2 classifier: parallel dilated 3x3 convolutions whose outputs are added.
+    """The DeepLab-v2 classifier: parallel dilated 3x3 convolutions with added outputs.
 
-    (N, channels, h, w) -> (N, num_classes, h, w). Weights start at N(0, 0.01), biases at 0 or, as the
-    published code leaves them, uniform in +-1/sqrt(9 * channels), torch's default.
-    Source: DeepLab (TPAMI 2017), figure 7, ASPP-L; `conv2d_list` is the published checkpoints' name.
+    (N, channels, h, w) -> (N, num_classes, h, w). Initialisation: weights from N(0, 0.01); biases 0, or with
+    zero_biases=False torch's default, uniform in +-1/sqrt(9 * channels), as in the published code.
+    Source: DeepLab (TPAMI 2017), figure 7, ASPP-L. The published checkpoints use the name `conv2d_list`.
     """
 
     def __init__(
@@ -100,39 +102,41 @@ class SummedConvolutions(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         if not features.is_cuda and features.shape[1] >= PRODUCT_CHANNELS:
-            return self._by_product(features)
-        outputs = [convolution(features) for convolution in self.summands()]
+            return self._by_matrix_product(features)
+        outputs = [convolution(features) for convolution in self.convolutions()]
         total: Tensor = sum(outputs[1:], start=outputs[0])
         return total
 
-    def summands(self) -> list[nn.Conv2d]:
-        """The convolutions whose outputs are added."""
-        return [each for each in self.conv2d_list if isinstance(each, nn.Conv2d)]
+    def convolutions(self) -> list[nn.Conv2d]:
+        """Return the convolutions that are used; their outputs are added."""
+        return [layer for layer in self.conv2d_list if isinstance(layer, nn.Conv2d)]
 
-    def _by_product(self, features: Tensor) -> Tensor:
-        """The same sums in another order: every weight times every position, then shifted and added.
+    def _by_matrix_product(self, features: Tensor) -> Tensor:
+        """Compute the same sums in another order: multiply all weights with all positions, shift and add.
 
-        Few output channels leave a convolution little to do for each input value that it loads.
+        With few output channels, a convolution does few operations for each input value that it loads.
         """
-        used, channels, size = self.summands(), features.shape[1], features.shape[2:]
-        # `fold` adds what comes from the left to the right: the mirror image of a convolution's kernel
-        kernels = [each.weight.flip(2, 3).permute(0, 2, 3, 1).reshape(-1, channels, 1, 1) for each in used]
+        layers, channels, size = self.convolutions(), features.shape[1], features.shape[2:]
+        # `fold` shifts in the opposite direction of a convolution, so the kernels are flipped
+        kernels = [
+            layer.weight.flip(2, 3).permute(0, 2, 3, 1).reshape(-1, channels, 1, 1) for layer in layers
+        ]
         products = F.conv2d(features, torch.cat(kernels)).flatten(2)
-        # A bias is added to its own sum: of biases that are stacked first, all gradients are one piece of
-        # memory, into which the next backward pass would add once for each of them.
+        # Add each bias to its own sum. If the biases were stacked first, their gradients would share memory,
+        # and gradient accumulation would add to it once for each of them.
         sums = [
-            F.fold(product, size, 3, dilation=each.dilation[0], padding=each.dilation[0])
-            + each.bias[:, None, None]  # type: ignore[index]  # they all have one
-            for each, product in zip(used, products.chunk(len(used), 1), strict=True)
+            F.fold(product, size, 3, dilation=layer.dilation[0], padding=layer.dilation[0])
+            + layer.bias[:, None, None]  # type: ignore[index]  # every layer has a bias
+            for layer, product in zip(layers, products.chunk(len(layers), 1), strict=True)
         ]
         total: Tensor = sum(sums[1:], start=sums[0])
         return total
 
 
 def upsample(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Logits (N, C, h, w) -> (N, C, H, W), size = (H, W).
+    """Resize logits (N, C, h, w) to (N, C, H, W), size = (H, W).
 
-    Bilinear with align_corners=True, as the published numbers were made (AdaptSegNet, AdvEnt): a
-    corner of the logits lies exactly on a corner of the image.
+    Bilinear with align_corners=True, as for the published results of AdaptSegNet and AdvEnt: the corner
+    pixels of the logits are at the corner pixels of the image.
     """
     return F.interpolate(logits, size=size, mode="bilinear", align_corners=True)

@@ -1,4 +1,4 @@
-"""torch.compile for the network in training, where params ask for it."""
+"""torch.compile for the network in training (params: compute.compile)."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from intrada.models.base import SegmentationModel
 BACKEND = "inductor"
 
 
-def is_wanted(compute: Compute, device: torch.device) -> bool:
-    """As asked; with `compile: auto` on CUDA. The meta device has nothing to run."""
+def is_enabled(compute: Compute, device: torch.device) -> bool:
+    """Return whether to compile: `compile: auto` means on CUDA only. Never on the meta device."""
     if compute.compile == "auto":
         return device.type == "cuda"
     return compute.compile and device.type != "meta"
 
 
 def install(segmenter: SegmentationModel, device: torch.device) -> None:
-    """Let calls of `segmenter` run compiled, once for each size of images; names and weights stay.
+    """Compile `segmenter` in place, on its first call with each image size. The state dict does not change.
 
-    Losses and discriminators are not compiled. UserError on a CPU without a C++ compiler.
+    Losses and discriminators are not compiled. Raises UserError on a CPU without a C++ compiler.
     """
-    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # as torch has it
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # torch's own default
     if device.type == "cpu" and not shutil.which(compiler):
         raise UserError(
             "compute.compile",
             f"true, but there is no C++ compiler {compiler}",
             "false, auto, or true with a C++ compiler (on a CPU)",
-            "set compute.compile to false, or install a compiler and name it in CXX",
+            "set compute.compile to false, or install a compiler and set CXX to its name",
         )
-    # What G's group keeps belongs to D's as well: its backward pass must not write into it.
+    # Both groups of adversarial losses use the saved tensors of one graph, so the first backward pass must
+    # not reuse their memory.
     torch._functorch.config.donated_buffer = False
     segmenter.compile(backend=BACKEND, dynamic=False)

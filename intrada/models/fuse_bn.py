@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolution before it: in evaluation mode both are one linear map."""
+"""Fuse batch normalisation into the preceding convolution, for inference."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from intrada.models.base import SegmentationModel, SummedConvolutions
 
 
 def fuse_conv_bn(segmenter: SegmentationModel) -> SegmentationModel:
-    """A copy of a network in evaluation mode without the normalisations that a convolution can take over.
+    """Return a copy of `segmenter` with each BatchNorm2d after a convolution fused into that convolution.
 
-    The logits differ by rounding. A network that torch cannot trace (its forward asks what its tensors
-    hold) comes back as it is.
+    segmenter: in evaluation mode. The logits change by rounding only. A network that torch.fx cannot trace,
+    because its forward depends on the values of tensors, is returned unchanged.
     """
     try:
         graph = _Tracer().trace(segmenter)
@@ -28,8 +28,8 @@ def fuse_conv_bn(segmenter: SegmentationModel) -> SegmentationModel:
         if not (isinstance(before, fx.Node) and node.op == before.op == "call_module"):
             continue
         if len(before.users) > 1 or calls[node.target] > 1 or calls[before.target] > 1:
-            continue  # someone else needs what stands between the two
-        convolution, norm = (copied.get_submodule(str(each.target)) for each in (before, node))
+            continue  # the output of the convolution, or one of the two modules, is used elsewhere as well
+        convolution, norm = (copied.get_submodule(str(call.target)) for call in (before, node))
         if type(convolution) is nn.Conv2d and type(norm) is nn.BatchNorm2d:
             copied.set_submodule(str(before.target), fuse_conv_bn_eval(convolution, norm))
             copied.set_submodule(str(node.target), nn.Identity())
@@ -37,7 +37,7 @@ def fuse_conv_bn(segmenter: SegmentationModel) -> SegmentationModel:
 
 
 class _Tracer(fx.Tracer):
-    """Looks into no classifier: it has no normalisation, and chooses its way by what it is given."""
+    """A tracer that does not trace classifiers, which have no normalisation and a data-dependent branch."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, SummedConvolutions) or super().is_leaf_module(m, module_qualified_name)

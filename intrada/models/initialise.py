@@ -1,4 +1,4 @@
-"""Where training starts from: random weights, a package's pretrained ones, or a file."""
+"""Initial weights of a training: random, pretrained weights from a package, or a weight file."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from intrada.models import MODELS
 from intrada.models.base import SegmentationModel
 from intrada.models.model_info import ModelSpec, load
 
-# Two marker files stand for weights that are not files, so that `init:` is always a path DVC can follow.
+# Two marker files represent weights that are not files, so that `init` is always a path that DVC can track.
 MARKERS = Path("weights")
 RANDOM, PRETRAINED = "random", "pretrained"
 
 
 def initialise(segmenter: SegmentationModel, spec: ModelSpec, init: Path) -> None:
-    """Give `segmenter`, which `spec` built, the weights that `init` names.
+    """Set the initial weights of `segmenter`, which was built from `spec`.
 
-    weights/random keeps the weights it was built with; weights/pretrained asks the model's module for
-    those of its own package; any other path is a weight file (see weights.py), whose metadata must name the
-    network and the classes of `spec` if it has any. UserError where it does not.
+    init: weights/random keeps the random weights of the network; weights/pretrained calls `pretrained` of the
+    model's module; any other path is a weight file (see weights.py). Metadata of the file must match the
+    network and the classes of `spec`. Raises UserError if they do not, or if the file does not fit.
     """
     if init == MARKERS / RANDOM:
         return
@@ -30,7 +30,7 @@ def initialise(segmenter: SegmentationModel, spec: ModelSpec, init: Path) -> Non
     module = import_module(MODELS[spec.name])
     if not hasattr(module, "pretrained"):
         raise UserError(
-            "init", f"{init}, but the model {spec.name} has no package",
+            "init", f"{init}, but the model {spec.name} has no pretrained weights",
             f"{MARKERS / RANDOM} or a weight file", "set init to one of these",
         )  # fmt: skip
     module.pretrained(segmenter)

@@ -1,8 +1,7 @@
-"""What a model file says about its model: network, classes, training size, normalisation, version.
+"""The metadata of a model file: network, classes, size of the training images, normalisation, version.
 
-The training stages write it into the file's metadata (JSON), so that a model can be used without the params
-file of its training. Files of older versions name the network and the classes only; published checkpoints
-have no metadata.
+The training stages write it as JSON into the file, so that a model can be used without the params file of its
+training. Files of older versions have only the network and the classes; published checkpoints have none.
 """
 
 from __future__ import annotations
@@ -35,16 +34,16 @@ class ModelSpec:
     classes: ClassSet
 
     def build(self) -> SegmentationModel:
-        """A freshly initialised network. UserError for an unknown name or option."""
+        """Return a new network with random weights. Raises UserError for an unknown name or option."""
         return build_model(self.name, len(self.classes), self.options)
 
 
 class ModelInfo(BaseModel):
-    """The metadata of a model file. Keys that a later version adds are ignored.
+    """The metadata of a model file. Keys of later versions are ignored.
 
-    intrada: the version that wrote the file; options: all of the network's, defaults included; size: (width,
-    height) in pixels of the training images, those of the target domain where there are any; method and
-    iteration: of the training.
+    intrada: the version that wrote the file; options: all options of the network, including defaults; size:
+    (width, height) in pixels of the training images, of the target domain if it is used; method, iteration:
+    of the training.
     """
 
     model_config = ConfigDict(strict=True, frozen=True)
@@ -60,25 +59,25 @@ class ModelInfo(BaseModel):
 
     @property
     def spec(self) -> ModelSpec:
-        """The network and its classes. UserError for classes that no params file may have."""
+        """The network and its classes. Raises UserError for invalid classes."""
         entries = [{"name": entry.name, "color": list(entry.color)} for entry in self.classes]
         return ModelSpec(self.model, self.options, class_set(entries))
 
     def facts(self) -> dict[str, object]:
-        """What must agree between a file and the network that it is read into, as JSON has it."""
+        """Return the entries, as in JSON, that must be equal in a file and the network that loads it."""
         tree = self.model_dump(mode="json", include={"model", "options", "normalisation"})
         return tree | {"classes": [entry.name for entry in self.classes]}
 
     def save(self, path: Path, model: SegmentationModel) -> None:
         """Write the weights of `model` with this metadata. The same values give the same bytes.
 
-        UserError, and no file, if a weight is nan or infinite.
+        Raises UserError, and writes nothing, if a weight is nan or infinite.
         """
         weights.save_model(path, model, self.model_dump(mode="json"))
 
 
 def describe(spec: ModelSpec, model: SegmentationModel, size: tuple[int, int], method: str) -> ModelInfo:
-    """The metadata of `model`, which `spec` built, before its first iteration. The others: see ModelInfo."""
+    """Return the metadata of `model`, built from `spec`, with iteration 0. size, method: see ModelInfo."""
     return ModelInfo(
         intrada=__version__,
         model=spec.name,
@@ -92,24 +91,24 @@ def describe(spec: ModelSpec, model: SegmentationModel, size: tuple[int, int], m
 
 
 def read(path: Path) -> ModelInfo | None:
-    """The metadata of the model file at `path`; None for a file of an older version, which has less.
+    """Return the metadata of the model file at `path`; None for a file of an older version.
 
-    The tensors are not read. UserError for a file that no training stage has written.
+    The tensors are not read. Raises UserError for a file that was not written by a training stage.
     """
     if path.suffix != weights.SUFFIX:
-        fix = "name such a file; a published checkpoint is evaluated by `python -m intrada published`"
+        fix = "choose such a file; evaluate a published checkpoint with `python -m intrada published`"
         raise UserError(path, f"a name that ends in {path.suffix or 'nothing'}", _ALLOWED, fix)
     found = weights.read_metadata(path)
     if "intrada" in found:
         return _valid(path, found)
     if missing := [key for key in ("model", "classes") if not isinstance(found.get(key), str)]:
-        fix = "name the file that the training stage has written"
+        fix = "choose a file that a training stage wrote"
         raise UserError(path, f"no {' and no '.join(missing)} in its metadata", _ALLOWED, fix)
     return None
 
 
 def iteration(path: Path) -> int:
-    """After which iteration of its training the file at `path` was written, by this or an older version."""
+    """Return the training iteration of the model file at `path`, written by this or an older version."""
     found = str(weights.read_metadata(path).get("iteration"))
     if not found.isdecimal():
         raise unreadable(path, f"iteration {found} in its metadata", _ALLOWED)
@@ -117,10 +116,10 @@ def iteration(path: Path) -> int:
 
 
 def load(path: Path, spec: ModelSpec, model: SegmentationModel) -> None:
-    """Read the file at `path`, ours or a published checkpoint, into `model`, which `spec` built.
+    """Load the file at `path`, of this project or a published checkpoint, into `model`, built from `spec`.
 
-    UserError where the file's metadata name another network, other options, another normalisation or other
-    classes (or the same in another order), or where its tensors do not fit.
+    Raises UserError if the metadata have another network, other options, another normalisation, or other
+    classes or another order of them; and if the tensors do not fit.
     """
     if path.suffix == weights.SUFFIX:
         _refuse_other(path, spec, model)
@@ -145,7 +144,7 @@ def _refuse_other(path: Path, spec: ModelSpec, model: SegmentationModel) -> None
             path,
             "; ".join(f"{key}: {_short(stated[key])}" for key in other) + origin,
             "; ".join(f"{key}: {_short(own[key])}" for key in other) + ", as in the params",
-            "name a file of this model, or set `model` and `classes` in the params to those of the file",
+            "use a file of this model, or set `model` and `classes` in the params to those of the file",
         )
 
 

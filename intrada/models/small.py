@@ -1,4 +1,4 @@
-"""A small residual network that learns the toy city from scratch on one CPU core."""
+"""A small residual network, which can be trained on the toy city from scratch on one CPU core."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from intrada.models.base import Normalisation, SegmentationModel, SummedConvolutions
 
 STEM = 16
-# (channels, stride, dilation) of the four residual blocks; the stem halves too: output stride 4
+# (channels, stride, dilation) of the four residual blocks; the stem has stride 2, so the output stride is 4
 BLOCKS = ((24, 1, 1), (40, 2, 1), (56, 1, 2), (72, 1, 4))
 DILATIONS = (1, 2, 4, 6)
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions around a shortcut: (N, c, h, w) -> (N, channels, h / stride, w / stride)."""
+    """Two 3x3 convolutions and a shortcut: (N, inputs, h, w) -> (N, channels, h / stride, w / stride)."""
 
     def __init__(self, inputs: int, channels: int, stride: int, dilation: int) -> None:
         super().__init__()
@@ -32,10 +32,10 @@ class Block(nn.Module):
 
 
 class Small(SegmentationModel):
-    """Stem, four residual blocks, two classifiers; 0.23 million parameters for 11 classes.
+    """A stem, four residual blocks and two classifiers: 0.22 million parameters for 11 classes.
 
-    Output stride 4. Unlike in DeepLab-v2 the affine parameters of batch normalisation are trained,
-    since there is no pretrained network that they belong to.
+    Output stride 4. Unlike in DeepLab-v2, the affine parameters of batch normalisation are trained, because
+    there are no pretrained weights.
     """
 
     normalisation = Normalisation("bgr", mean=(127.5,) * 3, std=(127.5,) * 3)
@@ -57,7 +57,7 @@ class Small(SegmentationModel):
         return {"main": self.main(self.blocks[-1](inner)), "aux": self.aux(inner)}
 
     def main_logits(self, images: Tensor) -> Tensor:
-        """As in SegmentationModel, without the head `aux`."""
+        """Return the logits of "main" without computing the head `aux`."""
         logits: Tensor = self.main(self.blocks[-1](self._inner(images)))
         return logits
 
@@ -68,14 +68,14 @@ class Small(SegmentationModel):
         return features
 
     def recomputable(self) -> list[nn.Module]:
-        """The residual blocks."""
+        """Return the residual blocks."""
         return list(self.blocks)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Scales 0..255 to -1..1."""
+        """Scale 0..255 to -1..1."""
         return images.float() / 127.5 - 1.0
 
 
 def build(num_classes: int) -> Small:
-    """The network with random weights (torch's global generator); it takes no options."""
+    """Return the network with random weights from torch's global generator. It has no options."""
     return Small(num_classes)

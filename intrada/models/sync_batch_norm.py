@@ -1,4 +1,4 @@
-"""Batch normalisation over the images of all processes, on any device: torch's own refuses a CPU."""
+"""Batch normalisation over the images of all processes, on any device. torch's SyncBatchNorm needs a GPU."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from intrada.core.errors import UserError
 
-_PIXELS = (0, 2, 3)
+_DIMS = (0, 2, 3)
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm2d whose statistics, in training, are those of the batch that all processes hold together."""
+    """BatchNorm2d with the statistics of the global batch of all processes in training."""
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
@@ -21,24 +21,24 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         normalised: Tensor
         normalised, mean, variance, count = _Normalise.apply(input, self.weight, self.bias, self.eps)
         if self.track_running_stats:
-            self._remember(mean, variance * (count / (count - 1)))
+            self._update_running_stats(mean, variance * (count / (count - 1)))
         return normalised
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics as BatchNorm2d does; variance: the unbiased one."""
+    def _update_running_stats(self, mean: Tensor, variance: Tensor) -> None:
+        """Update the running statistics as BatchNorm2d does. variance: the unbiased estimate."""
         assert self.running_mean is not None and self.running_var is not None
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         momentum = self.momentum
-        if momentum is None:  # of a plain mean
+        if momentum is None:  # a cumulative mean
             momentum = 1.0 / float(self.num_batches_tracked)  # type: ignore[arg-type]
         self.running_mean.lerp_(mean, momentum)
         self.running_var.lerp_(variance, momentum)
 
 
 class SyncBatchNormAct2d(SyncBatchNorm2d):
-    """The same for timm's BatchNormAct2d, which brings its activation with it."""
+    """The same for timm's BatchNormAct2d, which includes the activation."""
 
     drop: nn.Module
     act: nn.Module
@@ -49,9 +49,9 @@ class SyncBatchNormAct2d(SyncBatchNorm2d):
 
 
 def synchronise(network: nn.Module) -> None:
-    """Make every BatchNorm2d of `network` a SyncBatchNorm2d, its tensors and their names as they are.
+    """Convert every BatchNorm2d of `network` to SyncBatchNorm2d in place. The state dict does not change.
 
-    UserError for batch normalisation of another kind.
+    Raises UserError for other classes of batch normalisation.
     """
     for name, module in network.named_modules():
         if type(module) is nn.BatchNorm2d:
@@ -68,9 +68,10 @@ def synchronise(network: nn.Module) -> None:
 
 
 class _Normalise(torch.autograd.Function):
-    """x (N, C, H, W) of each process -> normalised x, and mean (C,), biased variance (C,), count of all.
+    """Normalise x (N, C, H, W) of each process; return also the global mean, biased variance and count.
 
-    The gradients of weight and bias are this process's own: they are added up with all the others.
+    The gradients of weight and bias are those of this process; the trainer adds up the gradients of all
+    processes.
     """
 
     @staticmethod
@@ -78,30 +79,30 @@ class _Normalise(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         values = x.float()
-        own = values.new_tensor([values.numel() / values.shape[1]])
-        sums = _sum(torch.cat([values.sum(_PIXELS), own]))
+        local_count = values.new_tensor([values.numel() / values.shape[1]])
+        sums = _sum(torch.cat([values.sum(_DIMS), local_count]))
         count, mean = sums[-1], sums[:-1] / sums[-1]
-        # in two messages: the mean of squares less the squared mean would lose what little variance there is
-        variance = _sum((values - _wide(mean)).square().sum(_PIXELS)) / count
+        # A second all-reduce: the mean of squares minus the squared mean is inaccurate for a small variance.
+        variance = _sum((values - _per_channel(mean)).square().sum(_DIMS)) / count
         scale = (variance + eps).rsqrt()
-        normalised = (values - _wide(mean)) * _wide(scale)
+        normalised = (values - _per_channel(mean)) * _per_channel(scale)
         ctx.save_for_backward(x, weight, mean, scale, count)
         ctx.mark_non_differentiable(mean, variance, count)
         if weight is not None and bias is not None:
-            normalised = normalised * _wide(weight) + _wide(bias)
+            normalised = normalised * _per_channel(weight) + _per_channel(bias)
         return normalised.to(x.dtype), mean, variance, count
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, scale, count = ctx.saved_tensors
         gradient = gradients[0].float()
-        normalised = (x.float() - _wide(mean)) * _wide(scale)
-        of_bias, of_weight = gradient.sum(_PIXELS), (gradient * normalised).sum(_PIXELS)
-        means = _sum(torch.stack([of_bias, of_weight])) / count
-        inner = gradient - _wide(means[0]) - normalised * _wide(means[1])
+        normalised = (x.float() - _per_channel(mean)) * _per_channel(scale)
+        bias_grad, weight_grad = gradient.sum(_DIMS), (gradient * normalised).sum(_DIMS)
+        means = _sum(torch.stack([bias_grad, weight_grad])) / count
+        inner = gradient - _per_channel(means[0]) - normalised * _per_channel(means[1])
         factor = scale if weight is None else scale * weight
-        back = (inner * _wide(factor)).to(x.dtype)
-        return (back, None, None, None) if weight is None else (back, of_weight, of_bias, None)
+        x_grad = (inner * _per_channel(factor)).to(x.dtype)
+        return (x_grad, None, None, None) if weight is None else (x_grad, weight_grad, bias_grad, None)
 
 
 def _sum(values: Tensor) -> Tensor:
@@ -109,5 +110,5 @@ def _sum(values: Tensor) -> Tensor:
     return values
 
 
-def _wide(values: Tensor) -> Tensor:
+def _per_channel(values: Tensor) -> Tensor:
     return values[:, None, None]

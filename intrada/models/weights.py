@@ -1,8 +1,7 @@
-"""Weight files: our own (safetensors), and the published PyTorch checkpoints in and out.
+"""Weight files: safetensors files of this project, and published PyTorch checkpoints.
 
-A file fits a model when it holds every tensor of its state dict and no other, each in the right shape and
-type, with finite values only. A tensor that does not fit is named in the error. Nothing but plain tensors is
-unpickled.
+A file fits a model if it has exactly the tensors of the model's state dict, with the same shapes and dtypes
+and finite values. Errors list the tensors that do not fit. Only plain tensors are unpickled.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ SUFFIX = ".safetensors"
 _METADATA = "intrada"
 _OURS = "a safetensors file written by this project"
 _PUBLISHED = "a PyTorch file that holds a plain mapping of names to tensors"
-# float32 represents every value of these types. A float64, an integer or a float8 would be rounded or mean
-# something else (a quantised weight), and load_state_dict converts them without a word.
+# float32 represents every value of these types. load_state_dict also converts other types without a warning,
+# but that would round a float64 and misread a quantised weight (an integer, a float8).
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 _FITTING = "each tensor of the model and no other, in its shape, float32 (or float16, bfloat16), finite"
 
@@ -39,11 +38,12 @@ _FITTING = "each tensor of the model and no other, in its shape, float32 (or flo
 def save_model(path: Path, model: nn.Module, metadata: Mapping[str, object]) -> None:
     """Write the state dict of `model` and `metadata` (of JSON's types) to a safetensors file, atomically.
 
-    The same values give the same bytes. UserError if a value is nan or infinite: nothing is written.
+    The same values give the same bytes. Raises UserError, and writes nothing, if a value is nan or infinite.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    bad = [name for name, value in tensors.items() if not _is_finite(value)]
-    _refuse(path, {"nan or infinite": bad}, "lower the learning rate; an earlier file was left as it was")
+    not_finite = [name for name, value in tensors.items() if not _is_finite(value)]
+    fix = "lower the learning rate; an existing file is unchanged"
+    _raise_misfits(path, {"nan or infinite": not_finite}, fix)
     header = {_METADATA: json.dumps(dict(metadata), sort_keys=True)}
     files.write_bytes(path, save(tensors, header))
 
@@ -53,9 +53,9 @@ def load_model(path: Path, model: SegmentationModel) -> dict[str, Any]:
     metadata = read_metadata(path)
     try:
         tensors = load_file(path)
-    except Exception as error:  # a type that this torch or safetensors does not know
+    except Exception as error:  # a dtype that this version of torch or safetensors does not support
         raise unreadable(path, error, _OURS) from error
-    fill(path, model, tensors, may_lack=lambda name: False)
+    load_tensors(path, model, tensors, is_optional=lambda name: False)
     return metadata
 
 
@@ -78,12 +78,12 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def load_published(path: Path, model: SegmentationModel) -> None:
-    """Read a published checkpoint into `model`, as the published code does. UserError if it does not fit.
+    """Load a published checkpoint into `model` as the published code does. Raises UserError if it misfits.
 
-    A plain checkpoint (AdaptSegNet, AdvEnt, IntraDA) must hold the whole model. ImageNet weights fill
-    the backbone and leave the heads as they are: the published ResNet-101 prefixes its names with
-    `Scale.` and its layer5 is another classifier; torchvision's own files hold `fc`. Files older than
-    torch 0.4.1 lack the batch counters, which this model does not use.
+    A checkpoint of AdaptSegNet, AdvEnt or IntraDA must have all tensors of the model. ImageNet weights are
+    loaded into the backbone only. They are recognised by the prefix `Scale.` (the published ResNet-101, in
+    which layer5 is another classifier) or by `fc` (torchvision). Files older than torch 0.4.1 have no batch
+    counters, which are optional because this model does not use them.
     """
     tensors = read_torch(path)
     heads = tuple(f"{head}." for head in model.head_names)
@@ -92,26 +92,26 @@ def load_published(path: Path, model: SegmentationModel) -> None:
         plain = {name.removeprefix("Scale."): value for name, value in tensors.items()}
         tensors = {name: value for name, value in plain.items() if not name.startswith((*heads, "fc."))}
 
-    def may_lack(name: str) -> bool:
+    def is_optional(name: str) -> bool:
         return name.endswith("num_batches_tracked") or (imagenet and name.startswith(heads))
 
-    fill(path, model, tensors, may_lack)
+    load_tensors(path, model, tensors, is_optional)
 
 
 def export_published(path: Path, model: SegmentationModel) -> None:
     """Write the state dict of `model` as a plain PyTorch checkpoint, atomically.
 
-    A DeepLab-v2 can be read by the published code, and by `load_published` with equal bits.
+    The published code can load a DeepLab-v2; `load_published` restores it bit by bit.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    # torch.save puts the name of a path, here a random one, into the file; not that of a handle.
+    # torch.save writes the name of the file, here a temporary one, into the file, unless it gets a buffer.
     data = io.BytesIO()
     torch.save(tensors, data)
     files.write_bytes(path, data.getvalue())
 
 
 def load_weights(path: Path, model: SegmentationModel) -> None:
-    """Read either kind of file into `model`, told apart by the suffix `.safetensors`."""
+    """Load either kind of file into `model`; `.safetensors` is the suffix of this project's files."""
     if path.suffix == SUFFIX:
         load_model(path, model)
     else:
@@ -119,23 +119,23 @@ def load_weights(path: Path, model: SegmentationModel) -> None:
 
 
 def read_torch(path: Path) -> dict[str, Tensor]:
-    """The tensors of a PyTorch file by name, on the CPU; no code in the file is run.
+    """Return the tensors of a PyTorch file by name, on the CPU. No code in the file is executed.
 
-    UserError for a file that is missing, damaged, or holds anything but names and tensors.
+    Raises UserError for a file that is missing, corrupt, or has anything other than names and tensors.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of sparse tensors, which `fill` refuses
+            warnings.simplefilter("ignore")  # of sparse tensors, which `load_tensors` refuses
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (PermissionError, IsADirectoryError) as error:
         raise unreadable(path, error, _PUBLISHED) from error
-    except pickle.UnpicklingError as error:  # its text tells how to run the foreign code
+    except pickle.UnpicklingError as error:  # torch's own message explains how to execute the file's code
         raise unreadable(
             path, "more than tensors, or no PyTorch file; nothing was executed", _PUBLISHED
         ) from error
-    except Exception as error:  # a damaged file makes torch raise almost anything
-        found = f"{type(error).__name__}: {error}".split("\n", 1)[0].split(". ", 1)[0]
-        raise unreadable(path, f"no PyTorch file, or a damaged one ({found})", _PUBLISHED) from error
+    except Exception as error:  # torch raises many types of error for a corrupt file
+        reason = f"{type(error).__name__}: {error}".split("\n", 1)[0].split(". ", 1)[0]
+        raise unreadable(path, f"no PyTorch file, or a damaged one ({reason})", _PUBLISHED) from error
     if not isinstance(content, Mapping):
         raise unreadable(path, f"a {type(content).__name__}", _PUBLISHED)
     other = [
@@ -144,67 +144,69 @@ def read_torch(path: Path) -> dict[str, Tensor]:
         if not isinstance(name, str) or not isinstance(value, Tensor)
     ]
     if other:
-        raise unreadable(path, f"{_some(other)} are no tensors by name", _PUBLISHED)
+        raise unreadable(path, f"{_first_names(other)} are no tensors by name", _PUBLISHED)
     return dict(content)
 
 
-def fill(
-    path: Path, model: SegmentationModel, tensors: dict[str, Tensor], may_lack: Callable[[str], bool]
+def load_tensors(
+    path: Path, model: SegmentationModel, tensors: dict[str, Tensor], is_optional: Callable[[str], bool]
 ) -> None:
-    """Copy `tensors`, by the names of the model's state dict, into `model`; UserError if they do not fit.
+    """Load `tensors` into `model`. Raises UserError, and leaves the model unchanged, if they do not fit.
 
-    path: the file that they were read from, for the error. may_lack: whether the tensor of that name may be
-    missing; the model keeps its own. The model is not changed where anything does not fit.
+    path: the file of the tensors, for the error; is_optional: returns whether the tensor of a name may be
+    missing, in which case the model keeps its value.
     """
-    own = model.state_dict()
-    common = [name for name in tensors if name in own]
-    types = {name: wrong for name in common if (wrong := _wrong_type(tensors[name], own[name]))}
+    state = model.state_dict()
+    common = [name for name in tensors if name in state]
+    types = {name: wrong for name in common if (wrong := _wrong_type(tensors[name], state[name]))}
     plain = [name for name in common if name not in types]  # a nested tensor has no shape
-    shapes = {name: (tuple(tensors[name].shape), tuple(own[name].shape)) for name in plain}
+    shapes = {name: (tuple(tensors[name].shape), tuple(state[name].shape)) for name in plain}
     wrong_shapes = {name: pair for name, pair in shapes.items() if pair[0] != pair[1]}
     misfits = {
-        "missing": [name for name in own if name not in tensors and not may_lack(name)],
-        "unexpected": [name for name in tensors if name not in own],
-        "mis-shaped": [f"{name} {found}, not {shape}" for name, (found, shape) in wrong_shapes.items()],
+        "missing": [name for name in state if name not in tensors and not is_optional(name)],
+        "unexpected": [name for name in tensors if name not in state],
+        "mis-shaped": [f"{name} {shape}, not {expected}" for name, (shape, expected) in wrong_shapes.items()],
         "of a wrong type": [f"{name} {wrong}" for name, wrong in types.items()],
         "nan or infinite": [name for name in plain if not _is_finite(tensors[name])],
     }
-    fix = "name the file of this model and of these `classes`, or the model of this file"
+    fix = "use a file of this model with these `classes`, or set `model` to that of the file"
     if types:
-        fix = "name the float32 file that this one was made from, or convert its tensors by `tensor.float()`"
-    _refuse(path, misfits, fix, _other_classes(wrong_shapes, model.head_names))
-    model.load_state_dict(own | tensors)
+        fix = "use the float32 file that this one was made from, or convert its tensors by `tensor.float()`"
+    _raise_misfits(path, misfits, fix, _other_classes(wrong_shapes, model.head_names))
+    model.load_state_dict(state | tensors)
 
 
-def _wrong_type(value: Tensor, own: Tensor) -> str:
-    """What makes the dtype or the layout of `value` another than the model's own; "" if nothing does."""
+def _wrong_type(value: Tensor, expected: Tensor) -> str:
+    """Describe a dtype or layout of `value` that cannot be loaded into `expected`; "" if there is none."""
     if value.layout != torch.strided:
         return f"{value.layout}"  # sparse
     if value.is_meta or value.is_nested:
         return "without plain values"
-    fitting = _FLOATS if own.dtype == torch.float32 else (own.dtype,)
-    return "" if value.dtype in fitting else f"{value.dtype}, not {own.dtype}"
+    allowed = _FLOATS if expected.dtype == torch.float32 else (expected.dtype,)
+    return "" if value.dtype in allowed else f"{value.dtype}, not {expected.dtype}"
 
 
 def _other_classes(shapes: Mapping[str, tuple[tuple[int, ...], ...]], heads: tuple[str, ...]) -> str:
-    """`heads of 5 classes, not 3` where only the heads differ, and only in their number of outputs."""
-    counts = {(found[0], own[0]) for found, own in shapes.values() if found and found[1:] == own[1:]}
+    """Return "heads of 5 classes, not 3; " if only the numbers of outputs of the heads differ, else ""."""
+    counts = {(shape[0], own[0]) for shape, own in shapes.values() if shape and shape[1:] == own[1:]}
     if len(counts) != 1 or not all(name.split(".", 1)[0] in heads for name in shapes):
         return ""
-    [(found, own)] = counts
-    return f"heads of {found} classes, not {own}; "
+    [(count, expected)] = counts
+    return f"heads of {count} classes, not {expected}; "
 
 
 def _is_finite(value: Tensor) -> bool:
     return bool(torch.isfinite(value).all())
 
 
-def _refuse(path: Path, misfits: Mapping[str, list[str]], fix: str, summary: str = "") -> None:
-    found = "; ".join(f"{len(names)} {kind}: {_some(names)}" for kind, names in misfits.items() if names)
+def _raise_misfits(path: Path, misfits: Mapping[str, list[str]], fix: str, summary: str = "") -> None:
+    found = "; ".join(
+        f"{len(names)} {kind}: {_first_names(names)}" for kind, names in misfits.items() if names
+    )
     if found:
         raise UserError(path, summary + found, _FITTING, fix)
 
 
-def _some(names: Iterable[str]) -> str:
+def _first_names(names: Iterable[str]) -> str:
     names = list(names)
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

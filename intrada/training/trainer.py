@@ -28,7 +28,7 @@ from intrada.methods.base import AdversarialNetworks
 from intrada.methods.entropy import information_map, pixel_entropy
 from intrada.models import activation_checkpointing, discriminator, ema, sync_batch_norm
 from intrada.models.base import SegmentationModel
-from intrada.models.compile import install, is_wanted
+from intrada.models.compile import install, is_enabled
 from intrada.models.initialise import initialise
 from intrada.models.model_info import ModelSpec
 from intrada.training import nan_check, optimizers
@@ -81,7 +81,7 @@ class Trainer:
             sync_batch_norm.synchronise(self.networks.segmenter)
         if self.compute.activation_checkpointing:
             activation_checkpointing.install(self.networks.segmenter)
-        if is_wanted(self.compute, device):
+        if is_enabled(self.compute, device):
             install(self.networks.segmenter, device)
         settings = self.block.optimizer
         self.optimizer = optimizers.segmenter_optimizer(
@@ -143,7 +143,7 @@ class Trainer:
             optimizer.step()
         self.iteration += 1
         if self.mean:
-            ema.average(self.mean, self.networks.segmenter, self.iteration, self.block.ema)
+            ema.update(self.mean, self.networks.segmenter, self.iteration, self.block.ema)
         return self.process_group.total(record)
 
     def state(self) -> State:

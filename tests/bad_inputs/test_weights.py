@@ -68,7 +68,7 @@ PICKLES: dict[str, tuple[Make, tuple[str, ...]]] = {
     ),
     "another architecture": (
         lambda path: torch.save(states(model="deeplabv2", backbone="resnet18"), path),
-        ("missing: stem.0.weight", "unexpected: conv1.weight", "name the file of this model"),
+        ("missing: stem.0.weight", "unexpected: conv1.weight", "use a file of this model"),
     ),
     "another number of classes": (
         lambda path: torch.save(states(classes=5), path),
@@ -119,7 +119,7 @@ def test_missing_weights_are_named_with_the_command_that_restores_them(stage: St
 def test_pretrained_weights_of_a_model_without_them_are_refused(stage: Stage) -> None:
     Path("weights/pretrained").touch()
     stage.refuses(
-        "train_source", "init: weights/pretrained, but the model small has no package", "weights/random",
+        "train_source", "init: weights/pretrained, but the model small has no pretrained weights", "weights/random",
         init="weights/pretrained",
     )  # fmt: skip
 

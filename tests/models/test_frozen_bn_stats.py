@@ -25,23 +25,23 @@ WEIGHTS = validate(Path("params.yaml"), tree()).train_inter.weights
 
 
 def trained(update_bn_stats: bool) -> tuple[Tensor, dict[str, Tensor]]:
-    """Running statistics and gradients of the segmenter after one iteration of AdvEnt."""
-    found = networks()
-    backward.training_step(advent, found, SOURCES._replace(update_bn_stats=update_bn_stats), TARGETS, WEIGHTS)
-    return statistics(found), gradients(found.segmenter)
+    """Return the running statistics and gradients of the segmenter after one iteration of AdvEnt."""
+    nets = networks()
+    backward.training_step(advent, nets, SOURCES._replace(update_bn_stats=update_bn_stats), TARGETS, WEIGHTS)
+    return statistics(nets), gradients(nets.segmenter)
 
 
-def test_statistics_follow_the_target_alone_and_gradients_are_those_of_before() -> None:
-    alone = networks()
+def test_with_frozen_source_statistics_only_the_target_updates_them_and_gradients_are_equal() -> None:
+    target_only = networks()
     with torch.no_grad():
-        alone.predict(TARGETS)
-    (all_of_them, before), (target, after) = trained(True), trained(False)
-    assert torch.equal(target, statistics(alone))
-    assert not torch.allclose(target, all_of_them)
-    assert all(torch.equal(after[name], before[name]) for name in before)
+        target_only.predict(TARGETS)
+    (both_stats, both_gradients), (target_stats, target_gradients) = trained(True), trained(False)
+    assert torch.equal(target_stats, statistics(target_only))
+    assert not torch.allclose(target_stats, both_stats)
+    assert all(torch.equal(target_gradients[name], both_gradients[name]) for name in both_gradients)
 
 
-def test_an_error_within_the_block_gives_the_momentum_back() -> None:
+def test_the_momentum_is_restored_after_an_error_in_the_block() -> None:
     norm = torch.nn.BatchNorm2d(1, momentum=0.3)
     with pytest.raises(ZeroDivisionError), FrozenBNStats(torch.nn.Sequential(norm)):
         norm(torch.ones(2, 1, 2, 2))
@@ -51,20 +51,20 @@ def test_an_error_within_the_block_gives_the_momentum_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "source", "expected"),
+    ("bn_statistics", "source", "expected"),
     [
         ("all", "source", [True, True, True]),
         ("target", "source", [False, True, True]),
         ("target", "supervised", [True, True, False]),
     ],
 )
-def test_images_of_the_source_domain_are_known_by_their_index(
-    tmp_path: Path, way: str, source: Any, expected: list[bool]
+def test_batches_of_the_source_domain_do_not_update_the_statistics(
+    tmp_path: Path, bn_statistics: str, source: Any, expected: list[bool]
 ) -> None:
     files.write_image(tmp_path / "a.png", torch.zeros(8, 8, 3, dtype=torch.uint8).numpy())
     row = [("a", str(tmp_path / "a.png"), "", 8, 8)]
     index = pd.DataFrame(row, columns=tables.INDEX_COLUMNS)
-    params = validate(Path("params.yaml"), change(tree(), train_inter__bn_statistics=way))
+    params = validate(Path("params.yaml"), change(tree(), train_inter__bn_statistics=bn_statistics))
     trainer: Any = SimpleNamespace(
         block=params.train_inter, method=advent, iteration=0, process_group=SINGLE_PROCESS
     )
@@ -74,7 +74,7 @@ def test_images_of_the_source_domain_are_known_by_their_index(
 
 
 @pytest.mark.parametrize("stage", ["train_source", "train_inter"])
-def test_a_training_on_the_source_alone_has_no_target_to_follow(stage: str) -> None:
+def test_bn_statistics_target_is_refused_for_a_method_without_target(stage: str) -> None:
     params = change(tree(), **{f"{stage}__method": "source_only", f"{stage}__bn_statistics": "target"})
     with pytest.raises(UserError, match=f"{stage}.bn_statistics is target"):
         validate(Path("params.yaml"), params)

@@ -33,27 +33,27 @@ def values(segmenter: TinySegmenter) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in segmenter.state_dict().items()}
 
 
-def test_random_keeps_what_the_network_was_built_with() -> None:
+def test_random_keeps_the_weights_of_the_network() -> None:
     segmenter = model(1)
     before = values(segmenter)
     initialise(segmenter, SPEC, Path("weights/random"))
     torch.testing.assert_close(values(segmenter), before, rtol=0, atol=0)
 
 
-def test_pretrained_asks_the_models_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr(tiny_segmenter, "pretrained", asked.append, raising=False)
+def test_pretrained_calls_the_function_of_the_models_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr(tiny_segmenter, "pretrained", calls.append, raising=False)
     segmenter = model(1)
     initialise(segmenter, SPEC, Path("weights/pretrained"))
-    assert asked == [segmenter]
+    assert calls == [segmenter]
 
 
-def test_pretrained_is_refused_where_no_package_has_weights() -> None:
-    with pytest.raises(UserError, match="the model tiny has no package"):
+def test_pretrained_is_refused_for_a_model_without_pretrained_weights() -> None:
+    with pytest.raises(UserError, match="the model tiny has no pretrained weights"):
         initialise(model(1), SPEC, Path("weights/pretrained"))
 
 
-def test_a_file_gives_its_weights(tmp_path: Path) -> None:
+def test_the_weights_of_a_file_are_loaded(tmp_path: Path) -> None:
     other, segmenter = model(2), model(1)
     save_model(tmp_path / "other.safetensors", other, {})
     initialise(segmenter, SPEC, tmp_path / "other.safetensors")
@@ -61,7 +61,7 @@ def test_a_file_gives_its_weights(tmp_path: Path) -> None:
 
 
 def test_a_file_of_other_classes_is_refused_by_its_metadata(tmp_path: Path) -> None:
-    """The same number of classes in another order gives tensors that fit."""
+    """The tensors alone would fit: the file has the same classes in another order."""
     other = model(2)
     spec = ModelSpec("tiny", {}, class_set(["road", "sky", "car"]))
     describe(spec, other, (64, 32), "advent").save(tmp_path / "other.safetensors", other)
@@ -71,5 +71,5 @@ def test_a_file_of_other_classes_is_refused_by_its_metadata(tmp_path: Path) -> N
     assert caught.value.allowed == "classes: sky, road, car, as in the params"
 
 
-def test_the_markers_are_files_of_the_project() -> None:
+def test_the_project_has_the_marker_files() -> None:
     assert (ROOT / "weights/random").is_file() and (ROOT / "weights/pretrained").is_file()

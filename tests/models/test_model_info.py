@@ -1,4 +1,4 @@
-"""What a model file says about its model: written, read back, refused where it is wrong or another model's."""
+"""The metadata of model files: written, read, and refused if wrong or of another model."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ def info(spec: ModelSpec = SPEC) -> ModelInfo:
 
 
 def write(changes: Mapping[str, Any], without: str = "", path: Path = Path("model.safetensors")) -> Path:
-    """A file with some of the metadata changed."""
+    """Write a model file with some of its metadata changed; return its path."""
     tree = info().model_dump(mode="json") | dict(changes)
     weights.save_model(path, network(), {key: value for key, value in tree.items() if key != without})
     return path
 
 
-def test_a_file_says_what_it_was_told_and_all_options() -> None:
+def test_metadata_are_read_as_written_with_all_options() -> None:
     path = Path("model.safetensors")
     info(ModelSpec("tiny", {}, CLASSES)).save(path, network())
-    found = model_info.read(path)
-    assert found == info(ModelSpec("tiny", {"dropout": 0.0}, CLASSES))
-    assert found and found.spec == ModelSpec("tiny", {"dropout": 0.0}, CLASSES)
+    actual = model_info.read(path)
+    assert actual == info(ModelSpec("tiny", {"dropout": 0.0}, CLASSES))
+    assert actual and actual.spec == ModelSpec("tiny", {"dropout": 0.0}, CLASSES)
     assert model_info.iteration(path) == 7
 
 
-def test_the_metadata_are_one_sorted_json_text_without_time_and_machine() -> None:
+def test_the_metadata_are_one_sorted_json_text_without_time_or_machine() -> None:
     path = write({})
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
@@ -69,7 +69,7 @@ def test_the_metadata_are_one_sorted_json_text_without_time_and_machine() -> Non
 
 
 @pytest.mark.parametrize("name", [*MODELS, "tiny"])
-def test_the_normalisation_that_a_file_names_is_the_networks_own(name: str) -> None:
+def test_the_normalisation_in_a_file_is_that_of_the_network(name: str) -> None:
     if name == "efficientnet_lite0":
         pytest.importorskip("timm")
     options = {"backbone": "resnet18"} if name == "deeplabv2" else {}
@@ -88,15 +88,15 @@ def test_options_are_completed_with_the_defaults() -> None:
         all_options("deeplabv2", {"head": "two"})
 
 
-def test_what_a_later_version_adds_is_ignored() -> None:
+def test_keys_of_later_versions_are_ignored() -> None:
     assert model_info.read(write({"licence": "MIT", "intrada": "99.0"})) == info().model_copy(
         update={"intrada": "99.0"}
     )
 
 
-def test_an_older_version_named_the_network_and_the_classes_only() -> None:
-    about = {"model": "tiny", "classes": "sky,road", "method": "advent", "iteration": "4"}
-    weights.save_model(Path("old.safetensors"), network(), about)
+def test_a_file_of_an_older_version_has_no_info_but_an_iteration() -> None:
+    metadata = {"model": "tiny", "classes": "sky,road", "method": "advent", "iteration": "4"}
+    weights.save_model(Path("old.safetensors"), network(), metadata)
     assert model_info.read(Path("old.safetensors")) is None
     assert model_info.iteration(Path("old.safetensors")) == 4
 
@@ -133,25 +133,25 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_wrong_metadata_are_refused_with_the_file_and_the_key(name: str) -> None:
-    changes, says = HOSTILE[name]
+def test_the_error_for_wrong_metadata_has_the_file_and_the_key(name: str) -> None:
+    changes, message = HOSTILE[name]
     path = write(changes)
     with pytest.raises(UserError) as caught:
         model_info.read(path)
-    assert caught.value.where.startswith("model.safetensors") and says in f"{caught.value.found}"
+    assert caught.value.where.startswith("model.safetensors") and message in f"{caught.value.found}"
     assert caught.value.allowed and caught.value.fix
 
 
 @pytest.mark.parametrize(
     "key", ["model", "options", "classes", "size", "normalisation", "method", "iteration"]
 )
-def test_no_key_may_be_missing(key: str) -> None:
+def test_a_missing_key_is_refused(key: str) -> None:
     with pytest.raises(UserError, match=f"{key}: Field required"):
         model_info.read(write({}, without=key))
 
 
 @pytest.mark.parametrize("text", ["[]", "3", '"text"', "null", "[" * 100_000])
-def test_metadata_that_are_no_mapping_are_refused(text: str) -> None:
+def test_metadata_that_are_not_a_mapping_are_refused(text: str) -> None:
     header = json.dumps({"__metadata__": {"intrada": text}}).encode()
     Path("odd.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     for read in (model_info.read, model_info.iteration, weights.read_metadata):
@@ -180,7 +180,7 @@ OTHER: dict[str, tuple[ModelSpec, str, str]] = {
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_a_model_of_another_kind_is_refused_by_what_its_file_says(name: str) -> None:
+def test_a_model_whose_metadata_differ_from_the_params_is_refused(name: str) -> None:
     spec, found, allowed = OTHER[name]
     path = write({})
     with pytest.raises(UserError) as caught:
@@ -198,13 +198,13 @@ def test_a_model_of_another_normalisation_is_refused() -> None:
         model_info.load(write({"normalisation": stated}), SPEC, network())
 
 
-def test_other_colours_are_the_same_model() -> None:
+def test_a_model_with_other_colours_is_loaded() -> None:
     classes = class_set([{"name": "sky", "color": [9, 9, 9]}, {"name": "snow, wet", "color": [1, 2, 3]}])
     model = network()
     model_info.load(write({}), ModelSpec("tiny", SPEC.options, classes), model)
 
 
-def test_a_published_checkpoint_has_no_metadata_and_is_read() -> None:
+def test_a_published_checkpoint_is_loaded_without_metadata() -> None:
     model = network()
     weights.export_published(Path("model.pth"), model)
     model_info.load(Path("model.pth"), SPEC, network())

@@ -1,4 +1,4 @@
-"""The small network, what every network promises, and the registry of networks."""
+"""The small network, the base classes of all networks, and the registry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from intrada.models.base import PRODUCT_CHANNELS, SegmentationModel, SummedConvo
 
 
 class OneByOne(SegmentationModel):
-    """The least that a network can be: its stem is frozen."""
+    """A minimal network with a frozen stem."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ def test_the_small_network_has_0_223_million_parameters(small: SegmentationModel
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 128), (61, 90)])
-def test_logits_come_at_a_quarter_of_the_image_main_before_aux(
+def test_the_logits_have_a_quarter_of_the_size_and_main_comes_first(
     small: SegmentationModel, height: int, width: int
 ) -> None:
     logits = small(small.normalise(torch.zeros(2, 3, height, width, dtype=torch.uint8)))
@@ -55,14 +55,14 @@ def test_logits_come_at_a_quarter_of_the_image_main_before_aux(
     ]
 
 
-def test_normalise_takes_bytes_to_minus_one_to_one(small: SegmentationModel) -> None:
+def test_normalise_scales_bytes_to_minus_one_to_one(small: SegmentationModel) -> None:
     images = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(1, 3, 1, 1)
     normal = small.normalise(images)
     assert normal.dtype == torch.float32
     torch.testing.assert_close(normal.flatten(), torch.tensor([-1.0, -0.6, 1.0]))
 
 
-def test_main_sees_the_fourth_block_and_aux_does_not(small: SegmentationModel) -> None:
+def test_the_fourth_block_is_used_by_main_but_not_by_aux(small: SegmentationModel) -> None:
     small.zero_grad(set_to_none=True)
     small(torch.randn(1, 3, 32, 32))["aux"].sum().backward()
     reached = [name for name, weight in small.named_parameters() if weight.grad is not None]
@@ -73,9 +73,9 @@ def test_main_sees_the_fourth_block_and_aux_does_not(small: SegmentationModel) -
 
 def test_batch_normalisation_of_the_small_network_is_trained(small: SegmentationModel) -> None:
     affine = [module.weight for module in small.modules() if isinstance(module, nn.BatchNorm2d)]
-    listed = {id(parameter) for group in small.parameter_groups().values() for parameter in group}
+    trained = {id(parameter) for group in small.parameter_groups().values() for parameter in group}
     assert affine
-    assert all(id(weight) in listed for weight in affine)
+    assert all(id(weight) in trained for weight in affine)
 
 
 def test_the_same_seed_builds_the_same_network() -> None:
@@ -110,40 +110,40 @@ def test_the_classifier_is_the_sum_of_its_convolutions() -> None:
     assert classifier(features).shape == (1, 2, 9, 9)
 
 
-def test_many_channels_are_summed_by_one_product_to_the_same_values_and_gradients() -> None:
+def test_the_matrix_product_for_many_channels_gives_the_same_values_and_gradients() -> None:
     classifier = SummedConvolutions(PRODUCT_CHANNELS, 3, (1, 2, 4), zero_biases=False).double()
     features = torch.randn(2, PRODUCT_CHANNELS, 5, 7, dtype=torch.float64, requires_grad=True)
-    slope = torch.randn(2, 3, 5, 7, dtype=torch.float64)
+    gradient = torch.randn(2, 3, 5, 7, dtype=torch.float64)
     leaves = [features, *classifier.parameters()]
     total = sum(convolution(features) for convolution in classifier.conv2d_list)
-    found = classifier(features)
-    torch.testing.assert_close(found, total)
+    actual = classifier(features)
+    torch.testing.assert_close(actual, total)
     gradients = []
-    for each in (found, total):  # twice, as a training adds them up: none may lie where another one does
+    for output in (actual, total):
         for leaf in leaves:
             leaf.grad = None
-        for _ in range(2):
-            each.backward(slope, retain_graph=True)
+        for _ in range(2):  # accumulated gradients are wrong if two of them share memory
+            output.backward(gradient, retain_graph=True)
         gradients.append([leaf.grad.clone() for leaf in leaves])
     torch.testing.assert_close(*gradients)
-    narrow = SummedConvolutions(PRODUCT_CHANNELS - 1, 3, (1,))  # by convolutions: another node of the graph
-    names = [type(each(torch.randn(1, n, 5, 7)).grad_fn).__name__ for each, n in
+    narrow = SummedConvolutions(PRODUCT_CHANNELS - 1, 3, (1,))  # uses the convolutions
+    names = [type(layer(torch.randn(1, n, 5, 7)).grad_fn).__name__ for layer, n in
              ((classifier.float(), PRODUCT_CHANNELS), (narrow, PRODUCT_CHANNELS - 1))]  # fmt: skip
     assert names == ["AddBackward0", "ConvolutionBackward0"]
 
 
-def test_a_classifiers_weight_at_dilation_d_looks_d_pixels_away() -> None:
+def test_a_kernel_of_dilation_d_reaches_pixels_at_a_distance_of_d() -> None:
     classifier = SummedConvolutions(1, 1, (1, 3))
     for parameter in classifier.parameters():
         nn.init.zeros_(parameter)
     list(classifier.parameters())[2].data.fill_(1.0)  # the weight of the second convolution
     point = torch.zeros(1, 1, 9, 9)
     point[0, 0, 4, 4] = 1.0
-    lit = classifier(point)[0, 0].nonzero().tolist()
-    assert lit == [[y, x] for y in (1, 4, 7) for x in (1, 4, 7)]
+    nonzero = classifier(point)[0, 0].nonzero().tolist()
+    assert nonzero == [[y, x] for y in (1, 4, 7) for x in (1, 4, 7)]
 
 
-def test_a_new_classifier_is_nearly_undecided() -> None:
+def test_a_classifier_starts_with_weights_from_n_0_001_and_zero_biases() -> None:
     torch.manual_seed(0)
     classifier = SummedConvolutions(64, 11, (6, 12))
     weights = dict(classifier.named_parameters())
@@ -151,7 +151,7 @@ def test_a_new_classifier_is_nearly_undecided() -> None:
     assert weights["conv2d_list.1.weight"].std().item() == pytest.approx(0.01, rel=0.05)
 
 
-def test_upsample_puts_corners_on_corners() -> None:
+def test_upsample_aligns_the_corners() -> None:
     logits = torch.tensor([[0.0, 2.0], [4.0, 6.0]]).reshape(1, 1, 2, 2)
     row = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0])
     expected = torch.stack([row, row + 2, row + 4])
@@ -159,25 +159,25 @@ def test_upsample_puts_corners_on_corners() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_registry_key_is_its_modules_name(name: str) -> None:
+def test_a_registry_key_is_the_name_of_its_module(name: str) -> None:
     assert MODELS[name] == f"intrada.models.{name}"
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "named"),
+    ("name", "options", "words"),
     [
         ("smal", {}, ["model name", "'smal'", "small, deeplabv2, efficientnet_lite0", "write 'small'"]),
         ("small", {"width": 2}, ["options of model small", "'width'", "none at all"]),
     ],
 )
-def test_an_unknown_name_or_option_lists_what_there_is(
-    name: str, options: dict[str, Any], named: list[str]
+def test_the_error_for_an_unknown_name_or_option_lists_the_known_ones(
+    name: str, options: dict[str, Any], words: list[str]
 ) -> None:
     with pytest.raises(UserError) as error:
         build_model(name, 11, options)
-    assert all(part in str(error.value) for part in named)
+    assert all(word in str(error.value) for word in words)
 
 
-def test_the_registry_loads_without_torch() -> None:
+def test_importing_the_registry_does_not_import_torch() -> None:
     code = "import sys, intrada.models; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

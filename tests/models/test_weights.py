@@ -18,7 +18,7 @@ State = dict[str, Tensor]
 
 
 class Tiny(SegmentationModel):
-    """The names of a DeepLab-v2's tensors, of each kind a few."""
+    """A few layers with the names of DeepLab-v2's."""
 
     head_names = deeplabv2.DeepLabV2.head_names
 
@@ -35,20 +35,20 @@ class Tiny(SegmentationModel):
         return images.float()
 
 
-def fresh(seed: int, classes: int = 3, heads: str = "four") -> SegmentationModel:
+def build(seed: int, classes: int = 3, heads: str = "four") -> SegmentationModel:
     torch.manual_seed(seed)
     return Tiny(classes, heads)
 
 
-def assert_equal(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    assert list(found) == list(expected)
+def assert_equal(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    assert list(actual) == list(expected)
     for name, value in expected.items():
-        assert found[name].dtype == value.dtype and torch.equal(found[name], value), name
+        assert actual[name].dtype == value.dtype and torch.equal(actual[name], value), name
 
 
 @pytest.fixture(scope="module")
 def model() -> SegmentationModel:
-    return fresh(1)
+    return build(1)
 
 
 @pytest.fixture
@@ -56,32 +56,38 @@ def state(model: SegmentationModel) -> State:
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
-def test_own_file_comes_back_bit_equal_with_its_metadata(tmp_path: Path, model: SegmentationModel) -> None:
-    path, about = tmp_path / "new" / "model.safetensors", {"model": "deeplabv2", "classes": "road,sky"}
-    weights.save_model(path, model, about)
-    other = fresh(2)
-    assert weights.load_model(path, other) == weights.read_metadata(path) == about
+def test_a_saved_model_is_loaded_bit_identical_with_its_metadata(
+    tmp_path: Path, model: SegmentationModel
+) -> None:
+    path, metadata = tmp_path / "new" / "model.safetensors", {"model": "deeplabv2", "classes": "road,sky"}
+    weights.save_model(path, model, metadata)
+    other = build(2)
+    assert weights.load_model(path, other) == weights.read_metadata(path) == metadata
     assert_equal(other.state_dict(), model.state_dict())
     assert [file.name for file in path.parent.iterdir()] == ["model.safetensors"]
 
 
-def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:
-    net, about = nn.Conv2d(1, 1, 1), {str(i): "x" for i in range(9)}
+def test_equal_models_and_metadata_give_equal_bytes(tmp_path: Path) -> None:
+    net, metadata = nn.Conv2d(1, 1, 1), {str(i): "x" for i in range(9)}
     for turn in range(5):
-        weights.save_model(tmp_path / str(turn), net, about if turn % 2 else dict(reversed(about.items())))
+        weights.save_model(
+            tmp_path / str(turn), net, metadata if turn % 2 else dict(reversed(metadata.items()))
+        )
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_plain_checkpoint_fills_the_whole_model(tmp_path: Path, state: State, legacy: bool) -> None:
+def test_a_plain_checkpoint_is_loaded_into_the_whole_model(
+    tmp_path: Path, state: State, legacy: bool
+) -> None:
     path = tmp_path / "advent.pth"
     torch.save(OrderedDict(state), path, _use_new_zipfile_serialization=not legacy)
-    other = fresh(2)
+    other = build(2)
     weights.load_published(path, other)
     assert_equal(other.state_dict(), state)
 
 
-def test_exported_checkpoint_is_a_plain_state_dict_and_comes_back_bit_equal(
+def test_an_exported_checkpoint_is_a_plain_state_dict_with_equal_bytes_each_time(
     tmp_path: Path, model: SegmentationModel
 ) -> None:
     path = tmp_path / "out.pth"
@@ -92,7 +98,7 @@ def test_exported_checkpoint_is_a_plain_state_dict_and_comes_back_bit_equal(
     assert path.read_bytes() == again.read_bytes()
 
 
-def test_a_whole_deeplabv2_comes_back_bit_equal_in_both_formats(tmp_path: Path) -> None:
+def test_a_deeplabv2_is_loaded_bit_identical_from_both_formats(tmp_path: Path) -> None:
     first, second = (deeplabv2.build(3, "resnet18") for _ in range(2))
     weights.export_published(tmp_path / "model.pth", first)
     weights.load_weights(tmp_path / "model.pth", second)
@@ -103,21 +109,17 @@ def test_a_whole_deeplabv2_comes_back_bit_equal_in_both_formats(tmp_path: Path) 
     assert_equal(third.state_dict(), first.state_dict())
 
 
-def test_heads_two_checkpoint_keeps_the_two_convolutions_that_it_does_not_use(
-    tmp_path: Path, state: State
-) -> None:
+def test_a_checkpoint_with_heads_two_keeps_its_unused_convolutions(tmp_path: Path, state: State) -> None:
     path, back = tmp_path / "adaptsegnet.pth", tmp_path / "back.pth"
     torch.save(state, path)
-    model = fresh(2, heads="two")
+    model = build(2, heads="two")
     weights.load_published(path, model)
     weights.export_published(back, model)
     assert_equal(torch.load(back, weights_only=True), state)
 
 
 @pytest.mark.parametrize("kind", ["Scale.", "torchvision"])
-def test_imagenet_weights_fill_the_backbone_and_leave_the_heads(
-    tmp_path: Path, state: State, kind: str
-) -> None:
+def test_imagenet_weights_are_loaded_into_the_backbone_only(tmp_path: Path, state: State, kind: str) -> None:
     backbone = {
         name: value
         for name, value in state.items()
@@ -130,18 +132,18 @@ def test_imagenet_weights_fill_the_backbone_and_leave_the_heads(
     else:
         content = backbone | {"fc.weight": torch.ones(1000, 512), "fc.bias": torch.ones(1000)}
     torch.save(content, tmp_path / "imagenet.pth")
-    other = fresh(2)
+    other = build(2)
     before = {name: value.clone() for name, value in other.state_dict().items()}
     weights.load_published(tmp_path / "imagenet.pth", other)
     assert_equal(other.state_dict(), before | backbone)
 
 
-def test_backbone_without_heads_is_refused_where_the_file_does_not_say_it_is_imagenet(
+def test_a_checkpoint_without_heads_is_refused_if_it_is_not_an_imagenet_file(
     tmp_path: Path, state: State
 ) -> None:
     torch.save({n: v for n, v in state.items() if not n.startswith("layer6")}, tmp_path / "cut.pth")
     with pytest.raises(UserError, match=r"8 missing: layer6.conv2d_list.0.weight, .* and 3 more"):
-        weights.load_published(tmp_path / "cut.pth", fresh(2))
+        weights.load_published(tmp_path / "cut.pth", build(2))
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -156,7 +158,7 @@ def test_backbone_without_heads_is_refused_where_the_file_does_not_say_it_is_ima
         ({"bn1.bias": None, "x": torch.ones(1)}, "1 missing: bn1.bias; 1 unexpected: x"),
     ],
 )
-def test_what_does_not_fit_is_listed_and_the_model_left_alone(
+def test_the_error_lists_tensors_that_do_not_fit_and_the_model_is_unchanged(
     tmp_path: Path, state: State, suffix: str, change: dict[str, Tensor | None], message: str
 ) -> None:
     path = tmp_path / f"bad{suffix}"
@@ -165,7 +167,7 @@ def test_what_does_not_fit_is_listed_and_the_model_left_alone(
         torch.save(content, path)
     else:
         save_file(content, path, {"intrada": "{}"})
-    other = fresh(2)
+    other = build(2)
     before = {name: value.clone() for name, value in other.state_dict().items()}
     with pytest.raises(UserError, match=message):
         weights.load_weights(path, other)
@@ -173,7 +175,7 @@ def test_what_does_not_fit_is_listed_and_the_model_left_alone(
 
 
 COUNTER = "bn1.num_batches_tracked"
-# tensors that torch converts or copies into a float32 weight without a word, or cannot look at
+# tensors that torch converts to float32 without a warning, or cannot read
 TYPES: dict[str, tuple[str, Tensor, str]] = {
     "bool": ("bn1.bias", torch.ones(64, dtype=torch.bool), "bn1.bias torch.bool, not torch.float32"),
     "int8": ("bn1.bias", torch.ones(64, dtype=torch.int8), "bn1.bias torch.int8, not torch.float32"),
@@ -190,7 +192,7 @@ TYPES: dict[str, tuple[str, Tensor, str]] = {
     "a counter of floats": (COUNTER, torch.tensor(3.0), f"{COUNTER} torch.float32, not torch.int64"),
     "a counter of bool": (COUNTER, torch.tensor(True), f"{COUNTER} torch.bool, not torch.int64"),
 }
-# PyTorch files alone can hold these
+# only PyTorch files can have these
 LAYOUTS: dict[str, tuple[str, Tensor, str]] = {
     "sparse": ("bn1.bias", torch.ones(64).to_sparse(), "bn1.bias torch.sparse_coo"),
     "without values": (
@@ -205,7 +207,7 @@ LAYOUTS: dict[str, tuple[str, Tensor, str]] = {
     "suffix, name",
     [(".pth", name) for name in TYPES | LAYOUTS] + [(".safetensors", name) for name in TYPES],
 )
-def test_a_tensor_of_a_wrong_type_is_refused_and_the_model_left_alone(
+def test_a_tensor_of_a_wrong_type_is_refused_and_the_model_is_unchanged(
     tmp_path: Path, state: State, suffix: str, name: str
 ) -> None:
     key, value, message = (TYPES | LAYOUTS)[name]
@@ -214,7 +216,7 @@ def test_a_tensor_of_a_wrong_type_is_refused_and_the_model_left_alone(
         torch.save(state | {key: value}, path)
     else:
         save_file(state | {key: value}, path, {"intrada": "{}"})
-    other = fresh(2)
+    other = build(2)
     before = {name: value.clone() for name, value in other.state_dict().items()}
     with pytest.raises(UserError) as caught:
         weights.load_weights(path, other)
@@ -225,31 +227,33 @@ def test_a_tensor_of_a_wrong_type_is_refused_and_the_model_left_alone(
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_a_shorter_float_is_read_exactly(tmp_path: Path, state: State, dtype: torch.dtype) -> None:
+def test_float16_and_bfloat16_are_loaded_exactly(tmp_path: Path, state: State, dtype: torch.dtype) -> None:
     half = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
     torch.save(half, tmp_path / "half.pth")
-    other = fresh(2)
+    other = build(2)
     weights.load_weights(tmp_path / "half.pth", other)
     assert_equal(other.state_dict(), {name: value.to(state[name].dtype) for name, value in half.items()})
 
 
-def test_a_type_that_torch_does_not_know_is_refused(tmp_path: Path) -> None:
+def test_a_dtype_that_torch_does_not_support_is_refused(tmp_path: Path) -> None:
     tensors = {"x": {"dtype": "F6_E2M3", "shape": [8], "data_offsets": [0, 6]}}
     header = json.dumps({"__metadata__": {"intrada": "{}"}, **tensors}).encode()
     path = tmp_path / "f6.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(6))
     with pytest.raises(UserError, match="F6_E2M3"):
-        weights.load_weights(path, fresh(2))
+        weights.load_weights(path, build(2))
 
 
-def test_heads_of_another_number_of_classes_are_named_as_such(tmp_path: Path, state: State) -> None:
+def test_the_error_for_heads_with_another_number_of_classes_has_both_numbers(
+    tmp_path: Path, state: State
+) -> None:
     torch.save(state, tmp_path / "three.pth")
     with pytest.raises(UserError, match="heads of 3 classes, not 4; 16 mis-shaped: layer5"):
-        weights.load_published(tmp_path / "three.pth", fresh(2, classes=4))
+        weights.load_published(tmp_path / "three.pth", build(2, classes=4))
 
 
 class Trap:
-    """Unpickling it would run code."""
+    """An object that executes code when it is unpickled."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return exec, ("raise SystemExit('code of a weight file was run')",)
@@ -263,17 +267,17 @@ class Trap:
         ({"conv1.weight": Trap()}, "nothing was executed"),
     ],
 )
-def test_files_that_are_no_plain_state_dict_are_refused(
+def test_a_file_that_is_not_a_plain_state_dict_is_refused(
     tmp_path: Path, content: object, message: str
 ) -> None:
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(UserError, match=message):
-        weights.load_published(tmp_path / "other.pth", fresh(2))
+        weights.load_published(tmp_path / "other.pth", build(2))
 
 
 @pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
 @pytest.mark.parametrize("content", [None, b"", b"no weights at all", "cut"])
-def test_missing_empty_and_truncated_files_are_named(
+def test_missing_empty_and_truncated_files_are_refused(
     tmp_path: Path, model: SegmentationModel, name: str, content: bytes | str | None
 ) -> None:
     path = tmp_path / name
@@ -286,16 +290,16 @@ def test_missing_empty_and_truncated_files_are_named(
     elif isinstance(content, bytes):
         path.write_bytes(content)
     with pytest.raises(UserError, match=name):
-        weights.load_weights(path, fresh(2))
+        weights.load_weights(path, build(2))
 
 
-def test_safetensors_of_another_origin_are_refused(tmp_path: Path, state: State) -> None:
+def test_safetensors_of_another_program_are_refused(tmp_path: Path, state: State) -> None:
     save_file(state, tmp_path / "foreign.safetensors")
     with pytest.raises(UserError, match="without this project's metadata"):
-        weights.load_weights(tmp_path / "foreign.safetensors", fresh(2))
+        weights.load_weights(tmp_path / "foreign.safetensors", build(2))
 
 
-def test_a_model_with_nan_is_not_saved_and_the_old_file_stands(tmp_path: Path) -> None:
+def test_a_model_with_nan_is_not_saved_and_the_old_file_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"old")
     net = nn.Conv2d(1, 1, 1)
