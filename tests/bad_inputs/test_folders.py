@@ -122,8 +122,11 @@ def test_a_root_of_another_dataset_is_refused_with_the_missing_folder(stage: Sta
         (b"p.png\nphotos/gone.png\n", ("line 2: 'photos/gone.png'", "its id, its name or its path")),
         (b"", ("split: 'list:list.txt' selects none of 4 images", "range:START:STOP", "fix `split`")),
         (b"# p\n\n", ("selects none of 4 images",)),
-        (b"\xff\xfep", ("raw/target/list.txt: ", "codec can't decode", "a text file with one image a line")),
-        (None, ("raw/target/list.txt: no such file", "a text file with one image a line")),
+        (
+            b"\xff\xfep",
+            ("raw/target/list.txt: ", "codec can't decode", "a text file with one image per line"),
+        ),
+        (None, ("raw/target/list.txt: no such file", "a text file with one image per line")),
     ],
 )
 def test_a_list_without_images_or_with_unknown_images_is_refused(

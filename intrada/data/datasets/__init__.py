@@ -1,4 +1,4 @@
-"""The datasets, by name. A new one is a module with a `build` function and a line in DATASETS."""
+"""Datasets by name. To add one, write a module with a `build` function and add a line to DATASETS."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ DATASETS = {
 
 
 def open_dataset(name: str, root: Path, split: str, options: Mapping[str, Any], classes: ClassSet) -> Dataset:
-    """The dataset called `name` below the folder `root`; no file is opened yet.
+    """Return the dataset called `name` in the folder `root`. No file is opened.
 
-    split: `all`, `list:FILE`, `range:START:STOP`, or what the dataset's module adds. options: what
-    its `build` documents. UserError for an unknown name, a missing root, a bad option.
+    split: `all`, `list:FILE`, `range:START:STOP`, or a form that the dataset's module documents; options: see
+    `build` of the dataset's module. Raises UserError for an unknown name, a missing root or a wrong option.
     """
     if name not in DATASETS:
         fix = "choose one of these; `folders` describes any dataset by its options"

@@ -1,4 +1,4 @@
-"""What every dataset is: images, perhaps their labels, found below a root folder and named by ids."""
+"""Common parts of all datasets: finding images and labels below a root folder, and their ids."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPLITS = "all, list:FILE (one image name a line) or range:START:STOP (of the sor
 
 @dataclass(frozen=True)
 class Item:
-    """One image: its id (unique, fit for a file name), its file, its label's file if there is one."""
+    """One image: its id (unique and usable as a file name), its file, and the file of its label or None."""
 
     id: str
     image: Path
@@ -30,12 +30,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where images and labels lie below `root`.
+    """The paths of images and labels below `root`.
 
-    images: a glob relative to the root, such as `img/**/*_rgb.png` (`**/`: any folders). What it
-    matched, without the fixed folders before it and the fixed ending after it, is the image's stem:
-    `a/7` for img/a/7_rgb.png. labels: the label's relative path with {stem} in it, None for no
-    labels. id_of: the id for a stem.
+    images: a glob relative to the root, such as `img/**/*_rgb.png` (`**/`: any folders). The stem of an image
+    is its path without the fixed folders before the first wildcard and the fixed ending after the last one:
+    `a/7` for img/a/7_rgb.png. labels: the path of a label relative to the root, with the placeholder {stem};
+    None if there are no labels. id_of: returns the id for a stem.
     """
 
     root: Path
@@ -44,49 +44,50 @@ class Layout:
     id_of: Callable[[str], str] = lambda stem: stem.replace("/", "__")
 
     def find_images(self) -> dict[str, Path]:
-        """Stem -> image, PNG and JPEG only; UserError if there is none, or a stem stands twice."""
+        """Return PNG and JPEG images by stem. Raises UserError if there is none or a stem occurs twice."""
         folder = self.root / _fixed_folder(self.images)
         fix = "fix `root`, or the dataset's options if your folders are called otherwise"
         if not folder.is_dir():
             raise UserError(folder, "no such folder", f"images at {self.root / self.images}", fix)
-        there, pattern = files.list_files(folder), _regex(self.images)
+        candidates, pattern = files.list_files(folder), _regex(self.images)
         stems: dict[str, Path] = {}
-        for path in there:
+        for path in candidates:
             relative = path.relative_to(self.root).as_posix()
             if not pattern.fullmatch(relative) or not _is_image(relative):
                 continue
             stem = _stem(self.images, relative)
             if stem in stems:
-                found = f"{stems[stem].name} stands beside it, and both would be called {stem}"
+                found = f"{stems[stem].name} is in the same folder, and both would be called {stem}"
                 raise UserError(path, found, "one image for each name", "move one of them away")
             stems[stem] = path
         if not stems:
-            example = f"{len(there)} other files, {there[0].name} the first" if there else "nothing"
+            count = len(candidates)
+            example = f"{count} other files, {candidates[0].name} the first" if candidates else "nothing"
             allowed = f"PNG or JPEG images at {self.root / self.images}"
             raise UserError(folder, f"no image, but {example}", allowed, fix)
         return stems
 
     def find_labels(self) -> dict[str, Path]:
-        """Stem -> label file, whether or not there is an image for it; {} where there are no labels."""
+        """Return the label files by stem, also those without an image; {} if there are no labels."""
         if self.labels is None:
             return {}
         before, after = self.labels.split(STEM)
         folder = self.root / _fixed_folder(self.labels)
-        found = {}
+        labels = {}
         for path in files.list_files(folder) if folder.is_dir() else []:
             relative = path.relative_to(self.root).as_posix()
             if relative.startswith(before) and relative.endswith(after) and not _is_hidden(relative):
-                found[relative[len(before) : len(relative) - len(after)]] = path
-        return found
+                labels[relative[len(before) : len(relative) - len(after)]] = path
+        return labels
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Images and labels in one layout.
 
-    split: one of SPLITS. read_label: label file -> (H, W) uint8 of train indices 0..C-1, and 255
-    where no class is expected; UserError if the file is broken or holds ids (or colours) outside the
-    dataset's table.
+    split: one of SPLITS. read_label: reads a label file, returns (H, W) uint8 with train indices 0..C-1, or
+    255 (ignored). It raises UserError if the file is broken or has ids or colours that the dataset does not
+    define.
     """
 
     layout: Layout
@@ -95,9 +96,10 @@ class Dataset:
     read_label: Callable[[Path], np.ndarray]
 
     def items(self) -> list[Item]:
-        """The images of the split, sorted by id, each with its label where there is one.
+        """Return the images of the split with their labels, sorted by id.
 
-        UserError if there is none, if ids collide or cannot be file names, or for a bad split.
+        Raises UserError if there is no image, if ids are not unique or not usable as file names, and for a
+        wrong split.
         """
         images, labels = self.layout.find_images(), self.layout.find_labels()
         items: dict[str, Item] = {}
@@ -107,13 +109,13 @@ class Dataset:
                 found = f"the id {item.id}, as {items[item.id].image} has"
                 raise UserError(image, found, "one id for each image", "rename one of the two files")
             if item.label == image:
-                found = f"the label pattern {self.layout.labels} names the image itself"
+                found = f"the label pattern {self.layout.labels} matches the image itself"
                 raise UserError(image, found, "a label file for each image", "fix the option `labels`")
             items[item.id] = item
         return _selected([items[name] for name in sorted(items)], self.layout, self.split)
 
     def orphans(self) -> list[Path]:
-        """Label files without an image, sorted; none where the split names its images itself."""
+        """Return the label files without an image, sorted. Empty unless the split is `all`."""
         if self.split != "all":
             return []
         images, labels = self.layout.find_images(), self.layout.find_labels()
@@ -121,7 +123,7 @@ class Dataset:
 
 
 def require_labels(items: Sequence[Item]) -> None:
-    """UserError, with a count and the first names, unless every item has a label."""
+    """Raise UserError, with a count and the first names, unless every item has a label."""
     missing = [item for item in items if item.label is None]
     if missing:
         names = ", ".join(item.id for item in missing[:5]) + (", ..." if len(missing) > 5 else "")
@@ -134,7 +136,7 @@ def require_labels(items: Sequence[Item]) -> None:
 
 
 def options_of(dataset: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """`given` over `defaults`; UserError for a key that the dataset does not know."""
+    """Return the options `given`, completed with `defaults`. Raises UserError for an unknown key."""
     unknown = [key for key in given if key not in defaults]
     if unknown:
         allowed = f"the keys {', '.join(defaults)}" if defaults else "no key: `options: {}`"
@@ -144,7 +146,7 @@ def options_of(dataset: str, given: Mapping[str, Any], defaults: Mapping[str, An
 
 
 def pattern_of(where: str, key: str, value: object, example: str) -> str:
-    """The option `value` as a path pattern below the root; UserError if it is none."""
+    """Return the option `value` as a path pattern below the root. Raises UserError if it is not one."""
     if isinstance(value, str) and value:
         path = PurePosixPath(value)
         if not path.is_absolute() and ".." not in path.parts:
@@ -171,8 +173,8 @@ def _selected(items: list[Item], layout: Layout, split: str) -> list[Item]:
 
 
 def _listed(items: list[Item], layout: Layout, path: Path) -> list[Item]:
-    """The items that a text file names by id, file name or relative path, sorted as they were."""
-    allowed = "a text file with one image a line: its id, its name or its path below the image folder"
+    """Return the items that a text file lists by id, file name or relative path, in the order of `items`."""
+    allowed = "a text file with one image per line: its id, its name or its path below the image folder"
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, ValueError) as error:
@@ -193,10 +195,10 @@ def _listed(items: list[Item], layout: Layout, path: Path) -> list[Item]:
 
 
 def _names(item: Item, layout: Layout) -> set[str]:
-    """The ways in which people write an image into a list."""
-    whole = item.image.relative_to(layout.root)
-    below = item.image.relative_to(layout.root / _fixed_folder(layout.images))
-    paths = {path.as_posix() for name in (whole, below) for path in (name, name.with_suffix(""))}
+    """Return the names by which a list may refer to an image."""
+    from_root = item.image.relative_to(layout.root)
+    from_folder = item.image.relative_to(layout.root / _fixed_folder(layout.images))
+    paths = {path.as_posix() for name in (from_root, from_folder) for path in (name, name.with_suffix(""))}
     return {item.id, item.image.name, item.image.stem, *paths}
 
 
@@ -212,23 +214,23 @@ def _is_image(relative: str) -> bool:
 
 
 def _is_hidden(relative: str) -> bool:
-    """Whether a name has a leading dot, such as the `._1.png` that macOS leaves on foreign disks."""
+    """Return whether a file or folder starts with a dot, such as the `._1.png` that macOS writes."""
     return any(part.startswith(".") for part in relative.split("/"))
 
 
 def _fixed_folder(pattern: str) -> str:
-    """The folders before the first wildcard: `a/b` for a/b/*/x_*.png and for a/b/{stem}.png."""
+    """Return the folders before the first wildcard: `a/b` for a/b/*/x_*.png and for a/b/{stem}.png."""
     return re.split(r"[*?\[{]", pattern)[0].rpartition("/")[0]
 
 
 def _regex(pattern: str) -> re.Pattern[str]:
-    """A glob as a regular expression: `**/` any folders, `*` `?` `[...]` within one name."""
-    meaning = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+    """Convert a glob to a regular expression: `**/` any folders; `*`, `?`, `[...]` within one name."""
+    wildcards = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
 
-    def translated(part: str) -> str:
-        if part.startswith("[") and part.endswith("]"):
-            return part.replace("[!", "[^", 1)
-        return meaning.get(part) or re.escape(part)
+    def translated(token: str) -> str:
+        if token.startswith("[") and token.endswith("]"):
+            return token.replace("[!", "[^", 1)
+        return wildcards.get(token) or re.escape(token)
 
     try:
         return re.compile("".join(map(translated, re.split(r"(\*\*/|\*|\?|\[[^\]]+\])", pattern))), re.DOTALL)
@@ -238,7 +240,7 @@ def _regex(pattern: str) -> re.Pattern[str]:
 
 
 def _stem(pattern: str, relative: str) -> str:
-    """What the wildcards of `pattern` stand for in `relative`, without the fixed ends."""
+    """Return `relative` without the fixed folders and the fixed ending of `pattern`."""
     folder, ending = _fixed_folder(pattern), re.split(r"[*?\]]", pattern)[-1]
     stem = relative.removeprefix(f"{folder}/")
     return stem.removesuffix(ending) if "." in ending else str(PurePosixPath(stem).with_suffix(""))

@@ -16,11 +16,11 @@ LABELS = ("labelIds", "labelTrainIds", "none")
 
 
 def build(root: Path, split: str, options: Mapping[str, Any], classes: ClassSet) -> Dataset:
-    """One folder of Cityscapes (train, val, test) below `root`.
+    """Return one folder of Cityscapes (train, val or test) below `root`.
 
-    split: the folder's name, alone or followed by `:list:FILE` or `:range:START:STOP`. options:
-    labels, which of the label images to read: labelIds (default), labelTrainIds, or none. Images
-    without a label, as in test or in a download without gtFine, are images of a target as well.
+    split: the name of the folder, alone or followed by `:list:FILE` or `:range:START:STOP`. options: labels,
+    the kind of label images: labelIds (default), labelTrainIds, or none. Images without a label, as in `test`
+    or in a download without gtFine, can be used as target. Raises UserError for a wrong option or split.
     """
     kind = options_of("cityscapes", options, {"labels": LABELS[0]})["labels"]
     if kind not in LABELS:
@@ -35,7 +35,7 @@ def build(root: Path, split: str, options: Mapping[str, Any], classes: ClassSet)
     images = f"leftImg8bit/{folder}/*/*_leftImg8bit.png"
     labels = None if kind == "none" else f"gtFine/{folder}/{{stem}}_gtFine_{kind}.png"
     coding = _train_ids(classes) if kind == "labelTrainIds" else _label_ids(classes)
-    # The file's name holds its city, so that the city's folder adds nothing to the id.
+    # The name of a file contains the city, so the id needs no folder.
     layout = Layout(root, images, labels, lambda stem: PurePosixPath(stem).name)
     return Dataset(layout, rest or "all", classes, lambda path: coding.decode(files.read_label(path), path))
 

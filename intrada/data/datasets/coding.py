@@ -1,4 +1,4 @@
-"""From what a label image holds, ids or colours, to train indices."""
+"""Conversion of the values of label images, ids or colours, to train indices."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from intrada.core import files
 from intrada.core.config.classes import IGNORE, MAX_CLASSES, ClassSet
 from intrada.core.errors import UserError
 
-UNKNOWN = MAX_CLASSES  # no class has this index: a raw value that the dataset does not know
+UNKNOWN = MAX_CLASSES  # marks raw values that the dataset does not define; no class has this index
 Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Coding:
-    """What the raw values of a dataset's labels mean.
+    """The meaning of the raw values of a dataset's labels.
 
-    table: uint8, raw value -> train index, IGNORE or UNKNOWN; its length bounds the raw values.
-    shown: a raw value in words. allowed, fix: for the error about a raw value that is UNKNOWN.
+    table: uint8, raw value -> train index, IGNORE or UNKNOWN; values beyond its length are UNKNOWN.
+    shown: describes a raw value in words. allowed, fix: for the error about UNKNOWN values.
     """
 
     table: np.ndarray
@@ -30,7 +30,10 @@ class Coding:
     fix: str
 
     def decode(self, raw: np.ndarray, path: Path) -> np.ndarray:
-        """(H, W) integers -> (H, W) uint8 of indices 0..C-1 and 255; UserError names unknown values."""
+        """Convert raw values (H, W), integers, to (H, W) uint8 with indices 0..C-1 or 255 (ignored).
+
+        path: the file, for the error. Raises UserError, which lists the values, if some are UNKNOWN.
+        """
         label: np.ndarray = self.table[np.minimum(raw, len(self.table) - 1)]
         unknown = (label == UNKNOWN) | (raw >= len(self.table))
         if not unknown.any():
@@ -43,7 +46,7 @@ class Coding:
 
 
 def id_coding(classes: ClassSet, names: Mapping[int, str], ignored: Iterable[int], fix: str) -> Coding:
-    """The coding of labels that hold ids: `names` by id, and ids that mean nothing."""
+    """Return the coding of labels with ids. names: class names by id; ignored: ids of no class."""
     table = classes.table(names)
     known = [*names, *ignored]
     unknown = np.ones(len(table), bool)
@@ -54,9 +57,9 @@ def id_coding(classes: ClassSet, names: Mapping[int, str], ignored: Iterable[int
 
 
 def color_coding(classes: ClassSet, names: Mapping[Color, str], ignored: Iterable[Color], fix: str) -> Coding:
-    """The same for labels that hold (red, green, blue) colours; raw values are as from `read_colors`."""
+    """Return the coding of labels with (red, green, blue) colours; raw values are those of `read_colors`."""
     colors = [*names, *ignored]
-    # Through the names' positions, so that `ClassSet.table` checks them as it checks ids.
+    # Uses the positions of the names as ids, so that `ClassSet.table` checks the names.
     indices = classes.table(dict(enumerate(names.values())))
     table = np.full(1 << 24, UNKNOWN, np.uint8)
     for position, color in enumerate(colors):
@@ -66,7 +69,7 @@ def color_coding(classes: ClassSet, names: Mapping[Color, str], ignored: Iterabl
 
 
 def read_colors(path: Path) -> np.ndarray:
-    """(H, W) int32: the colours of an image as red * 65536 + green * 256 + blue."""
+    """Return the colours of an image, (H, W) int32, as red * 65536 + green * 256 + blue."""
     bgr = files.read_image(path).astype(np.int32)
     packed: np.ndarray = bgr[:, :, 2] << 16 | bgr[:, :, 1] << 8 | bgr[:, :, 0]
     return packed

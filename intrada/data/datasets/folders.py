@@ -1,8 +1,8 @@
-"""Your own data, described by options: where images and labels lie, and what the labels' values mean.
+"""Your own data, described by options: the paths of images and labels, and the meaning of the labels' values.
 
 options:
   images: photos/**/*.jpg           # a glob relative to root; PNG and JPEG
-  labels: masks/{stem}.png          # {stem}: what the glob's wildcards stand for; null: no labels
+  labels: masks/{stem}.png          # {stem}: the part that the glob's wildcards match; null: no labels
   encoding: ids                     # or rgb
   mapping: {sky: [0], tree: [5, 6]} # class: its ids; rgb: its colours, {sky: ['#4682b4'], ...}
   ignore: [11, 255]                 # ids (rgb: colours) that belong to no class
@@ -29,10 +29,10 @@ _DEFAULTS: dict[str, Any] = {"images": None, "labels": None, "encoding": "ids", 
 
 
 def build(root: Path, split: str, options: Mapping[str, Any], classes: ClassSet) -> Dataset:
-    """Images and labels below `root` as the options say; the keys are in this module's docstring.
+    """Return the images and labels below `root` that the options describe, see this module's docstring.
 
-    UserError for a missing or unknown key, a pattern that leaves `root`, a class name that is
-    neither one of `classes` nor a Cityscapes name, an id or colour that is named twice.
+    Raises UserError for a missing or unknown key, a pattern that leaves `root`, a class name that is neither
+    one of `classes` nor a Cityscapes name, and an id or colour that is listed twice.
     """
     chosen = options_of("folders", options, _DEFAULTS)
     images = pattern_of(_WHERE, "images", chosen["images"], "images/*.png")
@@ -58,40 +58,40 @@ def build(root: Path, split: str, options: Mapping[str, Any], classes: ClassSet)
 def _by_value(
     mapping: Mapping[object, Any], ignored: list[Any], read: Callable[[object], Value]
 ) -> tuple[dict[Value, str], list[Value]]:
-    """Each id or colour with its class, and those that belong to none; UserError for one named twice."""
+    """Return the class of each id or colour, and those of no class. Raises UserError for duplicates."""
     names: dict[Value, str] = {}
-    for name, listed in mapping.items():
-        if not isinstance(name, str) or not isinstance(listed, list) or not listed:
-            raise _wrong("mapping", {name: listed}, _FORM)
-        for written in listed:
-            value = read(written)
+    for name, entries in mapping.items():
+        if not isinstance(name, str) or not isinstance(entries, list) or not entries:
+            raise _wrong("mapping", {name: entries}, _FORM)
+        for entry in entries:
+            value = read(entry)
             if value in names:
-                raise _twice(written, f"{names[value]} and {name}")
+                raise _duplicate(entry, f"{names[value]} and {name}")
             names[value] = name
     void: list[Value] = []
-    for written in ignored:
-        value = read(written)
+    for entry in ignored:
+        value = read(entry)
         if value in names or value in void:
-            raise _twice(written, f"{names.get(value, 'ignore')} and ignore")
+            raise _duplicate(entry, f"{names.get(value, 'ignore')} and ignore")
         void.append(value)
     return names, void
 
 
-def _twice(written: object, owners: str) -> UserError:
-    return _wrong("mapping or ignore", written, f"each id or colour once; it is named for {owners}")
+def _duplicate(entry: object, owners: str) -> UserError:
+    return _wrong("mapping or ignore", entry, f"each id or colour once; it is listed for {owners}")
 
 
-def _id(written: object) -> int:
-    if isinstance(written, int) and not isinstance(written, bool) and 0 <= written <= 255:
-        return written
-    raise _wrong("mapping or ignore", written, "ids as whole numbers from 0 to 255 (encoding: ids)")
+def _id(entry: object) -> int:
+    if isinstance(entry, int) and not isinstance(entry, bool) and 0 <= entry <= 255:
+        return entry
+    raise _wrong("mapping or ignore", entry, "ids as whole numbers from 0 to 255 (encoding: ids)")
 
 
-def _color(written: object) -> Color:
-    if isinstance(written, str) and re.fullmatch("#[0-9a-fA-F]{6}", written):
-        red, green, blue = bytes.fromhex(written[1:])
+def _color(entry: object) -> Color:
+    if isinstance(entry, str) and re.fullmatch("#[0-9a-fA-F]{6}", entry):
+        red, green, blue = bytes.fromhex(entry[1:])
         return red, green, blue
-    raise _wrong("mapping or ignore", written, "colours as '#rrggbb', in quotes (encoding: rgb)")
+    raise _wrong("mapping or ignore", entry, "colours as '#rrggbb', in quotes (encoding: rgb)")
 
 
 def _wrong(key: str, value: object, allowed: str) -> UserError:
@@ -99,5 +99,5 @@ def _wrong(key: str, value: object, allowed: str) -> UserError:
         _WHERE,
         f"{key}: {value!r}",
         allowed,
-        "correct this key; intrada/data/datasets/folders.py shows each at its top",
+        "correct this key; the top of intrada/data/datasets/folders.py describes all keys",
     )

@@ -1,7 +1,7 @@
 """GTA5, "Playing for Data" (Richter et al., ECCV 2016): images/00001.png with labels/00001.png.
 
-The label PNGs have a palette whose indices are Cityscapes label ids, and 34 for license plates. Their
-RGB variant is recognised, file by file, and decoded by colour.
+The label PNGs have a palette. Its indices are Cityscapes label ids, and 34 for license plates. A label in the
+RGB variant is recognised and decoded by colour.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _FIX = "check that these are GTA5's own labels; a `folders` dataset describes an
 
 
 def build(root: Path, split: str, options: Mapping[str, Any], classes: ClassSet) -> Dataset:
-    """GTA5 below `root`.
+    """Return GTA5 below `root`.
 
-    options: images (default "images"), the folder of the images, so that a translated copy of them
-    (CycleGAN, say) can be used with the same labels.
+    options: images (default "images"), the folder of the images. It allows a translated copy of the images,
+    for example by CycleGAN, to be used with the same labels.
     """
     chosen = options_of("gta5", options, {"images": "images"})
     folder = pattern_of("options of gta5", "images", chosen["images"], "images_translated")
-    # A pole group has the colour of a pole: the class that is learned, set last, wins. License plates
-    # have the colour of cars and count as such.
+    # A pole group has the colour of a pole; the class that is trained comes last and overwrites the other.
+    # License plates have the colour of cars and count as cars.
     ordered = sorted(CITYSCAPES_IDS.values(), key=lambda entry: entry.name in CITYSCAPES_19)
     names = {raw: entry.name for raw, entry in CITYSCAPES_IDS.items()}
     ids = id_coding(classes, names, [LICENSE_PLATE], _FIX)

@@ -13,11 +13,11 @@ from intrada.data.datasets.coding import id_coding
 
 
 def build(root: Path, split: str, options: Mapping[str, Any], classes: ClassSet) -> Dataset:
-    """Synscapes below `root`, at its native 1440x720; there are no options."""
+    """Return Synscapes below `root`, with images of 1440x720 pixels. It has no options."""
     options_of("synscapes", options, {})
     names = {raw: entry.name for raw, entry in CITYSCAPES_IDS.items()}
     fix = "check that these are Synscapes' own files of img/class"
-    # 255 is how an unsigned image holds the Cityscapes id -1 (license plate).
+    # 255 is the Cityscapes id -1 (license plate) in an unsigned image.
     coding = id_coding(classes, names, [IGNORE], fix)
     layout = Layout(root, "img/rgb/*.png", "img/class/{stem}.png")
     return Dataset(layout, split, classes, lambda path: coding.decode(files.read_label(path), path))

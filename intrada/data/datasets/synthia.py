@@ -1,7 +1,7 @@
 """SYNTHIA, the part RAND_CITYSCAPES (Ros et al., CVPR 2016): RGB/*.png with GT/LABELS/*.png.
 
-A label is a PNG with 16 bits a channel, the class in the first and the instance in the second. The
-8-bit pictures of GT/COLOR are for looking at and their colours are not reliable.
+A label is a PNG with 16 bits per channel, the class in the first and the instance in the second channel. The
+8-bit images in GT/COLOR are for visualisation; their colours are not reliable.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from intrada.core.files import open_image, unreadable
 from intrada.data.datasets.base import Dataset, Layout, options_of
 from intrada.data.datasets.coding import id_coding
 
-# SYNTHIA's id -> Cityscapes name. Without terrain's, truck's and train's pixels being asked for,
-# this is the mapping of AdvEnt (CVPR 2019) and its successors.
+# SYNTHIA's id -> Cityscapes name. For class sets without terrain, truck and train, this is the mapping of
+# AdvEnt (CVPR 2019) and its successors.
 NAMES = {
     1: "sky",
     2: "building",
@@ -42,11 +42,11 @@ NAMES = {
     20: "train",
     21: "wall",
 }
-VOID, ROAD_WORK, LANE_MARKING = 0, 14, 22  # the published mapping ignores the markings on roads too
+VOID, ROAD_WORK, LANE_MARKING = 0, 14, 22  # as in the published mapping, lane markings are ignored
 
 
 def build(root: Path, split: str, options: Mapping[str, Any], classes: ClassSet) -> Dataset:
-    """SYNTHIA-RAND-CITYSCAPES below `root`; there are no options."""
+    """Return SYNTHIA-RAND-CITYSCAPES below `root`. It has no options."""
     options_of("synthia", options, {})
     fix = "check that these are the labels of SYNTHIA-RAND-CITYSCAPES; its other parts differ"
     coding = id_coding(classes, NAMES, [VOID, ROAD_WORK, LANE_MARKING], fix)
@@ -55,13 +55,13 @@ def build(root: Path, split: str, options: Mapping[str, Any], classes: ClassSet)
 
 
 def first_channel(path: Path) -> np.ndarray:
-    """(H, W) uint16: the first (red) or only channel of a PNG with 16 bits a channel.
+    """Return the first (red) or only channel of a PNG with 16 bits per channel, (H, W) uint16.
 
-    UserError for any other file. Through OpenCV, since Pillow keeps 8 bits of 16-bit colours.
+    Raises UserError for any other file. It uses OpenCV, because Pillow reduces 16-bit colours to 8 bits.
     """
     allowed = "a PNG with 16 bits a channel, the class in the first: a file of GT/LABELS"
     with open_image(path, allowed, sixteen_bits=True) as image:
-        image.verify()  # some versions of OpenCV fill up a file that is cut short, in silence
+        image.verify()  # some versions of OpenCV decode a truncated file without an error
     pixels: np.ndarray | None = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise unreadable(path, "pixels that OpenCV cannot decode", allowed)

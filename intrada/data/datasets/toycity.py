@@ -1,10 +1,9 @@
 """The toy city: generated streets in the folder layouts of GTA5 (source) and Cityscapes (target).
 
-Small enough to train on in minutes on a CPU, and built so that the paper's effects can be seen: the
-target differs from the source in palette, texture and camera, and about two fifths of its images are
-much harder than the rest, by night or fog. Labels carry Cityscapes ids. The same arguments write the
-same bytes; an image depends on (seed, split, its number) alone, so neither the number of images nor
-that of the workers changes it.
+A CPU can train on it in minutes, and it shows the effects of the paper: the target differs from the source in
+palette, texture and camera, and about two fifths of its images are much harder, because of night or fog.
+Labels are Cityscapes ids. The same arguments give the same bytes. An image depends only on (seed, split,
+number), not on the number of images or workers.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from intrada.data.datasets.toycity_canvas import Bytes
 from intrada.data.datasets.toycity_look import SOURCE, TARGET, Weather
 from intrada.data.datasets.toycity_scene import draw
 
-MILD, SEVERE = (0.0, 0.4), (0.6, 1.0)  # the two ranges of severity, nothing between them
+MILD, SEVERE = (0.0, 0.4), (0.6, 1.0)  # the two ranges of severity; no value lies between them
 MILD_SHARE, NIGHT_SHARE = 0.62, 0.5
-# Cities of the official splits: a file's name tells its split, as in the original.
+# Cities of the official splits, so that the name of a file determines its split, as in the original.
 CITIES = {"train": ("aachen", "bochum", "bremen", "cologne"), "val": ("frankfurt", "lindau", "munster")}
 PALETTE = [value for key in range(max(CITYSCAPES_IDS) + 1) for value in CITYSCAPES_IDS[key].color]
 
@@ -44,7 +43,7 @@ def write_source(
 ) -> pd.DataFrame:
     """Draw clear days: images/00001.png (RGB) and labels/00001.png (ids, with Cityscapes' palette).
 
-    root: a folder, made if missing; size: (width, height) in pixels; workers: threads that draw.
+    root: a folder, created if it does not exist; size: (width, height) in pixels; workers: number of threads.
     Returns the table of `write_target`, with severity 0 and condition "clear".
     """
 
@@ -71,8 +70,9 @@ def write_target(
 ) -> pd.DataFrame:
     """Draw leftImg8bit/SPLIT/CITY/..._leftImg8bit.png and gtFine/SPLIT/CITY/..._gtFine_labelIds.png (grey).
 
-    train, val: images of each split; otherwise as `write_source`. Returns how hard each image really
-    is, for diagnosis only: image (file name), split, severity 0..1, condition ("night" or "fog").
+    train, val: the number of images of each split; the others as in `write_source`. Returns the true
+    difficulty of each image, for diagnosis only: a frame with the columns image (file name), split, severity
+    (0..1), condition ("night" or "fog").
     """
 
     def write(job: tuple[str, int]) -> Row:
@@ -80,8 +80,8 @@ def write_target(
         random = _random(seed, split, number)
         weather = _weather(random)
         image, label = draw(random, TARGET, weather, (size[0], size[1]))
-        sequence, place = divmod(number, len(CITIES[split]))
-        city = CITIES[split][place]
+        sequence, city_index = divmod(number, len(CITIES[split]))
+        city = CITIES[split][city_index]
         stem = f"{city}_{sequence:06d}_000019"
         _write_png(root / "leftImg8bit" / split / city / f"{stem}_leftImg8bit.png", image)
         _write_png(root / "gtFine" / split / city / f"{stem}_gtFine_labelIds.png", label)
@@ -119,6 +119,6 @@ def _table(
 
 
 def _write_png(path: Path, image: Bytes) -> None:
-    """(H, W, 3) BGR or (H, W) grey; the stage's folder becomes visible as a whole, so a plain write does."""
+    """Write an image, (H, W, 3) BGR or (H, W) grey. Not atomic, because the whole folder is."""
     _, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     path.write_bytes(data.tobytes())

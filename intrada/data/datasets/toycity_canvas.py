@@ -1,7 +1,7 @@
-"""What the toy city is painted on, and the camera that takes the finished picture.
+"""The canvas and the camera of the toy city.
 
-Night and fog change a picture systematically: mere noise as the difficulty would leave step 3 of
-IntraDA nothing to learn.
+Night and fog change an image systematically. If hard images only had more noise, step 3 of IntraDA could not
+learn anything from them.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from intrada.data.datasets.toycity_look import (
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-SURFACES = (ROAD, SIDEWALK, SKY)  # large and of one piece: half the jitter, or nothing tells them apart
+SURFACES = (ROAD, SIDEWALK, SKY)  # large surfaces have half the jitter, so that they can be told apart
 TEXTURE = {ROAD: 5, SIDEWALK: 6, BUILDING: 8, FENCE: 7, VEGETATION: 18, SKY: 2}  # sigma; others 4
-DARKEST = 0.46  # share of the light that the darkest night takes
+DARKEST = 0.46  # fraction of the light that is lost at severity 1
 FOG_COLOR = 195.0
-FOG_NEAR, FOG_FAR = 0.12, 0.74  # share of FOG_COLOR that the thickest fog lays over near and far
-NIGHT_NOISE = 2.0  # factor on the sensor's noise in the darkest night
+FOG_NEAR, FOG_FAR = 0.12, 0.74  # weight of FOG_COLOR at severity 1, for the nearest and the farthest pixels
+NIGHT_NOISE = 2.0  # factor on the sensor's noise at severity 1
 
 
 class Canvas:
-    """Three pictures painted together at twice the final size: colour, label id, nearness 0..1."""
+    """Three images drawn together at twice the final size: colour (BGR), label id, nearness (0..1)."""
 
     def __init__(self, rng: np.random.Generator, domain: Domain, size: tuple[int, int]) -> None:
         self.rng, self.domain = rng, domain
@@ -42,10 +42,10 @@ class Canvas:
         self.image: Floats = np.zeros((self.height, self.width, 3), np.float32)
         self.label: Bytes = np.zeros((self.height, self.width), np.uint8)
         self.near: Floats = np.zeros((self.height, self.width), np.float32)
-        self.lamps: list[tuple[float, float, float]] = []  # x, y, radius; they shine at night
+        self.lamps: list[tuple[float, float, float]] = []  # x, y, radius in pixels; they are lit at night
 
     def color(self, key: int) -> Color:
-        """One instance's colour: one of its class's colours plus the domain's jitter."""
+        """Draw the colour of an instance: one of the colours of class `key` plus the domain's jitter."""
         bases = self.domain.palette[key]
         base = np.asarray(bases[int(self.rng.integers(len(bases)))])
         sigma = self.domain.color_jitter * (0.5 if key in SURFACES else 1.0)
@@ -59,20 +59,20 @@ class Canvas:
         cv2.fillPoly(self.near, [corners], (near,))
 
     def box(self, key: int, x: float, y: float, w: float, h: float, color: Color, near: float) -> None:
-        """A rectangle whose upper left corner is (x, y); at least one pixel each way."""
+        """Fill a rectangle with the upper left corner (x, y), at least one pixel wide and high."""
         left, top = round(x), round(y)
         right, bottom = left + max(1, round(w)) - 1, top + max(1, round(h)) - 1
         self.polygon(key, [(left, top), (right, top), (right, bottom), (left, bottom)], color, near)
 
     def ellipse(self, key: int, x: float, y: float, w: float, h: float, color: Color, near: float) -> None:
-        """An ellipse around (x, y) with the half axes w and h."""
+        """Fill an ellipse with the centre (x, y) and the semi-axes w and h."""
         centre, axes = (round(x), round(y)), (max(1, round(w)), max(1, round(h)))
         cv2.ellipse(self.image, centre, axes, 0, 0, 360, color, -1)
         cv2.ellipse(self.label, centre, axes, 0, 0, 360, (key,), -1)
         cv2.ellipse(self.near, centre, axes, 0, 0, 360, (near,), -1)
 
     def sky(self, horizon: float) -> None:
-        """The whole canvas: lighter towards the horizon, with the domain's clouds."""
+        """Fill the canvas with sky, lighter towards the horizon, and the domain's clouds."""
         color = np.asarray(self.color(SKY), np.float32)
         down = np.clip(np.arange(self.height) / horizon, 0, 1).astype(np.float32)[:, None, None]
         self.image[:] = color * (0.85 + 0.2 * down)
@@ -84,7 +84,7 @@ class Canvas:
 
 
 class Street:
-    """The street's perspective: `near` is 0 at the horizon and 1 at the lower edge of the image."""
+    """The perspective of the street. `near` is 0 at the horizon and 1 at the lower edge of the image."""
 
     def __init__(self, canvas: Canvas) -> None:
         rng, width, height = canvas.rng, canvas.width, canvas.height
@@ -97,22 +97,22 @@ class Street:
         self.walls = ((rng.uniform(0.15, 0.4), 0.0), (rng.uniform(0.15, 0.4), float(width)))
 
     def y(self, near: float) -> float:
-        """y of the ground there: the horizon at 0."""
+        """Return y of the ground at nearness `near`; `near` = 0 is the horizon."""
         return float(self.horizon + near * self.depth)
 
     def kerb(self, side: int, near: float) -> float:
-        """x of the road's edge; side 0 is the left one, 1 the right one."""
+        """Return x of the edge of the road; side 0 is left, 1 is right."""
         goal = self.right if side else self.left
         return float(self.vanish + near * (goal - self.vanish))
 
     def wall(self, side: int, near: float) -> float:
-        """x of the house line; beyond the image for things nearer than where it leaves the image."""
+        """Return x of the line of houses; outside the image for large `near`."""
         at, x = self.walls[side]
         return float(self.vanish + near / at * (x - self.vanish))
 
 
 def photograph(canvas: Canvas, weather: Weather) -> Bytes:
-    """The finished image (H, W, 3) uint8 BGR: texture, weather, camera, half the canvas's size."""
+    """Return the final image (H, W, 3) uint8 BGR, half the size of the canvas, with texture and weather."""
     rng, domain = canvas.rng, canvas.domain
     _texture(canvas)
     (_night if weather.condition == "night" else _fog)(canvas, weather.severity)
@@ -128,7 +128,7 @@ def photograph(canvas: Canvas, weather: Weather) -> Bytes:
 
 
 def _texture(canvas: Canvas) -> None:
-    """Grain, half of it fine and half in patches of four pixels, equal in the three colours."""
+    """Add grey noise: half per pixel, half in patches of four pixels."""
     sigma = np.full(256, 4.0, np.float32)
     for key, value in TEXTURE.items():
         sigma[key] = value
@@ -139,7 +139,7 @@ def _texture(canvas: Canvas) -> None:
 
 
 def _night(canvas: Canvas, dark: float) -> None:
-    """Dims to 1 - DARKEST * dark, tints blue, and lights the lamps of streets and cars."""
+    """Darken by the factor 1 - DARKEST * dark, tint blue, and draw the light of street lamps and cars."""
     canvas.image *= np.float32(1 - DARKEST * dark)
     canvas.image += np.float32(dark) * np.asarray((14, 2, -8), np.float32)
     ys, xs = np.mgrid[: canvas.height, : canvas.width].astype(np.float32)
@@ -150,7 +150,7 @@ def _night(canvas: Canvas, dark: float) -> None:
 
 
 def _fog(canvas: Canvas, thick: float) -> None:
-    """Fades to FOG_COLOR, the more so the farther away."""
+    """Blend with FOG_COLOR; the weight grows with the distance."""
     near = cv2.GaussianBlur(canvas.near, (0, 0), 2.0)
     weight = np.float32(thick) * (np.float32(FOG_NEAR) + np.float32(FOG_FAR - FOG_NEAR) * (1 - near) ** 2)
     canvas.image += weight[:, :, None] * (np.float32(FOG_COLOR) - canvas.image)

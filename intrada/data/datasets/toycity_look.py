@@ -1,10 +1,10 @@
-"""How the toy city looks: its classes, the palettes and cameras of source and target, and the weather."""
+"""The appearance of the toy city: classes, palettes and cameras of source and target, and the weather."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Cityscapes label ids, which GTA5 shares (the 11 classes of CamVid that the city is made of)
+# Cityscapes label ids, which GTA5 shares (the 11 classes of CamVid)
 ROAD, SIDEWALK, BUILDING, FENCE, POLE, SIGN = 7, 8, 11, 13, 17, 20
 VEGETATION, SKY, PERSON, CAR, BICYCLE = 21, 23, 24, 26, 33
 
@@ -13,7 +13,7 @@ Color = tuple[float, ...]  # blue, green, red in 0..255
 
 @dataclass(frozen=True)
 class Domain:
-    """The look of a data set. Colours are BGR, 0..255; sigmas are in the same unit."""
+    """The appearance of a domain. Colours are BGR in 0..255; sigmas are in the same unit."""
 
     palette: dict[int, tuple[Color, ...]]
     color_jitter: float = 14.0  # sigma of each instance's colour
@@ -27,7 +27,7 @@ class Domain:
 
 @dataclass(frozen=True)
 class Weather:
-    """severity 0..1 (0 is a clear day) and what it is a severity of: condition "night" or "fog"."""
+    """The weather: condition "night" or "fog", and its severity 0..1, where 0 is a clear day."""
 
     severity: float = 0.0
     condition: str = "fog"
@@ -59,7 +59,7 @@ GREYISH: dict[int, Color] = {
     CAR: (100, 95, 95),
     BICYCLE: (80, 80, 85),
 }
-SHIFT = 0.55  # how far the target's palette lies on the way to the greyish one
+SHIFT = 0.55  # weight of GREYISH in the target's palette
 SOURCE = Domain(PALETTE)
 TARGET = Domain(
     {

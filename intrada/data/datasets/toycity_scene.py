@@ -1,8 +1,8 @@
-"""One image of the toy city: what stands in the street and where. Call `draw`.
+"""The scenes of the toy city: the objects in a street and their positions. The entry point is `draw`.
 
-The layout is the same for every domain and weather, apart from half as many persons again when the
-weather is severe. A class that occurred mostly in hard images would be starved by the entropy ranking
-(step 2 of IntraDA) for a reason that lies in the data, not in the method.
+The layout is the same for every domain and weather, except that severe weather has 1.5 times as many persons.
+If a class were mostly in hard images, the entropy ranking (step 2 of IntraDA) would select few of its pixels,
+because of the data and not because of the method.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from intrada.data.datasets.toycity_look import (
     Weather,
 )
 
-MEAN_OBJECTS = 1.7  # cars, persons and poles: 1 + Poisson of this, each
-SEVERE = 0.5  # weather beyond this brings MORE_PERSONS times as many persons
+MEAN_OBJECTS = 1.7  # the numbers of cars, of persons and of poles are 1 + Poisson(MEAN_OBJECTS)
+SEVERE = 0.5  # above this severity there are MORE_PERSONS times as many persons
 MORE_PERSONS = 1.5
 
-Thing = Callable[[Canvas, Street, float], None]  # paints one thing with its foot at nearness `near`
+Object = Callable[[Canvas, Street, float], None]  # draws one object standing at nearness `near`
 
 
 def draw(
     rng: np.random.Generator, domain: Domain, weather: Weather, size: tuple[int, int]
 ) -> tuple[Bytes, Bytes]:
-    """size (width, height) -> image (H, W, 3) uint8 BGR and Cityscapes label ids (H, W) uint8."""
+    """Return an image (H, W, 3) uint8 BGR and its label ids (H, W) uint8; size = (width, height)."""
     canvas = Canvas(rng, domain, size)
     street = Street(canvas)
     _backdrop(canvas, street)
@@ -46,7 +46,7 @@ def draw(
     for side in (0, 1):
         if rng.random() < 0.6:
             _fence(canvas, street, side)
-    _things(canvas, street, weather)
+    _objects(canvas, street, weather)
     return photograph(canvas, weather), np.ascontiguousarray(canvas.label[1::2, 1::2])
 
 
@@ -63,7 +63,7 @@ def _backdrop(canvas: Canvas, street: Street) -> None:
 
 
 def _across(canvas: Canvas, street: Street, side: int, share: float) -> float:
-    """x between the vanishing point (share 0) and the image's edge (share 1)."""
+    """Return x between the vanishing point (share 0) and the edge of the image (share 1)."""
     return float(street.vanish + share * (side * canvas.width - street.vanish))
 
 
@@ -115,7 +115,7 @@ def _ground(canvas: Canvas, street: Street) -> None:
 
 
 def _joints(canvas: Canvas, street: Street, pavement: Color) -> None:
-    """Lines between the pavement's slabs: what tells it from the road when colours fail."""
+    """Draw the lines between the slabs of the pavement, which distinguish it from the road."""
     dark = tuple(value - 35 for value in pavement)
     for near in 0.08 * 1.25 ** np.arange(12):
         y, thick = street.y(near), max(1.0, 0.025 * near * street.depth)
@@ -145,22 +145,22 @@ def _fence(canvas: Canvas, street: Street, side: int) -> None:
         canvas.box(FENCE, x - post / 2, y - up, post, up, dark, float(near))
 
 
-def _things(canvas: Canvas, street: Street, weather: Weather) -> None:
-    """Cars, persons, poles with signs and bicycles, painted from far to near."""
+def _objects(canvas: Canvas, street: Street, weather: Weather) -> None:
+    """Draw cars, persons, poles with signs and bicycles, from far to near."""
     rng = canvas.rng
     persons = 1 + rng.poisson(MEAN_OBJECTS)
     if weather.severity > SEVERE:
         persons = round(persons * MORE_PERSONS)
-    counts: dict[Thing, int] = {
+    counts: dict[Object, int] = {
         _car: 1 + rng.poisson(MEAN_OBJECTS),
         _person: persons,
         _pole: 1 + rng.poisson(MEAN_OBJECTS),
         _bicycle: rng.poisson(MEAN_OBJECTS),
     }
-    queue: list[tuple[float, Thing]] = []
+    queue: list[tuple[float, Object]] = []
     for paint, count in counts.items():
         queue += [(float(rng.uniform(0.22, 0.95)), paint) for _ in range(count)]
-    for near, paint in sorted(queue, key=lambda thing: thing[0]):
+    for near, paint in sorted(queue, key=lambda entry: entry[0]):
         paint(canvas, street, near)
 
 

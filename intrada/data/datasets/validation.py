@@ -1,4 +1,4 @@
-"""Whether a dataset is what it claims to be, asked before anything is computed from it."""
+"""Validation of a dataset before anything is computed from it."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from intrada.core.config.classes import IGNORE
 from intrada.core.errors import UserError
 from intrada.data.datasets.base import Dataset, Item, require_labels
 
-_SAME_SHAPE = 0.02  # relative difference of aspect ratios up to which a label is a rescaled one
+_SAME_SHAPE = 0.02  # largest relative difference of the aspect ratios of an image and a rescaled label
 _SHOWN = 5  # files named in an error
 Thing = TypeVar("Thing")
 Size = tuple[int, int]
 
 
 class Progress(Protocol):
-    """Passes items through and shows how many have passed."""
+    """Yields the items unchanged and shows the progress."""
 
     def __call__(self, items: Iterable[Thing], total: int, unit: str) -> Iterator[Thing]: ...
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a sound dataset holds.
+    """The contents of a valid dataset.
 
-    images, labelled: how many. sizes: (width, height) of the images -> how many. pixels: labelled
-    pixels of each class, by name; ignored: pixels of none (both empty when labels are not asked
-    for). rescaled: ids whose label has another size than the image but its shape (GTA5 has a few).
+    images, labelled: numbers of images, and of images with a label. sizes: the number of images by (width,
+    height) in pixels. pixels: the number of labelled pixels by class; ignored: the number of pixels of no
+    class ({} and 0 if labels are not read). rescaled: the ids of images with a label of another size but the
+    same aspect ratio (GTA5 has a few).
     """
 
     images: int
@@ -51,12 +52,12 @@ def validate(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Report:
-    """Look at every image's header and, if `labelled`, at every pixel of every label.
+    """Read the header of every image and, if `labelled`, every pixel of every label.
 
-    absent: names of classes that may be missing from the labels. Labels are not opened unless
-    `labelled`. UserError, naming the first files, for: no image; an unreadable header; and if
-    `labelled` an image without label or the reverse, a broken label, one of another shape than its
-    image, ids or colours that the dataset does not know, a class without a single pixel.
+    absent: names of classes that may have no pixel; workers: number of threads. Raises UserError, which lists
+    the first files, if there is no image or an unreadable header. If `labelled`, also for an image without
+    label, a label without image, a broken label, a label of another aspect ratio than its image, ids or
+    colours that the dataset does not define, and a class without a pixel.
     """
     for name in absent:
         dataset.classes.index(name)
@@ -65,26 +66,26 @@ def validate(
         require_labels(items)
         _refuse_orphans(dataset.orphans())
     with ThreadPoolExecutor(workers) as pool:
-        looked: Iterator[_Look | UserError] = pool.map(lambda item: _look(dataset, item, labelled), items)
-        results = list(progress(looked, len(items), "image") if progress else looked)
-    looks = [result for result in results if isinstance(result, _Look)]
+        checked: Iterator[_Stats | UserError] = pool.map(lambda item: _check(dataset, item, labelled), items)
+        results = list(progress(checked, len(items), "image") if progress else checked)
+    stats = [result for result in results if isinstance(result, _Stats)]
     _refuse_errors(dataset, [result for result in results if isinstance(result, UserError)], len(items))
-    pixels = np.sum([look.pixels for look in looks], axis=0)
+    pixels = np.sum([entry.pixels for entry in stats], axis=0)
     report = Report(
         images=len(items),
         labelled=sum(item.label is not None for item in items),
-        sizes=dict(Counter(look.size for look in looks)),
+        sizes=dict(Counter(entry.size for entry in stats)),
         pixels={name: int(pixels[i]) for i, name in enumerate(dataset.classes.names)} if labelled else {},
         ignored=int(pixels[IGNORE]),
-        rescaled=[look.id for look in looks if look.rescaled],
+        rescaled=[entry.id for entry in stats if entry.rescaled],
     )
     _refuse_empty_classes(dataset, report, absent)
     return report
 
 
 @dataclass(frozen=True)
-class _Look:
-    """One image: its id, its size, pixels of each index (256,), whether its label is a rescaled one."""
+class _Stats:
+    """One image: its id, its size, pixels of each index (256,), whether its label has another size."""
 
     id: str
     size: Size
@@ -92,12 +93,12 @@ class _Look:
     rescaled: bool
 
 
-def _look(dataset: Dataset, item: Item, labelled: bool) -> _Look | UserError:
-    """An error is returned, not raised: the user wants to see all wrong files at once."""
+def _check(dataset: Dataset, item: Item, labelled: bool) -> _Stats | UserError:
+    """Check one image and its label. Errors are returned, not raised, so that all of them are reported."""
     try:
         width, height = files.image_size(item.image)
         if not labelled or item.label is None:
-            return _Look(item.id, (width, height), np.zeros(256, np.int64), rescaled=False)
+            return _Stats(item.id, (width, height), np.zeros(256, np.int64), rescaled=False)
         label = dataset.read_label(item.label)
         rows, columns = label.shape
         if abs(columns * height / (rows * width) - 1) > _SAME_SHAPE:
@@ -109,13 +110,13 @@ def _look(dataset: Dataset, item: Item, labelled: bool) -> _Look | UserError:
     except UserError as error:
         return error
     pixels = np.bincount(label.ravel(), minlength=256)
-    return _Look(item.id, (width, height), pixels, rescaled=(columns, rows) != (width, height))
+    return _Stats(item.id, (width, height), pixels, rescaled=(columns, rows) != (width, height))
 
 
 def _refuse_orphans(orphans: Sequence[object]) -> None:
     if orphans:
         found = f"{len(orphans)} labels have no image; this is the first"
-        fix = "add the images, or name those to use with `split: list:FILE`"
+        fix = "add the images, or list those to use with `split: list:FILE`"
         raise UserError(str(orphans[0]), found, "an image for each label", fix)
 
 

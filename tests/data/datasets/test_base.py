@@ -18,7 +18,7 @@ def gta5(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_items_are_pairs_in_the_order_of_their_ids(gta5: Path) -> None:
+def test_items_are_images_with_labels_sorted_by_id(gta5: Path) -> None:
     assert opened("gta5", gta5).items() == [
         Item(name, gta5 / "images" / f"{name}.png", gta5 / "labels" / f"{name}.png")
         for name in ("00001", "00002", "00003")
@@ -36,24 +36,24 @@ def test_items_are_pairs_in_the_order_of_their_ids(gta5: Path) -> None:
         ("range:2:99", "3"),
     ],
 )
-def test_a_range_counts_like_a_slice_of_the_sorted_images(gta5: Path, split: str, expected: str) -> None:
+def test_a_range_is_a_slice_of_the_sorted_images(gta5: Path, split: str, expected: str) -> None:
     assert [name[-1] for name in names(opened("gta5", gta5, split))] == list(expected)
 
 
 @pytest.mark.parametrize("line", ["00002", "00002.png", "images/00002.png", "images/00002", " 00002.png \r"])
-def test_a_list_names_images_as_people_write_them(gta5: Path, line: str) -> None:
+def test_a_list_may_have_ids_file_names_or_paths(gta5: Path, line: str) -> None:
     (gta5 / "some.txt").write_text(f"﻿# easy ones\n\n00003.png\n{line}\n", encoding="utf-8")
     assert names(opened("gta5", gta5, "list:some.txt")) == ["00002", "00003"]
     assert names(opened("gta5", gta5, f"list:{gta5 / 'some.txt'}")) == ["00002", "00003"]
 
 
-def test_a_line_that_names_no_image_is_named(gta5: Path) -> None:
+def test_a_line_that_matches_no_image_is_refused(gta5: Path) -> None:
     (gta5 / "some.txt").write_text("00001\n00004.png\n")
     with pytest.raises(UserError, match=r"some\.txt, line 2: '00004\.png' is the name of 0 images"):
         opened("gta5", gta5, "list:some.txt").items()
 
 
-def test_a_line_that_names_two_images_is_named(tmp_path: Path) -> None:
+def test_a_line_that_matches_two_images_is_refused(tmp_path: Path) -> None:
     for folder in "ab":
         image(tmp_path / folder / "1.png")
     (tmp_path / "some.txt").write_text("1.png\n")
@@ -61,7 +61,7 @@ def test_a_line_that_names_two_images_is_named(tmp_path: Path) -> None:
         opened("folders", tmp_path, "list:some.txt", images="**/*.png").items()
 
 
-def test_a_missing_or_empty_list_is_named(gta5: Path) -> None:
+def test_a_missing_or_empty_list_is_refused(gta5: Path) -> None:
     with pytest.raises(UserError, match=r"none\.txt: no such file"):
         opened("gta5", gta5, "list:none.txt").items()
     (gta5 / "empty.txt").touch()
@@ -86,7 +86,7 @@ def test_folders_become_part_of_the_id(tmp_path: Path) -> None:
     assert names(opened("folders", tmp_path, images="img/**/*.*")) == ["a__1", "a__deep__1", "b__1"]
 
 
-def test_items_are_sorted_by_id_where_paths_sort_otherwise(tmp_path: Path) -> None:
+def test_items_are_sorted_by_id_not_by_path(tmp_path: Path) -> None:
     for name in ("a/1.png", "a0/1.png"):
         image(tmp_path / name)
     assert names(opened("folders", tmp_path, images="**/*.png")) == ["a0__1", "a__1"]
@@ -107,21 +107,21 @@ def test_two_formats_of_one_image_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\tb", "x" * 201, "\udcff"])
-def test_a_name_that_is_no_fit_id_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_file_name_that_cannot_be_an_id_is_refused(tmp_path: Path, name: str) -> None:
     image(tmp_path / "images" / "1.png").rename(tmp_path / "images" / f"{name}.png")
     with pytest.raises(UserError, match="the id ") as caught:
         opened("gta5", tmp_path).items()
     assert str(caught.value).isprintable() or "\n" in str(caught.value)
 
 
-def test_hidden_files_and_files_of_other_kinds_are_no_images(gta5: Path) -> None:
+def test_hidden_files_and_other_file_types_are_skipped(gta5: Path) -> None:
     image(gta5 / "images" / "._00001.png")
     (gta5 / "images" / "Thumbs.db").touch()
     assert len(opened("gta5", gta5).items()) == 3
 
 
 @pytest.mark.parametrize("name", ["gta5", "synthia", "synscapes"])
-def test_a_folder_that_is_not_there_or_empty_is_named(tmp_path: Path, name: str) -> None:
+def test_a_missing_or_empty_folder_is_refused(tmp_path: Path, name: str) -> None:
     dataset = opened(name, tmp_path)
     with pytest.raises(UserError, match=f"^{tmp_path}/.*: no such folder\n  allowed: images at"):
         dataset.items()
@@ -134,7 +134,7 @@ def test_a_folder_that_is_not_there_or_empty_is_named(tmp_path: Path, name: str)
         dataset.items()
 
 
-def test_a_link_loop_among_the_images_is_named(gta5: Path) -> None:
+def test_a_link_loop_is_refused(gta5: Path) -> None:
     (gta5 / "images" / "again").symlink_to(gta5 / "images")
     with pytest.raises(UserError, match="images/again: a link back to"):
         opened("gta5", gta5).items()
@@ -147,7 +147,7 @@ def test_images_behind_a_link_are_found(gta5: Path, tmp_path_factory: pytest.Tem
     assert [item.label is not None for item in opened("gta5", root).items()] == [True] * 3
 
 
-def test_missing_labels_matter_only_where_labels_are_required(gta5: Path) -> None:
+def test_missing_labels_are_refused_by_require_labels_only(gta5: Path) -> None:
     (gta5 / "labels" / "00002.png").unlink()
     items = opened("gta5", gta5).items()
     assert [item.label is None for item in items] == [False, True, False]
@@ -156,14 +156,14 @@ def test_missing_labels_matter_only_where_labels_are_required(gta5: Path) -> Non
         require_labels(items)
 
 
-def test_labels_without_images_are_orphans_unless_a_split_names_its_images(gta5: Path) -> None:
+def test_labels_without_images_are_orphans_if_the_split_is_all(gta5: Path) -> None:
     assert opened("gta5", gta5).orphans() == []
     (gta5 / "images" / "00002.png").unlink()
     assert opened("gta5", gta5).orphans() == [gta5 / "labels" / "00002.png"]
     assert opened("gta5", gta5, "range:0:1").orphans() == []
 
 
-def test_an_unknown_dataset_or_root_is_named(tmp_path: Path) -> None:
+def test_an_unknown_dataset_or_root_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'gta6'") as caught:
         opened("gta6", tmp_path)
     assert all(name in str(caught.value) for name in DATASETS)
@@ -172,7 +172,7 @@ def test_an_unknown_dataset_or_root_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(DATASETS))
-def test_an_unknown_option_is_named(tmp_path: Path, name: str) -> None:
+def test_an_unknown_option_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "leftImg8bit" / "all").mkdir(parents=True)
     with pytest.raises(UserError, match=f"options of {name}: the unknown 'colour'"):
         opened(name, tmp_path, colour=1)

@@ -1,4 +1,4 @@
-"""GTA5, Cityscapes, SYNTHIA and Synscapes, each in its true format."""
+"""GTA5, Cityscapes, SYNTHIA and Synscapes in their original formats."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ AS_TRAIN_IDS = [255] * 7 + [
 AS_TRAIN_IDS += [255, 255, 16, 17, 18]
 
 
-def test_gta5_ids_of_a_palette_label_become_train_ids(tmp_path: Path) -> None:
+def test_gta5_label_ids_are_converted_to_train_ids(tmp_path: Path) -> None:
     image(tmp_path / "images" / "00001.png", 35, 1)
     palette_ids(tmp_path / "labels" / "00001.png", [range(35)])
     dataset = opened("gta5", tmp_path)
@@ -87,12 +87,12 @@ def cityscapes(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_cityscapes_ids_hold_the_city_and_nothing_twice(cityscapes: Path) -> None:
+def test_cityscapes_ids_contain_the_city_once(cityscapes: Path) -> None:
     dataset = opened("cityscapes", cityscapes, "train")
     assert names(dataset) == ["aachen_000002_000019", "ulm_000001_000019"] and dataset.orphans() == []
 
 
-def test_cityscapes_label_ids_and_train_ids_mean_the_same(cityscapes: Path) -> None:
+def test_cityscapes_label_ids_and_train_ids_give_the_same_labels(cityscapes: Path) -> None:
     dataset = opened("cityscapes", cityscapes, "train", labels="labelIds")
     label = dataset.items()[0].label
     assert label is not None and label.name == "aachen_000002_000019_gtFine_labelIds.png"
@@ -102,13 +102,13 @@ def test_cityscapes_label_ids_and_train_ids_mean_the_same(cityscapes: Path) -> N
     assert label is not None and dataset.read_label(label).tolist() == [[*range(19), 255]]
 
 
-def test_cityscapes_train_ids_follow_the_classes_by_name(cityscapes: Path) -> None:
+def test_cityscapes_train_ids_are_mapped_to_classes_by_name(cityscapes: Path) -> None:
     dataset = opened("cityscapes", cityscapes, "train", class_set(["sky", "road"]), labels="labelTrainIds")
     label = dataset.items()[0].label
     assert label is not None and dataset.read_label(label)[0, [0, 1, 10, 19]].tolist() == [1, 255, 0, 255]
 
 
-def test_cityscapes_kinds_of_labels_that_were_mixed_up_are_told_apart(cityscapes: Path) -> None:
+def test_the_error_for_the_wrong_kind_of_cityscapes_labels_suggests_the_other(cityscapes: Path) -> None:
     path = ids(cityscapes / "wrong.png", [[0, 18, 255, 255]])
     with pytest.raises(UserError, match=r"unknown id 255 \(2 pixels\)[^$]*labels: labelTrainIds"):
         opened("cityscapes", cityscapes, "train").read_label(path)
@@ -117,20 +117,20 @@ def test_cityscapes_kinds_of_labels_that_were_mixed_up_are_told_apart(cityscapes
         opened("cityscapes", cityscapes, "train", labels="labelTrainIds").read_label(path)
 
 
-def test_cityscapes_needs_no_labels(cityscapes: Path) -> None:
+def test_cityscapes_labels_are_optional(cityscapes: Path) -> None:
     assert [item.label for item in opened("cityscapes", cityscapes, "test").items()] == [None]
     assert [item.label for item in opened("cityscapes", cityscapes, "train", labels="none").items()] == [
         None
     ] * 2
 
 
-def test_cityscapes_lists_are_those_that_go_round(cityscapes: Path) -> None:
+def test_cityscapes_folders_can_be_combined_with_lists_and_ranges(cityscapes: Path) -> None:
     (cityscapes / "list.txt").write_text("ulm/ulm_000001_000019_leftImg8bit.png\n")
     assert names(opened("cityscapes", cityscapes, "train:list:list.txt")) == ["ulm_000001_000019"]
     assert names(opened("cityscapes", cityscapes, "train:range:0:1")) == ["aachen_000002_000019"]
 
 
-def test_a_cityscapes_folder_that_is_not_there_lists_those_that_are(cityscapes: Path) -> None:
+def test_the_error_for_a_missing_cityscapes_folder_lists_the_existing_ones(cityscapes: Path) -> None:
     for split in ("val", "all", "", "list:list.txt"):
         with pytest.raises(UserError, match=r"split of cityscapes[^$]*leftImg8bit: test, train"):
             opened("cityscapes", cityscapes, split)
@@ -170,7 +170,7 @@ def test_synthia_labels_are_the_first_channel_under_the_published_mapping(tmp_pa
 
 
 @pytest.mark.parametrize("subset", [CITYSCAPES_13, CITYSCAPES_11])
-def test_synthia_serves_smaller_class_sets_by_name(tmp_path: Path, subset: tuple[str, ...]) -> None:
+def test_synthia_supports_smaller_class_sets(tmp_path: Path, subset: tuple[str, ...]) -> None:
     path = class_and_instance(tmp_path / "1.png", [[3, 1, 21]])
     expected = [[subset.index("road"), subset.index("sky"), 255]]
     assert opened("synthia", tmp_path, classes=class_set(subset)).read_label(path).tolist() == expected

@@ -27,16 +27,16 @@ RGB: dict[str, Any] = {
 }
 
 
-def test_ids_become_classes_and_what_is_ignored_255(tmp_path: Path) -> None:
+def test_ids_are_converted_to_classes_and_ignored_ids_to_255(tmp_path: Path) -> None:
     image(tmp_path / "photos" / "1.jpg", 6, 1)
     ids(tmp_path / "masks" / "1.png", [[0, 4, 7, 5, 11, 255, 1]])
     dataset = opened("folders", tmp_path, classes=CLASSES, **IDS)
     (item,) = dataset.items()
-    # A bus (5) is a Cityscapes class that is not learned here.
+    # A bus (5) is a Cityscapes class that is not among CLASSES.
     assert item.label is not None and dataset.read_label(item.label).tolist() == [[0, 1, 2, 255, 255, 255, 0]]
 
 
-def test_colours_become_classes(tmp_path: Path) -> None:
+def test_colours_are_converted_to_classes(tmp_path: Path) -> None:
     pixels = np.array([[[0, 0, 255], [255, 0, 0], [0, 0, 0], [254, 0, 0]]], np.uint8)
     Image.fromarray(pixels).save(tmp_path / "1.png")
     dataset = opened("folders", tmp_path, classes=CLASSES, **RGB)
@@ -45,7 +45,7 @@ def test_colours_become_classes(tmp_path: Path) -> None:
     assert dataset.read_label(tmp_path / "1.png").tolist() == [[0, 1, 255, 1]]
 
 
-def test_unknown_ids_and_colours_are_counted_most_frequent_first(tmp_path: Path) -> None:
+def test_the_error_lists_unknown_ids_and_colours_by_frequency(tmp_path: Path) -> None:
     path = ids(tmp_path / "1.png", [[10, 2, 2, 0, 3, 6, 8, 9]])
     with pytest.raises(
         UserError, match=r"1\.png: unknown id 2 \(2 pixels\), id 3 \(1 pixels\).* and 1 more"
@@ -69,7 +69,7 @@ def test_unknown_ids_and_colours_are_counted_most_frequent_first(tmp_path: Path)
         ("img/*[!x].png", "ann/{stem}.png", ("img/1.png", "ann/1.png")),
     ],
 )
-def test_the_stem_is_what_the_wildcards_stand_for(
+def test_the_stem_is_the_part_that_the_wildcards_match(
     tmp_path: Path, glob: str, label: str, files: tuple[str, str]
 ) -> None:
     image(tmp_path / files[0])
@@ -81,23 +81,23 @@ def test_the_stem_is_what_the_wildcards_stand_for(
     assert pairs[tmp_path / files[0]] == tmp_path / files[1]
 
 
-def test_labels_are_not_needed(tmp_path: Path) -> None:
+def test_labels_are_optional(tmp_path: Path) -> None:
     image(tmp_path / "a.png")
     dataset = opened("folders", tmp_path, classes=CLASSES, images="*.png")
     assert names(dataset) == ["a"] and dataset.items()[0].label is None and dataset.orphans() == []
 
 
-def test_a_glob_that_is_none_is_named(tmp_path: Path) -> None:
+def test_an_invalid_glob_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"glob \[z-a\]\.png: bad character range"):
         opened("folders", tmp_path, images="[z-a].png").items()
 
 
-def test_a_label_pattern_that_names_the_images_is_refused(tmp_path: Path) -> None:
+def test_a_label_pattern_that_matches_the_images_is_refused(tmp_path: Path) -> None:
     image(tmp_path / "a.png")
     dataset = opened(
         "folders", tmp_path, classes=CLASSES, **{**IDS, "images": "*.png", "labels": "{stem}.png"}
     )
-    with pytest.raises(UserError, match="names the image itself"):
+    with pytest.raises(UserError, match="matches the image itself"):
         dataset.items()
 
 
@@ -137,7 +137,7 @@ def wrong(key: str, value: Any, base: dict[str, Any] = IDS) -> dict[str, Any]:
         (wrong("ignore", [0], RGB), "mapping or ignore: 0"),
     ],
 )
-def test_a_wrong_option_is_named(tmp_path: Path, options: dict[str, Any], found: str) -> None:
+def test_a_wrong_option_is_refused(tmp_path: Path, options: dict[str, Any], found: str) -> None:
     with pytest.raises(UserError, match=f"^options of folders: .*{found}"):
         opened("folders", tmp_path, classes=CLASSES, **options)
 
@@ -153,9 +153,7 @@ def test_a_wrong_option_is_named(tmp_path: Path, options: dict[str, Any], found:
         (wrong("ignore", ["#fE0000"], RGB), "'#fE0000'.*for road and ignore"),
     ],
 )
-def test_an_id_or_colour_that_is_named_twice_is_refused(
-    tmp_path: Path, options: dict[str, Any], found: str
-) -> None:
+def test_a_duplicate_id_or_colour_is_refused(tmp_path: Path, options: dict[str, Any], found: str) -> None:
     with pytest.raises(UserError, match=re.compile(found, re.S)):
         opened("folders", tmp_path, classes=CLASSES, **options)
 

@@ -28,7 +28,7 @@ def dataset(root: Path, split: str = "all") -> Dataset:
     return opened("gta5", root, split, CLASSES)
 
 
-def test_a_sound_dataset_is_counted(gta5: Path) -> None:
+def test_the_report_of_a_valid_dataset_has_its_numbers(gta5: Path) -> None:
     image(gta5 / "images" / "4.png", 8, 4)
     expected = Report(
         images=4,
@@ -42,7 +42,7 @@ def test_a_sound_dataset_is_counted(gta5: Path) -> None:
         assert validate(dataset(gta5), labelled=True, workers=workers) == expected
 
 
-def test_labels_that_are_not_asked_for_are_not_opened(gta5: Path) -> None:
+def test_without_labelled_no_label_is_opened(gta5: Path) -> None:
     for path in (gta5 / "labels").iterdir():
         path.write_text("secret")
     (gta5 / "labels" / "1.png").unlink()
@@ -50,19 +50,19 @@ def test_labels_that_are_not_asked_for_are_not_opened(gta5: Path) -> None:
     assert report == Report(4, 3, {(4, 2): 4}, {}, 0, [])
 
 
-def test_progress_sees_every_image(gta5: Path) -> None:
-    seen: list[object] = []
+def test_progress_receives_every_image(gta5: Path) -> None:
+    calls: list[object] = []
 
     def progress(items: Iterable[Thing], total: int, unit: str) -> Iterator[Thing]:
         for item in items:
-            seen.append((total, unit))
+            calls.append((total, unit))
             yield item
 
     validate(dataset(gta5), labelled=True, progress=progress)
-    assert seen == [(4, "image")] * 4
+    assert calls == [(4, "image")] * 4
 
 
-def test_an_image_without_label_and_a_label_without_image_are_named(gta5: Path) -> None:
+def test_an_image_without_label_and_a_label_without_image_are_refused(gta5: Path) -> None:
     (gta5 / "images" / "3.png").unlink()
     with pytest.raises(UserError, match=r"labels/3\.png: 1 labels have no image"):
         validate(dataset(gta5), labelled=True)
@@ -73,13 +73,13 @@ def test_an_image_without_label_and_a_label_without_image_are_named(gta5: Path) 
     assert validate(dataset(gta5, "list:list.txt"), labelled=True).images == 2
 
 
-def test_a_label_of_another_shape_than_its_image_is_named(gta5: Path) -> None:
+def test_a_label_of_another_aspect_ratio_than_its_image_is_refused(gta5: Path) -> None:
     image(gta5 / "images" / "2.png", 2, 4)
     with pytest.raises(UserError, match=r"labels/2\.png: 4x2 pixels, its image has 2x4"):
         validate(dataset(gta5), labelled=True)
 
 
-def test_every_wrong_file_is_counted_and_the_first_ones_are_named(gta5: Path) -> None:
+def test_the_error_counts_all_wrong_files_and_lists_the_first_ones(gta5: Path) -> None:
     ids(gta5 / "labels" / "1.png", [[200, 200, 7, 7]] * 2)
     (gta5 / "labels" / "3.png").write_bytes(b"")
     (gta5 / "images" / "4.png").write_bytes(b"no image")
@@ -91,7 +91,7 @@ def test_every_wrong_file_is_counted_and_the_first_ones_are_named(gta5: Path) ->
     assert "3.png: an empty file (0 bytes)" in text and "4.png: cannot identify" in text
 
 
-def test_more_wrong_files_than_fit_are_counted(tmp_path: Path) -> None:
+def test_the_error_has_the_number_of_files_that_it_does_not_list(tmp_path: Path) -> None:
     for number in range(8):
         image(tmp_path / "images" / f"{number}.png")
         ids(tmp_path / "labels" / f"{number}.png", [[99, 99], [7, 7]])
