@@ -55,5 +55,5 @@ def even_sample(count: int, limit: int) -> NDArray[np.int64]:
 
 def _last_maximum(values: pd.Series) -> int:
     """Return the last row with the highest value; -1 if all values are nan."""
-    known = values.to_numpy(np.float64)
-    return -1 if np.isnan(known).all() else int(np.flatnonzero(known == np.nanmax(known))[-1])
+    numbers = values.to_numpy(np.float64)
+    return -1 if np.isnan(numbers).all() else int(np.flatnonzero(numbers == np.nanmax(numbers))[-1])
