@@ -98,10 +98,10 @@ def read(path: Path) -> ModelInfo | None:
     if path.suffix != weights.SUFFIX:
         fix = "choose such a file; evaluate a published checkpoint with `python -m intrada published`"
         raise UserError(path, f"a name that ends in {path.suffix or 'nothing'}", _ALLOWED, fix)
-    found = weights.read_metadata(path)
-    if "intrada" in found:
-        return _valid(path, found)
-    if missing := [key for key in ("model", "classes") if not isinstance(found.get(key), str)]:
+    metadata = weights.read_metadata(path)
+    if "intrada" in metadata:
+        return _valid(path, metadata)
+    if missing := [key for key in ("model", "classes") if not isinstance(metadata.get(key), str)]:
         fix = "choose a file that a training stage wrote"
         raise UserError(path, f"no {' and no '.join(missing)} in its metadata", _ALLOWED, fix)
     return None
@@ -109,10 +109,10 @@ def read(path: Path) -> ModelInfo | None:
 
 def iteration(path: Path) -> int:
     """Return the training iteration of the model file at `path`, written by this or an older version."""
-    found = str(weights.read_metadata(path).get("iteration"))
-    if not found.isdecimal():
-        raise unreadable(path, f"iteration {found} in its metadata", _ALLOWED)
-    return int(found)
+    value = str(weights.read_metadata(path).get("iteration"))
+    if not value.isdecimal():
+        raise unreadable(path, f"iteration {value} in its metadata", _ALLOWED)
+    return int(value)
 
 
 def load(path: Path, spec: ModelSpec, model: SegmentationModel) -> None:
@@ -127,14 +127,14 @@ def load(path: Path, spec: ModelSpec, model: SegmentationModel) -> None:
 
 
 def _refuse_other(path: Path, spec: ModelSpec, model: SegmentationModel) -> None:
-    found = weights.read_metadata(path)
+    metadata = weights.read_metadata(path)
     names = spec.classes.names
-    if "intrada" in found:
-        info = _valid(path, found)
+    if "intrada" in metadata:
+        info = _valid(path, metadata)
         stated, own = info.facts(), describe(spec, model, info.size, info.method).facts()
         origin = f" (written by intrada {info.intrada})"
     else:  # of an older version, or without any metadata but the key
-        stated, own = found, {"model": spec.name, "classes": ",".join(names)}
+        stated, own = metadata, {"model": spec.name, "classes": ",".join(names)}
         origin = ""
     other = [key for key in own if key in stated and stated[key] != own[key]]
     if "model" in other:  # then options and normalisation differ as well
@@ -148,9 +148,9 @@ def _refuse_other(path: Path, spec: ModelSpec, model: SegmentationModel) -> None
         )
 
 
-def _valid(path: Path, found: Mapping[str, object]) -> ModelInfo:
+def _valid(path: Path, metadata: Mapping[str, object]) -> ModelInfo:
     try:
-        info = ModelInfo.model_validate_json(json.dumps(found))
+        info = ModelInfo.model_validate_json(json.dumps(metadata))
         all_options(info.model, info.spec.options)
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]

@@ -60,7 +60,10 @@ def load_model(path: Path, model: SegmentationModel) -> dict[str, Any]:
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """The metadata that `save_model` was given; the tensors are not read. UserError if there are none."""
+    """Return the metadata that `save_model` wrote. The tensors are not read.
+
+    Raises UserError if the file has no metadata of this project.
+    """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}

@@ -26,7 +26,7 @@ class Snapshots:
     def should_keep(self, iteration: int, iterations: int) -> bool:
         """Return whether to keep the model after `iteration` of `iterations` iterations.
 
-        Always False for the last iteration, whose model is the stage's own output.
+        Always False for the last iteration, because its model is the output of the stage.
         """
         return iteration % self.every == 0 and iteration < iterations
 

@@ -129,12 +129,12 @@ def test_a_saved_storage_counts_once_and_only_while_its_graph_is_in_memory() -> 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_twice_the_images_give_twice_the_flops_and_activations(method: str) -> None:
-    one, two = (inter(train_inter__method=method, train_inter__batch_size=images) for images in (1, 2))
-    assert two.flop == 2 * one.flop
-    assert two.activations == pytest.approx(
-        2 * one.activations, rel=0.02
+    single, double = (inter(train_inter__method=method, train_inter__batch_size=images) for images in (1, 2))
+    assert double.flop == 2 * single.flop
+    assert double.activations == pytest.approx(
+        2 * single.activations, rel=0.02
     )  # except for the statistics of batch normalisation
-    assert two.weights == one.weights
+    assert double.weights == single.weights
 
 
 def test_advent_needs_between_one_and_four_times_the_flops_of_source_only() -> None:

@@ -257,10 +257,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_lists_the_images_and_keeps_the_
 
 def test_the_model_file_has_metadata() -> None:
     train()
-    found = model_info.read(MODEL)
-    assert found and found.spec == ModelSpec("tiny", {"dropout": 0.3}, class_set(["sky", "road", "car"]))
-    assert (found.intrada, found.method, found.iteration) == (intrada.__version__, "advent", 8)
-    assert (found.size, found.normalisation) == ((64, 32), TinySegmenter.normalisation)
+    info = model_info.read(MODEL)
+    assert info and info.spec == ModelSpec("tiny", {"dropout": 0.3}, class_set(["sky", "road", "car"]))
+    assert (info.intrada, info.method, info.iteration) == (intrada.__version__, "advent", 8)
+    assert (info.size, info.normalisation) == ((64, 32), TinySegmenter.normalisation)
 
 
 def test_a_snapshot_equals_the_model_of_a_run_with_that_many_iterations() -> None:
