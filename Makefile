@@ -1,6 +1,7 @@
-# make demo: environment, then the pipeline on the toy city, ending in its table of results
-# make repro: environment, then the pipeline of params.yaml by DVC alone
-# make test: environment, then lint, types and all tests; make test-fast: without the slow ones
+# Each target creates the environment in .venv first.
+# make demo: run the pipeline of params.yaml (as cloned: the toy city) with Snakemake, print the table of results
+# make repro: run the pipeline of params.yaml with DVC, without Snakemake
+# make test: run the linter, the type checker and all tests; make test-fast: the same without slow tests
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 ENV := .venv/installed
@@ -15,7 +16,7 @@ $(ENV): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else f"$(PYTHON) is Python {v[0]}.{v[1]}; allowed: 3.11 to 3.13; do next: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,efficientnet,export]'
-	@test -x $(BIN)/dvc || $(BIN)/python -m pip install --quiet --force-reinstall --no-deps --constraint constraints.txt dvc  # an older intrada had replaced it
+	@test -x $(BIN)/dvc || $(BIN)/python -m pip install --quiet --force-reinstall --no-deps --constraint constraints.txt dvc  # older versions of intrada replaced bin/dvc
 	@touch $@
 
 repro: env

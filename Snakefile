@@ -1,6 +1,6 @@
 # snakemake --cores all --resources gpu=1        snakemake ablation --cores all
-# dvc.yaml defines the stages and dvc.lock remembers them; Snakemake adds parallel jobs, cores, GPU
-# slots, clusters and logs (see intrada/pipeline/bridge.py).
+# The rules are generated from dvc.yaml, and each job runs `dvc repro` on one stage (intrada/pipeline/bridge.py). Snakemake
+# adds parallel jobs, limits for cores and GPUs, clusters and logs.
 import sys
 from pathlib import Path
 
@@ -15,17 +15,17 @@ from intrada.pipeline import bridge
 
 MAIN = workflow.is_main_process
 try:
-    if Path.cwd() != ROOT.resolve():  # dvc.yaml's paths are relative to it
+    if Path.cwd() != ROOT.resolve():  # the paths in dvc.yaml are relative to it
         raise UserError("Snakefile", f"started in {Path.cwd()}", "the project's folder", f"cd '{ROOT}'")
-    CHOSEN = validate.load(ROOT / "params.yaml")  # a wrong params file stops here, before anything runs
+    CHOSEN = validate.load(ROOT / "params.yaml")  # an invalid params file stops here, before any job
     CHECKOUT = bridge.hold_lock() if MAIN and not workflow.dryrun else None
-    PROJECTS = bridge.projects(sys.argv[1:] if MAIN else ["ablation"])  # of a job: any of them
-    ON_CPU = CHOSEN.compute.device == "cpu"  # then jobs share the cores, and no GPU slot is taken
+    PROJECTS = bridge.projects(sys.argv[1:] if MAIN else ["ablation"])  # a job's own process needs the rules of both projects
+    ON_CPU = CHOSEN.compute.device == "cpu"  # then jobs share the cores and need no GPU slot
     STAGES = bridge.stages(ROOT, PROJECTS, fresh=MAIN, dry=workflow.dryrun, on_cpu=ON_CPU)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-# GPU jobs take turns unless --resources gpu=N says otherwise; one that asks for more than N gets N of it.
+# Default: GPU jobs run one after another. With --resources gpu=N a job that asks for more than N gets N.
 workflow.global_resources.setdefault("gpu", CHOSEN.compute.devices)
 
 

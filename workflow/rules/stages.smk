@@ -1,6 +1,6 @@
-# One rule a stage, made from dvc.yaml. DVC decides whether anything is computed, and remembers it.
+# One rule for each stage of dvc.yaml. DVC decides whether the stage has to run, and records the run in dvc.lock.
 def described(path):
-    """An output of `report` with a caption goes into `snakemake --report`."""
+    """Mark an output of the stage `report` that has a caption for `snakemake --report`; else return `path`."""
     caption = f"workflow/report/{Path(path).stem}.rst"
     if not path.startswith("results/report/") or not (ROOT / caption).exists():
         return path
