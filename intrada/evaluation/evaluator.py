@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from intrada.core import files
-from intrada.core.config.classes import IGNORE, ClassSet, reported
+from intrada.core.config.classes import IGNORE, ClassSet, published_subsets
 from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.core.errors import UserError
 from intrada.core.stage import Context
@@ -179,7 +179,7 @@ def summary(confusions: Confusion, subset: pd.Series, classes: ClassSet) -> dict
     total = confusions.sum(0)
     values = {
         "mIoU": miou(total),
-        **{f"mIoU_{count}": miou(total, only) for count, only in reported(classes).items()},
+        **{f"mIoU_{count}": miou(total, only) for count, only in published_subsets(classes).items()},
         "mIoU_easy": miou(confusions[(subset == EASY).to_numpy()].sum(0)),
         "mIoU_hard": miou(confusions[(subset == HARD).to_numpy()].sum(0)),
         "pixel_accuracy": pixel_accuracy(total),

@@ -17,7 +17,7 @@ from intrada.core.config.classes import ClassSet
 from intrada.core.config.schema import Params
 from intrada.core.distributed.device import acquire_device
 from intrada.core.distributed.launcher import Rank
-from intrada.core.distributed.map_devices import INFERENCE, on_every_device
+from intrada.core.distributed.map_devices import INFERENCE, map_devices
 from intrada.core.stage import Choice, Context, FloatList, In, Option, Out
 from intrada.data import tables
 from intrada.evaluation import evaluator
@@ -68,7 +68,7 @@ def run(
     index = tables.read_images(images)
     ensemble = (params, model, weights)
     has_subset = "subset" in index  # of another model
-    ranks = on_every_device(params.compute, context, _measure, *ensemble, index, not has_subset)
+    ranks = map_devices(params.compute, context, _measure, *ensemble, index, not has_subset)
     results = reduce(operator.add, ranks)
     if results.entropy is not None:
         index = evaluator.assign_subsets(index, results.entropy)
@@ -81,7 +81,7 @@ def run(
         evaluator.write_samples(_load(*ensemble, device), chosen, folder, classes.palette(), device)
     if label_ids:
         with files.atomic_folder(label_ids) as folder:
-            on_every_device(params.compute, context, _write_label_ids, *ensemble, index, folder, size)
+            map_devices(params.compute, context, _write_label_ids, *ensemble, index, folder, size)
 
 
 def _load(params: Params, model: list[Path], weights: Sequence[float], device: torch.device) -> Predictor:

@@ -12,8 +12,8 @@ import torch
 
 from intrada.core import files
 from intrada.core.config.schema import Params
-from intrada.core.distributed.launcher import Rank, in_turn
-from intrada.core.distributed.map_devices import INFERENCE, on_every_device
+from intrada.core.distributed.launcher import Rank, interleave
+from intrada.core.distributed.map_devices import INFERENCE, map_devices
 from intrada.core.stage import Choice, Context, In, Out
 from intrada.data import tables
 from intrada.evaluation import evaluator, validators
@@ -51,11 +51,11 @@ def run(
     paths = [*sorted(snapshots.glob("*.safetensors")), model]
     index, evaluated = tables.read(target, tables.INDEX), tables.read_images(images)
     sample = index.iloc[validators.even_sample(len(index), params.evaluate_snapshots.images)]
-    ranks = on_every_device(params.compute, context, _evaluate, params, paths, sample, evaluated)
+    ranks = map_devices(params.compute, context, _evaluate, params, paths, sample, evaluated)
     rows: list[tuple[int, float, float]] = []
     for path, by_rank in zip(paths, zip(*ranks, strict=True), strict=True):
         iteration = model_info.iteration(path)
-        information = evaluator.mutual_information(in_turn([result.stats for result in by_rank]))
+        information = evaluator.mutual_information(interleave([result.stats for result in by_rank]))
         rows.append((iteration, information, 100 * miou(sum(result.confusion for result in by_rank))))
     snapshot_table = pd.DataFrame(rows, columns=["iteration", "information", "mIoU"])
     chosen = validators.choose(snapshot_table)

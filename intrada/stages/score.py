@@ -11,7 +11,7 @@ import torch
 from intrada.core import files
 from intrada.core.config.schema import Params
 from intrada.core.distributed.launcher import Rank
-from intrada.core.distributed.map_devices import INFERENCE, on_every_device
+from intrada.core.distributed.map_devices import INFERENCE, map_devices
 from intrada.core.stage import Context, In, Out, RoundOption
 from intrada.data import tables
 from intrada.inference.predictor import load_for_inference
@@ -34,7 +34,7 @@ def run(
     index = tables.read(target, tables.INDEX)
     with files.atomic_folder(predictions) as predicted, files.atomic_folder(confidence) as confidence:
         folders = (predicted, confidence)
-        scores = on_every_device(params.compute, context, _score, params, model, index, folders)
+        scores = map_devices(params.compute, context, _score, params, model, index, folders)
     tables.write(out, joined(scores, index), tables.SCORES)
 
 

@@ -19,9 +19,9 @@ from intrada.core.distributed.launcher import Rank
 from intrada.core.distributed.process_group import (
     SINGLE_PROCESS,
     ProcessGroup,
+    create_store,
     join,
     leave,
-    meeting_point,
 )
 from intrada.core.errors import UserError
 from intrada.core.stage import Context
@@ -67,17 +67,17 @@ def run_training(job: TrainingJob) -> None:
 
 
 def _train_on_devices(devices: list[torch.device], job: TrainingJob) -> None:
-    store = meeting_point()
+    store = create_store()
     ranks = [Rank(number, len(devices)) for number in range(len(devices))]
     with (
         signals.postponed() as request,
-        launcher.started(ranks, _run_process, store.port, devices, job) as crew,
+        launcher.start_processes(ranks, _run_process, store.port, devices, job) as workers,
     ):
-        crew.results(request)
+        workers.results(request)
 
 
 def _run_process(rank: Rank, stop: Any, port: int, devices: list[torch.device], job: TrainingJob) -> None:
-    """Run one process of the group from start to end. stop: see launcher.started."""
+    """Run one process of the group from start to end. stop: see launcher.start_processes."""
     process_group = join(rank, stop, port, devices)
     configure_torch(job.params.compute, job.params.compute.threads, devices[rank.rank])
     _train_and_write(process_group, devices[rank.rank], job)

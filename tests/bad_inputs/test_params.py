@@ -144,7 +144,7 @@ FILES: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
         lambda text: text.replace("rule: mean_entropy", "rule: mean_entropy\n  rule: paper_normalized"),
         ('found duplicate key "rule"', "params.yaml", "line "),
     ),
-    "a billion laughs": (billion_laughs, ("more than 10000 values, aliases (*name) written out", PLAIN)),
+    "a billion laughs": (billion_laughs, ("more than 10000 values, aliases (*name) expanded", PLAIN)),
     "a list that contains itself": (lambda text: text + "x: &x [*x]\n", ("aliases (*name)", PLAIN)),
     "code": (
         lambda text: text + "x: !!python/object/apply:os.mkdir [owned]\n",

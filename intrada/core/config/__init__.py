@@ -1,1 +1,1 @@
-"""params.yaml: its schema, how it is read, and the classes of a segmentation."""
+"""params.yaml: its schema, its parser, and the classes of a segmentation."""

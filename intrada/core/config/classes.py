@@ -1,7 +1,7 @@
-"""Classes: their names, their colours, and how a dataset's own ids become train indices 0..C-1.
+"""Classes: names, colours, and the lookup table from a dataset's label ids to train indices 0..C-1.
 
-A dataset maps its ids to names, a params file lists the names to learn: the two meet here, so that
-one dataset serves 19, 16, 13 or 11 classes, or the user's own.
+A dataset maps its ids to class names, and the params file lists the names to learn. So one dataset can be
+used with 19, 16, 13 or 11 classes, or with the user's own.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import numpy as np
 
 from intrada.core.errors import UserError
 
-IGNORE = 255  # the index of pixels that no loss and no metric looks at
-MAX_CLASSES = 254  # 254 stays free for "id outside the dataset's table" in the datasets' tables
+IGNORE = 255  # the index of pixels that losses and metrics ignore
+MAX_CLASSES = 254  # the datasets' tables use index 254 for "id outside the dataset's table"
 
 
 @dataclass(frozen=True)
 class LabelClass:
-    """A class: its name, and its colour in pictures as (red, green, blue), 0..255."""
+    """A class: its name, and its colour in label images as (red, green, blue), 0..255."""
 
     name: str
     color: tuple[int, int, int]
 
 
-# Label id -> official name and colour (Cityscapes, Cordts et al., CVPR 2016). Its id -1, license
-# plate, is never drawn in a label image.
+# Label id -> official name and colour (Cityscapes, Cordts et al., CVPR 2016). Id -1 (license plate) does not
+# occur in label images.
 CITYSCAPES_IDS: dict[int, LabelClass] = {
     0: LabelClass("unlabeled", (0, 0, 0)),
     1: LabelClass("ego vehicle", (0, 0, 0)),
@@ -88,7 +88,7 @@ CITYSCAPES_19: tuple[str, ...] = (
     "motorcycle",
     "bicycle",
 )
-# What SYNTHIA can teach, and the same without its three rarest (IntraDA, table 2: 16 and 13 classes).
+# The classes that SYNTHIA has, and the same without the three rarest (IntraDA, table 2: 16 and 13 classes).
 CITYSCAPES_16 = tuple(name for name in CITYSCAPES_19 if name not in ("terrain", "truck", "train"))
 CITYSCAPES_13 = tuple(name for name in CITYSCAPES_16 if name not in ("wall", "fence", "pole"))
 # The eleven classes of CamVid, in its order, under their Cityscapes names.
@@ -110,35 +110,34 @@ _OFFICIAL = {entry.name: entry for entry in CITYSCAPES_IDS.values()}
 
 @dataclass(frozen=True)
 class ClassSet:
-    """The classes to learn, in order: class number i is `classes[i]`. Made by `class_set`."""
+    """The classes to learn; `classes[i]` has train index i. Create it with `class_set`."""
 
     classes: tuple[LabelClass, ...]
 
     @property
     def names(self) -> list[str]:
-        """The classes' names in the order of their indices."""
+        """The names of the classes, in the order of their indices."""
         return [entry.name for entry in self.classes]
 
     def __len__(self) -> int:
         return len(self.classes)
 
     def index(self, name: str) -> int:
-        """The train index 0..C-1 of the class called `name`; UserError with the nearest name if none."""
+        """Return the train index 0..C-1 of the class called `name`. UserError for an unknown name."""
         if name not in self.names:
             raise _unknown("classes", name, self.names)
         return self.names.index(name)
 
     def palette(self) -> list[int]:
-        """768 ints, red green blue of the indices 0..255; black where there is no class."""
+        """Return 768 ints: red, green, blue of the indices 0..255; black for indices without a class."""
         colors = [value for entry in self.classes for value in entry.color]
         return colors + [0] * (768 - len(colors))
 
     def table(self, names_by_id: Mapping[int, str]) -> np.ndarray:
-        """A lookup table, (256,) or (65536,) uint8: raw id -> train index, or 255.
+        """Return the lookup table raw id -> train index or 255, (256,) or (65536,) uint8.
 
-        255 stands for every id outside `names_by_id` and for every name that is a Cityscapes class
-        but not one of these. UserError for a name that is neither: a spelling mistake would
-        silently leave its class without a pixel.
+        255 for ids that are not in `names_by_id`, and for Cityscapes classes that are not in this set.
+        UserError for any other name, because a spelling mistake would leave its class without pixels.
         """
         table = np.full(256 if max(names_by_id, default=0) < 256 else 65536, IGNORE, np.uint8)
         for raw, name in names_by_id.items():
@@ -150,16 +149,16 @@ class ClassSet:
 
 
 def class_set(entries: Sequence[str | Mapping[str, Any]]) -> ClassSet:
-    """The classes of a params file, in its order.
+    """Return the classes of a params file, in its order.
 
-    An entry is a Cityscapes class name, which brings its official colour, or a mapping
+    An entry is a Cityscapes class name, which has its official colour, or a mapping
     {name, color: [red, green, blue]}. UserError for fewer than 2 or more than 254 entries, an
-    unknown name, a bad colour, and a name or colour that stands twice.
+    unknown name, an invalid colour, and a name or colour that occurs twice.
     """
     allowed = f"a list of 2 to {MAX_CLASSES} classes, each a Cityscapes name or {{name, color}}"
     fix = "fix the `classes` block; the files in presets/ show both forms"
     if isinstance(entries, (str, Mapping)) or not 2 <= len(entries) <= MAX_CLASSES:
-        count = "no list" if isinstance(entries, (str, Mapping)) else f"{len(entries)} entries"
+        count = "not a list" if isinstance(entries, (str, Mapping)) else f"{len(entries)} entries"
         raise UserError("classes", count, allowed, fix)
     classes = tuple(_label_class(entry) for entry in entries)
     for what, values in (
@@ -171,15 +170,15 @@ def class_set(entries: Sequence[str | Mapping[str, Any]]) -> ClassSet:
     return ClassSet(classes)
 
 
-def reported(classes: ClassSet) -> dict[int, list[int]]:
-    """Number of classes -> their indices, for the class sets of published tables that `classes` holds.
+def published_subsets(classes: ClassSet) -> dict[int, list[int]]:
+    """Return number of classes -> their indices, for each class set of published tables within `classes`.
 
-    19: Cityscapes. 16 and 13: what SYNTHIA's papers report, since it lacks terrain, truck and train, and
-    wall, fence and pole are rare there (IntraDA, section 4.2).
+    19: Cityscapes. 16 and 13: papers on SYNTHIA, which lacks terrain, truck and train, and where wall, fence
+    and pole are rare (IntraDA, section 4.2).
     """
     sets = (CITYSCAPES_19, CITYSCAPES_16, CITYSCAPES_13)
-    held = [names for names in sets if set(names) <= set(classes.names)]
-    return {len(names): [classes.index(name) for name in names] for names in held}
+    subsets = [names for names in sets if set(names) <= set(classes.names)]
+    return {len(names): [classes.index(name) for name in names] for names in subsets}
 
 
 def _label_class(entry: str | Mapping[str, Any]) -> LabelClass:
@@ -198,7 +197,7 @@ def _label_class(entry: str | Mapping[str, Any]) -> LabelClass:
 
 
 def parse_color(where: str, color: object) -> tuple[int, int, int]:
-    """[red, green, blue] of a params file as a tuple; UserError unless these are three ints 0..255."""
+    """Return [red, green, blue] of a params file as a tuple. UserError unless these are three ints 0..255."""
     if isinstance(color, Sequence) and len(color) == 3 and all(type(value) is int for value in color):
         red, green, blue = color
         if all(0 <= value <= 255 for value in color):
@@ -210,13 +209,13 @@ def parse_color(where: str, color: object) -> tuple[int, int, int]:
 def _unknown(where: str, name: str, known: Sequence[str]) -> UserError:
     near = difflib.get_close_matches(str(name).lower(), known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    fix = hint + "Spell it as listed, or declare a class of your own as {name, color} in `classes`"
+    fix = hint + "Spell it as listed, or define a class of your own as {name, color} in `classes`"
     return UserError(where, f"the unknown class {name!r}", ", ".join(known), fix)
 
 
 def labelled(labels: Any, num_classes: int) -> Any:
-    """Mask of the pixels that count in the loss: True where `labels` is in 0..num_classes-1.
+    """Return the mask of labelled pixels: True where `labels` is in 0..num_classes-1.
 
-    labels: integer array or tensor of any shape; the mask has its shape and its library's bool type.
+    labels: integer array or tensor of any shape. The mask is a bool array or tensor of the same shape.
     """
     return (labels >= 0) & (labels < num_classes)

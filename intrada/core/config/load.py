@@ -1,4 +1,4 @@
-"""Reading params.yaml: every mistake is named, key by key, before anything runs."""
+"""Read and validate params.yaml; the error lists every invalid key."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ _PLAIN = "plain YAML in UTF-8: numbers, text, lists and mappings, each key once"
 
 
 def load(path: Path) -> Params:
-    """Read and validate a whole params file; UserError lists what is wrong, key by key."""
+    """Read and validate a params file. UserError with every invalid key."""
     return validate(path, _parse(path))
 
 
 def validate(path: Path, tree: object) -> Params:
-    """Turn a parsed params file into typed values; `path` is only named in errors."""
+    """Convert a parsed params file to typed values. `path` is used in error messages only.
+
+    UserError with every invalid key.
+    """
     if not isinstance(tree, dict):
         raise UserError(
             path, f"a {type(tree).__name__}", "a mapping of blocks", "start from a file in presets/"
@@ -39,23 +42,23 @@ def _parse(path: Path) -> object:
     try:
         return plain_yaml.read(path)
     except FileNotFoundError:
-        fix = "start in the project's folder, or name the file with --params"
+        fix = "run the command in the project's folder, or name the file with --params"
         raise UserError(path, "no such file", "a params file", fix) from None
     except (OSError, ValueError) as error:
         raise UserError(path, " ".join(str(error).split()), _PLAIN, "fix the file") from None
 
 
 def _explain(path: Path, error: ValidationError) -> UserError:
-    found = [_line(item["loc"], item["msg"], item["type"], item["input"]) for item in error.errors()]
+    lines = [_describe(item["loc"], item["msg"], item["type"], item["input"]) for item in error.errors()]
     return UserError(
         path,
-        "; ".join(found[:8]) + (f"; and {len(found) - 8} more" if len(found) > 8 else ""),
+        "; ".join(lines[:8]) + (f"; and {len(lines) - 8} more" if len(lines) > 8 else ""),
         "exactly the keys of the files in presets/, each in its range (workflow/schemas/params.schema.yaml)",
-        "fix these keys; nothing has been run",
+        "fix these keys; nothing was run",
     )
 
 
-def _line(loc: tuple[int | str, ...], message: str, kind: str, value: object) -> str:
+def _describe(loc: tuple[int | str, ...], message: str, kind: str, value: object) -> str:
     where = ".".join(str(part) for part in loc)
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(loc[-1]), _names(Params), n=1)
@@ -67,11 +70,11 @@ def _line(loc: tuple[int | str, ...], message: str, kind: str, value: object) ->
 
 
 def _names(block: type[BaseModel]) -> list[str]:
-    """Every key at any depth below `block`, for suggestions."""
+    """Return the keys of `block` at any depth, for suggestions."""
     names: list[str] = []
     for name, field in block.model_fields.items():
         names.append(name)
-        for kind in (field.annotation, *get_args(field.annotation)):  # a block, or a block | None
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                names.extend(_names(kind))
+        for annotation in (field.annotation, *get_args(field.annotation)):  # a block, or a block | None
+            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+                names.extend(_names(annotation))
     return names

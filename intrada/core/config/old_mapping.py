@@ -1,4 +1,4 @@
-"""Earlier versions mapped label values to classes; the new form of such a `mapping`, to be pasted."""
+"""Refuse a `mapping` in the form of earlier versions, with an error that shows it in the new form."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from intrada.core.errors import UserError
 
 
 def refuse(where: str, tree: dict[str, Any]) -> None:
-    """UserError if a domain of the params `tree` has a `mapping` from values to classes.
+    """Raise UserError if a domain of the params `tree` has a `mapping` from values to classes.
 
-    It was {id: class} or [{color: [red, green, blue], class: name}]. Whole numbers as keys are what some
-    commands of DVC, `dvc exp show` among them, cannot read.
+    The old forms are {id: class} and [{color: [red, green, blue], class: name}]. Some commands of DVC, such
+    as `dvc exp show`, cannot read integer keys.
     """
     blocks: Any = tree.get("preprocess")
     converted: dict[str, list[str]] = {}
@@ -31,27 +31,27 @@ def refuse(where: str, tree: dict[str, Any]) -> None:
 
 
 def _converted(mapping: object, ignore: object) -> str | None:
-    """The lines of the new form; None unless this is the old one, whole and without a mistake."""
-    found: dict[str, list[Any]] = {}
+    """Return the new form as YAML lines; None unless this is a valid mapping of an old form."""
+    values: dict[str, list[Any]] = {}
     if isinstance(mapping, dict):
         for value, name in mapping.items():
             if type(value) is not int or not isinstance(name, str):
                 return None
-            found.setdefault(name, []).append(value)
+            values.setdefault(name, []).append(value)
     elif isinstance(mapping, list):
         for entry in mapping:
             if not isinstance(entry, dict) or set(entry) != {"color", "class"}:
                 return None
-            found.setdefault(str(entry["class"]), []).append(_hexadecimal(entry["color"]))
+            values.setdefault(str(entry["class"]), []).append(_hexadecimal(entry["color"]))
         ignore = [_hexadecimal(color) for color in ignore] if isinstance(ignore, list) else ignore
-    if not found:
+    if not values:
         return None
-    lines = {"mapping": found} | ({"ignore": ignore} if ignore else {})
-    return "\n".join(f"  {key}: {plain_yaml.dump(value, flow=True).strip()}" for key, value in lines.items())
+    new = {"mapping": values} | ({"ignore": ignore} if ignore else {})
+    return "\n".join(f"  {key}: {plain_yaml.dump(value, flow=True).strip()}" for key, value in new.items())
 
 
 def _hexadecimal(color: object) -> object:
-    """[128, 128, 128] as '#808080'; what is no colour as it is."""
+    """Return [128, 128, 128] as '#808080'; anything else unchanged."""
     if isinstance(color, list) and len(color) == 3 and all(type(value) is int for value in color):
         return f"#{bytes(color).hex()}" if all(0 <= value <= 255 for value in color) else color
     return color

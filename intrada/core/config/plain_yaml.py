@@ -1,8 +1,8 @@
-"""YAML as DVC reads it (1.2, by ruamel.yaml), holding nothing but plain values: what a params file may hold.
+"""Parser of params files: YAML 1.2 as DVC reads it (ruamel.yaml), restricted to plain values.
 
-The parser and its settings are DVC's, so a stage computes with the values that dvc.lock records. Refused are
-tags, directives, dates without quotes, infinity and NaN, a key given twice, and aliases, depth or digits that
-make a small file a large one.
+The parser and its settings are DVC's, so a stage computes with the values that dvc.lock records. It refuses
+tags, directives, dates without quotes, infinity, NaN, duplicate keys, and files that expand to very many
+values through aliases, depth or long numbers.
 """
 
 from __future__ import annotations
@@ -24,18 +24,21 @@ from ruamel.yaml.events import (
     ScalarEvent,
 )
 
-_VALUES, _DEPTH, _DIGITS = 10_000, 40, 40  # far beyond any params file; the longest has hundreds of values
+_VALUES, _DEPTH, _DIGITS = 10_000, 40, 40  # limits; the longest preset has hundreds of values
 
 
 def read(path: Path) -> object:
-    """The values in a file. OSError, or ValueError that says what `parse` or UTF-8 does not allow."""
+    """Return the values in a file. OSError; ValueError for invalid UTF-8, and as from `parse`."""
     return parse(path.read_text(encoding="utf-8"))
 
 
 def parse(text: str) -> object:
-    """The values in a text: mappings, lists, strings, numbers, booleans and None. ValueError for others."""
+    """Return the values in a text: mappings, lists, strings, numbers, booleans and None.
+
+    ValueError, with the line, for any other value and for invalid YAML.
+    """
     try:
-        _Weights().check(text)
+        _ValueCounter().check(text)
         value = YAML(typ="safe").load(text)
     except MarkedYAMLError as error:
         problem = shorten(", ".join(filter(None, (error.context, error.problem))), 300)
@@ -48,7 +51,7 @@ def parse(text: str) -> object:
 
 
 def dump(tree: object, flow: bool = False) -> str:
-    """The text that `parse` reads as `tree`, keys in their order: in indented lines, or on one (`flow`)."""
+    """Return the text that `parse` reads as `tree`. Keys keep their order. flow: on one line."""
     writer = YAML(typ="safe")
     writer.default_flow_style = flow
     writer.width = 2**20 if flow else None
@@ -59,15 +62,15 @@ def dump(tree: object, flow: bool = False) -> str:
     return text.getvalue()
 
 
-class _Weights:
-    """Counts the values of a text with its aliases written out, before anything is built from it."""
+class _ValueCounter:
+    """Counts the values of a text with its aliases expanded, before any value is constructed."""
 
     def __init__(self) -> None:
-        self.of_anchor: dict[str, int] = {}  # how many values an alias brings
+        self.of_anchor: dict[str, int] = {}  # number of values that an alias expands to
         self.open: list[tuple[str | None, int]] = [(None, 0)]  # the open collections: anchor, values so far
 
     def check(self, text: str) -> None:
-        """ValueError for a tag, a directive, and more values or depth than a params file needs."""
+        """Raise ValueError for a tag, a directive, more than _VALUES values or more than _DEPTH levels."""
         for event in YAML(typ="safe").parse(text):
             if isinstance(event, DocumentStartEvent) and (event.version or event.tags):
                 raise _refusal("a directive (%)", event)
@@ -79,35 +82,35 @@ class _Weights:
                 self._add(event, event.anchor, 1)
             elif isinstance(event, CollectionStartEvent):
                 self.open.append((event.anchor, 1))
-                self.of_anchor[event.anchor] = _VALUES  # should it hold itself
+                self.of_anchor[event.anchor] = _VALUES  # until its end: a collection may contain itself
                 if len(self.open) > _DEPTH:
                     raise _refusal(f"blocks or brackets more than {_DEPTH} deep", event)
             elif isinstance(event, CollectionEndEvent):
                 self._add(event, *self.open.pop())
 
-    def _add(self, event: Event, anchor: str | None, weight: int) -> None:
-        """Add a value of `weight` values to the collection that holds it."""
-        above, total = self.open[-1]
-        self.open[-1] = (above, total + weight)
-        if total + weight > _VALUES:
-            raise _refusal(f"more than {_VALUES} values, aliases (*name) written out", event)
+    def _add(self, event: Event, anchor: str | None, count: int) -> None:
+        """Add `count` values to the innermost open collection."""
+        parent, total = self.open[-1]
+        self.open[-1] = (parent, total + count)
+        if total + count > _VALUES:
+            raise _refusal(f"more than {_VALUES} values, aliases (*name) expanded", event)
         if anchor:
-            self.of_anchor[anchor] = weight
+            self.of_anchor[anchor] = count
 
 
 def _check_value(value: Any, where: str) -> None:
     if isinstance(value, dict):
-        for key, below in value.items():
+        for key, child in value.items():
             if type(key) not in (str, int):
                 raise ValueError(f"the key {key!r} in {where or 'the file'}: write it in quotes")
-            _check_value(below, f"{where}.{key}".lstrip("."))
+            _check_value(child, f"{where}.{key}".lstrip("."))
     elif isinstance(value, list):
-        for below in value:
-            _check_value(below, where)
+        for child in value:
+            _check_value(child, where)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{where} = {value}: a number that is not finite")
     elif isinstance(value, int) and abs(value) >= 10**_DIGITS:
-        raise ValueError(f"{where}: a whole number of more than {_DIGITS} digits")
+        raise ValueError(f"{where}: an integer of more than {_DIGITS} digits")
     elif value is not None and not isinstance(value, (str, int, float)):
         raise ValueError(f"{where} = {value}: a {type(value).__name__}; write it in quotes")
 

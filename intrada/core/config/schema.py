@@ -1,7 +1,7 @@
-"""params.yaml as typed values: every key is required, none is unknown, each has its range.
+"""Schema of params.yaml. Every key is required, unknown keys are errors, and each value has a range.
 
-The file is validated whole at the start of every command (load.py); a stage is then given only what it
-declares (select.py).
+Every command validates the whole file first (load.py). A stage then gets only the keys that it declares
+(select.py).
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ class Block(BaseModel):
 
 
 class Compute(Block):
-    device: Literal["auto", "cpu", "cuda"]  # auto: CUDA where there is one
-    threads: Count  # of one training process on a CPU; other counts round differently
-    inference_threads: Count  # the same of what looks at images with a trained model
-    deterministic: bool  # on CUDA; a CPU always is
-    tf32: bool  # on CUDA: convolutions and matrix products of rounded inputs
-    precision: Literal["auto", "float32", "bf16"]  # of convolutions; auto: bf16 where the device has it
-    channels_last: bool  # memory layout of the networks in training; inference has its own
-    activation_checkpointing: bool  # in training: blocks keep their input and compute the rest again
-    compile: Switch  # the network in training, by torch.compile; auto: on CUDA
-    devices: Count  # GPUs, or processes on the CPU, of one stage; each computes its part of every batch
-    sync_batch_norm: bool  # in training, statistics of the whole batch; one device has no others
+    device: Literal["auto", "cpu", "cuda"]  # auto: CUDA if available
+    threads: Count  # CPU threads of one training process; the rounding depends on their number
+    inference_threads: Count  # CPU threads of one process in inference
+    deterministic: bool  # deterministic algorithms on CUDA; a CPU always uses them
+    tf32: bool  # on CUDA: convolutions and matrix products in TF32
+    precision: Literal["auto", "float32", "bf16"]  # of convolutions; auto: bf16 if the device supports it
+    channels_last: bool  # memory format of the networks in training only
+    activation_checkpointing: bool  # in training: recompute activations in the backward pass
+    compile: Switch  # torch.compile of the network in training; auto: on CUDA
+    devices: Count  # GPUs, or processes on the CPU, of one stage; each computes a part of every batch
+    sync_batch_norm: bool  # in training with several devices: batch statistics over all of them
 
     @model_validator(mode="after")
     def _compiles_or_recomputes(self) -> Compute:
         if self.activation_checkpointing and self.compile:
             raise ValueError(
-                f"activation_checkpointing goes with compile false alone, compile is {self.compile!r}"
+                f"activation_checkpointing requires compile false, but compile is {self.compile!r}"
             )
         return self
 
@@ -77,7 +77,7 @@ class ToyTarget(Block):
 
 
 class Toycity(Block):
-    """What to generate; `toycity: {}` where the data are your own."""
+    """The toy data to generate; `toycity: {}` for your own data."""
 
     source: ToySource | None = None
     target: ToyTarget | None = None
@@ -87,10 +87,10 @@ class Domain(Block):
     dataset: str
     root: PathText
     split: str  # all | list:FILE | range:START:STOP | a split of the dataset's own (train, val)
-    size: Size  # of the network's input: width, height
-    storage: Literal["png_uncompressed", "png", "jpeg"]  # of the resized images; jpeg changes pixels
-    options: Options  # of the dataset: see its module
-    allow_absent: list[str]  # classes that may be missing from these labels
+    size: Size  # width and height of the network's input, pixels
+    storage: Literal["png_uncompressed", "png", "jpeg"]  # format of the resized images; jpeg changes pixels
+    options: Options  # see the module of the dataset
+    allow_absent: list[str]  # classes that these labels may lack
 
 
 class Preprocess(Block):
@@ -107,7 +107,7 @@ class Model(Block):
 class Optimizer(Block):
     name: Literal["sgd", "adamw"]
     lr: Positive
-    momentum: Fraction  # sgd only; adamw keeps its betas (0.9, 0.999)
+    momentum: Fraction  # sgd only; the betas of adamw are always (0.9, 0.999)
     weight_decay: NotNegative
     heads_lr_multiplier: Positive
     multiplicity: Literal["once", "published"]
@@ -127,7 +127,7 @@ class Heads(Block):
 
 class LossWeights(Block):
     seg: Heads  # cross entropy of each head
-    target: Heads  # what the method asks of the target: adversarial loss (lambda_adv) or entropy (lambda_ent)
+    target: Heads  # loss on the target: adversarial (lambda_adv) or entropy (lambda_ent)
 
 
 class Augment(Block):
@@ -139,12 +139,10 @@ class Training(Block):
     method: str
     init: PathText
     iterations: Count
-    max_iters: Count  # where the poly schedule reaches 0
+    max_iters: Count  # iteration at which the poly schedule reaches 0
     power: NotNegative
     batch_size: Count
-    gradient_accumulation_steps: (
-        Count  # parts that a batch is computed in, one after another; gradients add up
-    )
+    gradient_accumulation_steps: Count  # micro-batches of a batch
     optimizer: Optimizer
     discriminator: Discriminator
     weights: LossWeights
@@ -153,9 +151,9 @@ class Training(Block):
     checkpoint_every: Count  # iterations
     checkpoint_minutes: Positive
     checkpoints_kept: Count
-    snapshot_every: Count  # iterations between the models that are kept to choose from
-    ema: Decay  # of the mean of weights that is saved in place of the last ones; 0: the last ones
-    bn_statistics: Literal["all", "target"]  # images that batch norm's running statistics follow
+    snapshot_every: Count  # iterations between snapshots, of which `select` chooses the model
+    ema: Decay  # decay of the moving average of weights that is saved; 0: save the last weights
+    bn_statistics: Literal["all", "target"]  # domain that updates the BatchNorm running statistics
 
     @model_validator(mode="after")
     def _schedule_is_long_enough(self) -> Training:
@@ -164,7 +162,7 @@ class Training(Block):
         return self
 
     @model_validator(mode="after")
-    def _batch_is_cut_evenly(self) -> Training:
+    def _micro_batches_are_equal(self) -> Training:
         if self.batch_size % self.gradient_accumulation_steps:
             steps = f"gradient_accumulation_steps {self.gradient_accumulation_steps}"
             raise ValueError(f"{steps} does not divide batch_size {self.batch_size}")
@@ -172,9 +170,9 @@ class Training(Block):
 
 
 class Intra(Training):
-    """What step 3 has beside a training's keys."""
+    """The keys of step 3: those of a training, and `supervision`."""
 
-    supervision: Literal["pseudo", "source", "both"]  # whose labels the cross entropy looks at
+    supervision: Literal["pseudo", "source", "both"]  # labels that the cross entropy uses
 
 
 class Score(Block):
@@ -184,32 +182,32 @@ class Score(Block):
 class Rank(Block):
     rule: Rule
     easy_fraction: Fraction  # lambda in IntraDA
-    rare_classes: list[str]  # of the normalised rules; 11 in the paper
+    rare_classes: list[str]  # used by the normalised rules; 11 in the paper
 
 
 class PseudoLabel(Block):
     min_confidence: Fraction  # 0: every pixel keeps its argmax, as in the paper
-    class_share: Share  # of the pixels of each predicted class, its surest are kept; 1: all
+    class_share: Share  # fraction of each predicted class's pixels, the most confident, to keep; 1: all
 
 
 class Round(Block):
     """One more round of score, rank, pseudo_label and train_intra."""
 
-    after: str  # the stage whose model it starts from: train_intra, or train_intra_round/<an earlier round>
+    after: str  # stage of the initial model: train_intra, or train_intra_round/<an earlier round>
     easy_fraction: Fraction  # lambda of this round
     init: PathText  # initial weights of its training
 
 
 class Evaluate(Block):
     batch_size: Count
-    samples: Count  # easiest and hardest images whose predictions are written, so many of each
-    gallery: Annotated[int, Field(ge=0, le=100)]  # and so many from easiest to hardest, an even sample
-    combine: Literal["probabilities", "logits"]  # what an ensemble averages
+    samples: Count  # number of easiest images, and of hardest, whose predictions are written
+    gallery: Annotated[int, Field(ge=0, le=100)]  # number of further images, evenly spaced by entropy
+    combine: Literal["probabilities", "logits"]  # quantity that an ensemble averages
 
 
 class Snapshots(Block):
     batch_size: Count
-    images: Count  # target images that the criterion without labels looks at, an even sample
+    images: Count  # number of target images, evenly spaced, for the criterion without labels
 
 
 class Report(Block):
@@ -235,15 +233,15 @@ class Params(Block):
     pseudo_label: PseudoLabel
     train_intra: Intra
     rounds: dict[RoundName, Round]
-    select: Literal["last", "label_free", "oracle"]  # which snapshot of a run is its model
+    select: Literal["last", "label_free", "oracle"]  # the snapshot of a run that becomes its model
     evaluate_snapshots: Snapshots
     evaluate: Evaluate
     report: Report
 
     @cached_property
     def class_set(self) -> ClassSet:
-        """The classes of the block `classes`, in its order; validated with the file."""
-        from intrada.core.config.classes import class_set  # numpy only where it is needed
+        """The classes of the block `classes`, in its order. UserError if the block is invalid."""
+        from intrada.core.config.classes import class_set  # imports numpy, so only on use
 
         return class_set(self.classes)
 
@@ -257,11 +255,11 @@ class Params(Block):
         for name in ("train_source", "train_inter"):
             block: Training = getattr(self, name)
             if block.method == "source_only" and block.bn_statistics == "target":
-                raise ValueError(f"{name}.bn_statistics is target, but source_only sees no target image")
+                raise ValueError(f"{name}.bn_statistics is target, but source_only uses no target image")
         return self
 
     @model_validator(mode="after")
-    def _batches_are_dealt_evenly(self) -> Params:
+    def _devices_get_equal_batches(self) -> Params:
         devices = self.compute.devices
         for name in ("train_source", "train_inter", "train_intra"):
             block: Training = getattr(self, name)
@@ -278,7 +276,7 @@ class Params(Block):
         known = ["train_intra"]
         for name, block in self.rounds.items():
             if name in ("source", "inter", "intra"):
-                raise ValueError(f"rounds.{name} is the name of another model, allowed is r2, say")
+                raise ValueError(f"rounds.{name} is the name of another model; use, for example, r2")
             if block.after not in known:
                 raise ValueError(f"rounds.{name}.after is {block.after!r}, allowed is one of {known}")
             known.append(f"train_intra_round/{name}")

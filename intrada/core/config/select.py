@@ -1,7 +1,6 @@
-"""Some keys of the params: what a stage may read, and a fingerprint of it.
+"""Selection and hash of the params that a stage declares.
 
-A stage is given only the keys that it declares: a parameter that is not in the stage's `params:` of dvc.yaml
-cannot be reached by its code.
+A stage gets only these keys: its code cannot read a parameter that is not in its `params:` of dvc.yaml.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from intrada.core.config.schema import Params
 
 
 def select(params: Params, keys: Iterable[str]) -> Params:
-    """Only the dotted `keys` of `params`: reading any other attribute raises AttributeError."""
+    """Return `params` with the dotted `keys` only. Reading any other attribute raises AttributeError."""
     chosen: Params = _construct(params, [key.split(".") for key in keys])
     return chosen
 
 
 def digest(params: Params, keys: Iterable[str]) -> str:
-    """A 128-bit hexadecimal fingerprint of the values under the dotted `keys`."""
+    """Return a 128-bit hash, 32 hex digits, of the values under the dotted `keys`."""
     whole = params.model_dump(mode="json")
     values = {key: _at(whole, key.split(".")) for key in keys}
     text = json.dumps(values, sort_keys=True)

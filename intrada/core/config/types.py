@@ -1,4 +1,4 @@
-"""The types of the values in params.yaml: numbers in their ranges, and paths that are safe in a command."""
+"""Types of the values in params.yaml: numbers with ranges, and paths that are safe in a shell command."""
 
 from __future__ import annotations
 
@@ -7,61 +7,61 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-_LARGEST = 1e18  # so that the product of two (learning rate and its multiplier) is a float32
+_MAX_NUMBER = 1e18  # so that the product of two (learning rate and its multiplier) fits a float32
 
 
 def _number(value: object) -> object:
-    """Whole numbers are floats as well; booleans, nan and infinity are not."""
+    """Return an int as float. ValueError for booleans, nan and infinity."""
     if isinstance(value, bool):
         raise ValueError("must be a number, not a boolean")
     if isinstance(value, (int, float)):
-        if not abs(value) <= _LARGEST:  # nan neither
-            raise ValueError(f"must be a finite number up to {_LARGEST:g}")
+        if not abs(value) <= _MAX_NUMBER:  # written so that nan fails, too
+            raise ValueError(f"must be a finite number up to {_MAX_NUMBER:g}")
         return float(value)
     return value
 
 
 def _no_number(value: object) -> object:
-    """0 and 1 equal False and True, which pydantic takes them for; to DVC they are other values."""
+    """Refuse numbers: pydantic would read 0 and 1 as False and True, but to DVC they are other values."""
     if type(value) in (int, float):
         raise ValueError("must be auto, true or false")
     return value
 
 
 def _text_keys(value: dict[str, Any]) -> dict[str, Any]:
-    """Keys at any depth are text: some commands of DVC fail on others, `dvc exp show` among them."""
-    for below in value.values():
-        if isinstance(below, dict):
-            if wrong := [key for key in below if not isinstance(key, str)]:
+    """Refuse keys that are not text, at any depth: commands of DVC, such as `dvc exp show`, fail on them."""
+    for child in value.values():
+        if isinstance(child, dict):
+            if wrong := [key for key in child if not isinstance(key, str)]:
                 raise ValueError(f"the key {wrong[0]!r} must be text: write it in quotes")
-            _text_keys(below)
+            _text_keys(child)
     return value
 
 
 def _path_text(value: str) -> str:
-    """A path that a shell takes for one word and a program for no option.
+    """Refuse a path that is unsafe in the commands of dvc.yaml, which write it in single quotes.
 
-    dvc.yaml puts it into commands, between single quotes: so spaces may stand in it, and no quote.
+    Allowed are spaces; refused are quotes and a leading `-`, which a program would read as an option.
     """
-    # combining marks (M) are parts of letters; ~ would be the home folder to a person, and none to Python
+    # Combining marks (M) are parts of letters. ~ is refused because Python does not expand it.
     wrong = [
         char for char in value if char not in " /._-+=@,:%" and unicodedata.category(char)[0] not in "LMN"
     ]
     if wrong or not value or value[0] in "-= " or value[-1] == " ":
         where = f"{wrong[0]!r} in it" if wrong else f"{value!r}"
         raise ValueError(
-            f"{where}, but it stands in the commands of dvc.yaml: allowed are letters, digits, spaces within "
-            "and / . _ - + = @ , : %, the first no - or =; give another place a link: "
+            f"{where}, but the path is part of the commands in dvc.yaml: allowed are letters, digits, "
+            "/ . _ - + = @ , : % and inner spaces, without a leading - or =; link any other path: "
             "ln -s '/disk (old)/gta5' data/raw/gta5"
         )
     return value
 
 
 def _own_folder(value: str) -> str:
-    """A stage's output: DVC removes what stands there before the stage runs, whoever put it there."""
-    above, _, name = value.rpartition("/")
-    if above != "data/raw/toycity" or name in ("", ".", ".."):
-        raise ValueError("a folder data/raw/toycity/NAME is expected: its content is removed before a run")
+    """Refuse other folders than data/raw/toycity/NAME: DVC removes a stage's output before it runs."""
+    parent, _, name = value.rpartition("/")
+    if parent != "data/raw/toycity" or name in ("", ".", ".."):
+        raise ValueError("expected a folder data/raw/toycity/NAME: its content is removed before a run")
     return value
 
 

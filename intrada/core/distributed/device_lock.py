@@ -1,7 +1,7 @@
-"""A device for each process that wants one: locked by name on the whole machine, waited for if none is free.
+"""Machine-wide locks on devices, so that every process uses a device of its own.
 
-Snakemake's `--resources gpu=2` lets two jobs run at once and tells neither which device is its own. Each
-takes the first whose lock is free: a file in the temporary folder, shared by all checkouts of one user.
+Snakemake's `--resources gpu=2` runs two jobs at once but does not assign them devices. Each job takes the
+first device whose lock is free. The lock files are in the temporary folder; all checkouts of a user share it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import IO
 from intrada.core import locks
 from intrada.core.errors import UserError
 
-POLL = 0.5  # seconds between two looks at the locks
+POLL = 0.5  # seconds between two attempts to lock
 
 
 @dataclass(frozen=True)
-class Held:
-    """A device that is this process's own until `handle` is closed or the process ends.
+class DeviceLock:
+    """A device locked by this process, until `handle` is closed or the process ends.
 
-    index: its place in the devices asked for.
+    index: of the device in the list that `acquire` got. name: machine-wide.
     """
 
     index: int
@@ -35,48 +35,48 @@ class Held:
     handle: IO[str]
 
 
-def acquire(devices: Sequence[str], count: int = 1) -> list[Held]:
-    """The first `count` free ones of `devices`, the machine-wide names of those that this process may use.
+def acquire(devices: Sequence[str], count: int = 1) -> list[DeviceLock]:
+    """Lock the first `count` free devices of `devices`, the machine-wide names of this process's devices.
 
-    Waits while fewer are free, with one line on stderr that says who holds the others, and holds none
-    meanwhile: one that held a device while it waited for another could wait for ever. So a process must
-    ask once. UserError if the folder of the locks is not this user's own.
+    If fewer are free, it prints the holders on stderr and waits. It holds no lock while it waits, to avoid a
+    deadlock with another process. For the same reason a process must call it once only. UserError if the
+    folder of the locks does not belong to this user.
     """
     folder = _folder()
     paths = [folder / f"{name}.lock" for name in devices]
-    if held := _free(devices, paths, count):
-        return held
+    if acquired := _try_acquire(devices, paths, count):
+        return acquired
     holders = "; ".join(f"{name} by {locks.holder(path)}" for name, path in zip(devices, paths, strict=True))
-    wanted = "a free device, all are held" if count == 1 else f"{count} free devices, too few are, last held"
-    print(f"waiting for {wanted}: {holders}", file=sys.stderr, flush=True)
-    while not (held := _free(devices, paths, count)):
-        time.sleep(POLL * random.uniform(0.5, 1.5))  # two that take one each must not do so in step
-    print(f"going on with {', '.join(each.name for each in held)}", file=sys.stderr, flush=True)
-    return held
+    number = "a free device" if count == 1 else f"{count} free devices"
+    print(f"waiting for {number}; last held: {holders}", file=sys.stderr, flush=True)
+    while not (acquired := _try_acquire(devices, paths, count)):
+        time.sleep(POLL * random.uniform(0.5, 1.5))  # random, so that two processes do not retry in step
+    print(f"continuing with {', '.join(lock.name for lock in acquired)}", file=sys.stderr, flush=True)
+    return acquired
 
 
-def _free(devices: Sequence[str], paths: Sequence[Path], count: int) -> list[Held]:
-    """`count` devices, or none."""
-    held: list[Held] = []
+def _try_acquire(devices: Sequence[str], paths: Sequence[Path], count: int) -> list[DeviceLock]:
+    """Lock `count` devices, or none."""
+    acquired: list[DeviceLock] = []
     for index, (name, path) in enumerate(zip(devices, paths, strict=True)):
-        if len(held) < count and (handle := locks.try_acquire(path)) is not None:
-            held.append(Held(index, name, handle))
-    if len(held) < count:
-        while held:
-            held.pop().handle.close()
-    return held
+        if len(acquired) < count and (handle := locks.try_acquire(path)) is not None:
+            acquired.append(DeviceLock(index, name, handle))
+    if len(acquired) < count:
+        while acquired:
+            acquired.pop().handle.close()
+    return acquired
 
 
 def _folder() -> Path:
-    """The folder of the locks: in a place that all may write to, so it must be our own."""
+    """Return the folder of the locks. Its parent is writable by all users, so its owner is checked."""
     folder = Path(tempfile.gettempdir(), f"intrada-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
         raise UserError(
             folder,
-            f"belongs to user {found.st_uid}, mode {stat.filemode(found.st_mode)}",
-            "a folder that this user owns and nobody else may write to, for the locks of the devices",
+            f"belongs to user {status.st_uid}, mode {stat.filemode(status.st_mode)}",
+            "a folder for the device locks that this user owns and nobody else may write to",
             "remove it, or set TMPDIR to a folder of your own, the same for all runs on this machine",
         )
     return folder

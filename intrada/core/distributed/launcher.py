@@ -1,7 +1,7 @@
-"""Other processes of one stage: started from inside it, ended with it, whoever fails.
+"""Worker processes of a stage. All of them end when any of them, or the parent, fails.
 
-The process that was started by the user stays the one that hears signals, holds locks and reports; the
-others ignore SIGINT and SIGTERM, end when it ends, and hand their result or their error back to it.
+The parent is the process that the user started. It handles signals, holds the locks and prints. The workers
+ignore SIGINT and SIGTERM, end when the parent ends, and send their result or error to it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from intrada.core import signals
 from intrada.core.errors import UserError
 from intrada.core.signals import Stopped, StopRequest
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 Item = TypeVar("Item")
-POLL = 0.2  # seconds between two looks at signals
-GRACE = 5.0  # seconds that the others have to end by themselves after one has failed
+POLL = 0.2  # seconds between two checks for signals
+GRACE = 5.0  # seconds to wait for the end of the other workers after one has failed
 FAILED = 1
 
 
@@ -45,132 +45,134 @@ SINGLE_RANK = Rank()
 
 
 class _Outcome(NamedTuple):
-    """What a process ends with; at: nanoseconds since 1970."""
+    """The result or error of a worker. time_ns: of its end, nanoseconds since 1970."""
 
-    at: int
+    time_ns: int
     result: Any = None
     error: BaseException | None = None
 
 
-class _Member(NamedTuple):
-    """A process and the end of the pipe that its outcome comes from."""
+class _Worker(NamedTuple):
+    """A worker process, and the end of the pipe from which its outcome is read."""
 
     rank: Rank
     process: SpawnProcess
     reader: Connection
 
 
-class Crew:
-    """Processes at work. stop: shared with them, the number of a signal that has asked to stop, else 0."""
+class Workers:
+    """Running worker processes. stop: shared value, the number of the signal that requests a stop, else 0."""
 
     def __init__(self, stop: Any) -> None:
         self.stop = stop
-        self.members: list[_Member] = []
+        self.workers: list[_Worker] = []
         self._outcomes: dict[Rank, _Outcome] = {}
 
     def check(self) -> None:
-        """Raise what ended one of them, if one has failed."""
-        if any(member.process.exitcode for member in self.members):
+        """Raise the error of a worker that has failed, if any."""
+        if any(worker.process.exitcode for worker in self.workers):
             self._raise()
 
     def results(self, request: StopRequest | None = None) -> list[Any]:
-        """Wait for all of them; their results in the order of their parts.
+        """Wait for all workers and return their results, in the order of their ranks.
 
-        Raises what the first to fail has raised, and UserError for one that was killed. request: a signal
-        that it notes is passed on, and the result is waited for all the same.
+        Raises the error of the first worker that failed; UserError if one was killed. request: a signal
+        recorded there is passed on to the workers, whose results are still waited for.
         """
-        while running := [each for each in self.members if each.process.exitcode is None]:
-            connection.wait([*(each.process.sentinel for each in running), *self._open()], POLL)
+        while running := [worker for worker in self.workers if worker.process.exitcode is None]:
+            connection.wait([*(worker.process.sentinel for worker in running), *self._open()], POLL)
             self._read()
             if request is not None and request.number is not None:
                 self.stop.value = request.number
             self.check()
         self._read()
-        outcomes = [self._outcomes[member.rank] for member in self.members]
+        outcomes = [self._outcomes[worker.rank] for worker in self.workers]
         for outcome in outcomes:
             if outcome.error:  # Stopped
                 raise outcome.error
         return [outcome.result for outcome in outcomes]
 
     def _open(self) -> list[Connection]:
-        return [each.reader for each in self.members if not each.reader.closed]
+        return [worker.reader for worker in self.workers if not worker.reader.closed]
 
     def _read(self) -> None:
-        """Take in the outcomes that are there; nobody ends before its own is taken if it is a large one."""
-        for member in self.members:
-            if not member.reader.closed and member.reader.poll():
-                with member.reader, suppress(EOFError):  # killed
-                    self._outcomes[member.rank] = member.reader.recv()
+        """Receive the outcomes that have been sent. A worker with a large one blocks until it is received."""
+        for worker in self.workers:
+            if not worker.reader.closed and worker.reader.poll():
+                with worker.reader, suppress(EOFError):  # killed
+                    self._outcomes[worker.rank] = worker.reader.recv()
 
     def _raise(self) -> None:
-        """The first error in time; what a killed process makes the others say is not the reason."""
+        """Raise the first error in time; UserError if a worker was killed, which makes the others fail."""
         end = time.monotonic() + GRACE
-        for member in self.members:
-            member.process.join(max(0.0, end - time.monotonic()))
+        for worker in self.workers:
+            worker.process.join(max(0.0, end - time.monotonic()))
         self._read()
-        for rank, process, _ in self.members:
+        for rank, process, _ in self.workers:
             if process.exitcode and rank not in self._outcomes:
                 raise _killed(rank, process.exitcode)
-        in_time = sorted(self._outcomes.values(), key=lambda each: each.at)
+        in_time = sorted(self._outcomes.values(), key=lambda outcome: outcome.time_ns)
         raise next(outcome.error for outcome in in_time if outcome.error)
 
 
 @contextmanager
-def started(ranks: Sequence[Rank], work: Callable[..., object], *arguments: object) -> Iterator[Crew]:
-    """Processes that each do `work(part, stop, *arguments)`; those that still run at the end are killed.
+def start_processes(
+    ranks: Sequence[Rank], work: Callable[..., object], *arguments: object
+) -> Iterator[Workers]:
+    """Start one process for each rank, which calls `work(rank, stop, *arguments)`; kill them after the block.
 
-    work: a function of a module; it, the arguments and the results are pickled. stop.value: the number of
-    a signal that has asked to stop, else 0. The output of all parts but number 0 is thrown away.
+    work: a module-level function; it, the arguments and the results are pickled. stop.value: the number of
+    the signal that requests a stop, else 0. The output of all ranks but 0 is discarded.
     """
     context = multiprocessing.get_context("spawn")  # CUDA and threads do not survive a fork
-    crew = Crew(context.RawValue("i", 0))
+    group = Workers(context.RawValue("i", 0))
     try:
         for rank in ranks:
             reader, writer = context.Pipe(duplex=False)
-            process = context.Process(target=_run, args=(writer, rank, crew.stop, work, arguments))
+            process = context.Process(target=_run, args=(writer, rank, group.stop, work, arguments))
             process.start()
             writer.close()
-            crew.members.append(_Member(rank, process, reader))
-        yield crew
+            group.workers.append(_Worker(rank, process, reader))
+        yield group
     finally:
-        for member in crew.members:
-            member.process.kill()
-        for member in crew.members:
-            member.process.join()
-            member.reader.close()
+        for worker in group.workers:
+            worker.process.kill()
+        for worker in group.workers:
+            worker.process.join()
+            worker.reader.close()
 
 
-def spread(
+def run_on_ranks(
     count: int,
-    own: Callable[[Rank, Callable[[], None]], Found],
-    work: Callable[..., Found],
+    work_here: Callable[[Rank, Callable[[], None]], Result],
+    work: Callable[..., Result],
     *arguments: object,
-) -> list[Found]:
-    """What `count` processes find, each with its part, in the order of the parts.
+) -> list[Result]:
+    """Run `count` processes, this one included, and return their results in the order of their ranks.
 
-    This process does `own(part, check)` with part 0, calling `check` now and then, which raises what
-    another one has failed of. The others do `work(part, *arguments)` on the same terms as in `started`.
+    This process has rank 0 and calls `work_here(rank, check)`. It should call `check` regularly, which raises
+    the error of another process. The others call `work(rank, *arguments)`, pickled as in `start_processes`.
     """
     if count == 1:
-        return [own(SINGLE_RANK, _nothing)]
+        return [work_here(SINGLE_RANK, _no_check)]
     ranks = [Rank(number, count) for number in range(count)]
-    with started(ranks[1:], _unstopped, work, arguments) as crew:
-        return [own(ranks[0], crew.check), *crew.results()]
+    with start_processes(ranks[1:], _without_stop, work, arguments) as workers:
+        return [work_here(ranks[0], workers.check), *workers.results()]
 
 
-def _nothing() -> None:
-    """There is no other process to look after."""
+def _no_check() -> None:
+    """Do nothing, because there is no other process to check."""
 
 
-def _unstopped(rank: Rank, stop: Any, work: Callable[..., Found], arguments: Sequence[Any]) -> Found:
-    """Who waits for such a process is stopped at once, and it is killed."""
+def _without_stop(rank: Rank, stop: Any, work: Callable[..., Result], arguments: Sequence[Any]) -> Result:
+    """Ignore `stop`: a signal stops the parent at once, which kills this process."""
     return work(rank, *arguments)
 
 
-def in_turn(shares: Sequence[Sequence[Item]]) -> list[Item]:
-    """Items that were dealt out one by one (`items[number::count]`), in their order again."""
-    total = sum(map(len, shares))
-    return [shares[place % len(shares)][place // len(shares)] for place in range(total)]
+def interleave(parts: Sequence[Sequence[Item]]) -> list[Item]:
+    """Return the items of parts `items[rank::world_size]` in their original order."""
+    total = sum(map(len, parts))
+    return [parts[index % len(parts)][index // len(parts)] for index in range(total)]
 
 
 def _killed(rank: Rank, code: int) -> UserError:
@@ -178,44 +180,44 @@ def _killed(rank: Rank, code: int) -> UserError:
     return UserError(
         "compute.devices",
         f"process {rank.rank} of {rank.world_size} {how} and left no message",
-        "processes that run to their end",
-        "if memory was short, lower compute.devices or batch_size; the same command goes on "
-        "from the last checkpoint if it is a training's",
+        "processes that end without an error",
+        "if memory was short, lower compute.devices or batch_size; run the same command again: a training "
+        "continues from its last checkpoint",
     )
 
 
 def _run(
     writer: Connection, rank: Rank, stop: Any, work: Callable[..., object], arguments: Sequence[Any]
 ) -> None:
-    """The life of one process."""
+    """Run one worker process and send its outcome to the parent."""
     signals.ignore()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if rank.rank:
-        sys.stdout = sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # to the end
+        sys.stdout = sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # open until the process ends
     status = 0
     try:
         outcome = _Outcome(0, work(rank, stop, *arguments))
-    except Stopped as stopped:  # as it was asked to
+    except Stopped as stopped:  # as requested, so the exit status is 0
         outcome = _Outcome(0, error=stopped)
     except BaseException as error:
         outcome, status = _Outcome(0, error=_portable(error)), FAILED
-    writer.send(outcome._replace(at=time.time_ns()))
+    writer.send(outcome._replace(time_ns=time.time_ns()))
     sys.stdout.flush()
     sys.stderr.flush()
-    # gives back semaphores (tqdm has some), or their tracker would complain
+    # releases semaphores (tqdm has some); else multiprocessing's resource tracker warns
     util._exit_function()  # type: ignore[attr-defined]
-    os._exit(status)  # what a normal end waits for may wait for a process that has failed
+    os._exit(status)  # a normal exit may wait for a process that has failed
 
 
 def _portable(error: BaseException) -> BaseException:
-    """The error with its traceback as text; where it cannot be pickled, that text as a RuntimeError."""
+    """Return the error with its traceback as a note; if it cannot be pickled, a RuntimeError of that text."""
     text = "".join(traceback.format_exception(error))
     if not isinstance(error, UserError):
         error.add_note(text)
     try:
-        copy.copy(error)  # as unpickling does: an error's class may ask for more than it keeps
+        copy.copy(error)  # fails as unpickling does if __init__ has other arguments than `args`
         pickle.dumps(error)
-    except Exception:  # an error may hold anything
+    except Exception:  # pickling an unknown error can raise anything
         return RuntimeError(text)
     return error
 

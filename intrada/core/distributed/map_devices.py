@@ -1,4 +1,4 @@
-"""Inference on all devices of a stage at once: each has a process of its own and a part of the images."""
+"""Inference on all devices of a stage: one process for each device, each with a part of the images."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ import torch
 
 from intrada.core.config.schema import Compute
 from intrada.core.distributed.device import acquire_devices, configure_torch
-from intrada.core.distributed.launcher import Rank, spread
+from intrada.core.distributed.launcher import Rank, run_on_ranks
 from intrada.core.stage import Context
 
-# The params that inference reads of the block `compute`; the others concern trainings alone
+# The keys of `compute` that inference reads; only trainings read the others
 INFERENCE = (
     "compute.device", "compute.devices", "compute.inference_threads", "compute.deterministic", "compute.tf32",
     "compute.precision",
 )  # fmt: skip
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
-def on_every_device(
-    compute: Compute, context: Context, work: Callable[..., Found], *arguments: object
-) -> list[Found]:
-    """What `work(part, device, *arguments, context)` returns on each of `compute.devices`, in their order.
+def map_devices(
+    compute: Compute, context: Context, work: Callable[..., Result], *arguments: object
+) -> list[Result]:
+    """Return `work(rank, device, *arguments, context)` for each of `compute.devices`, in their order.
 
-    work: a function of a module; it, the arguments and the results are pickled for other processes. The
-    first device's is done by this process, and its context's progress raises what another one fails of.
+    work: a module-level function; it, the arguments and the results are pickled for other processes. This
+    process uses the first device; its context's `progress` raises the error of another process.
     """
     devices = acquire_devices(compute, compute.inference_threads)
 
-    def own(rank: Rank, check: Callable[[], None]) -> Found:
+    def work_here(rank: Rank, check: Callable[[], None]) -> Result:
         return work(rank, devices[0], *arguments, replace(context, check=check))
 
-    return spread(len(devices), own, _there, work, compute, devices, arguments, context)
+    return run_on_ranks(len(devices), work_here, _work_in_child, work, compute, devices, arguments, context)
 
 
-def _there(
+def _work_in_child(
     rank: Rank,
-    work: Callable[..., Found],
+    work: Callable[..., Result],
     compute: Compute,
     devices: Sequence[torch.device],
     arguments: Sequence[Any],
     context: Context,
-) -> Found:
+) -> Result:
     device = devices[rank.rank]
     configure_torch(compute, compute.inference_threads, device)
     return work(rank, device, *arguments, context)

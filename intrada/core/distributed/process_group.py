@@ -1,7 +1,6 @@
-"""The processes that train together: what each holds of a batch adds up to what one would hold.
+"""Data-parallel process group of a training, on torch.distributed (see docs/decisions/0008).
 
-Their collective operations are torch.distributed's: see docs/decisions/0008. A training of one process
-touches none of it.
+With one process, all methods return their input without using torch.distributed.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """Data-parallel process group of a training. stop: see launcher.started.
+    """Data-parallel process group of a training. stop: see launcher.start_processes.
 
     Gradients and losses are summed, so that N processes match one process with the same global batch. Its
-    methods are collective: all processes call them, in the same order.
+    methods are collective: all processes must call them, in the same order.
     """
 
     rank: Rank = SINGLE_RANK
@@ -39,7 +38,7 @@ class ProcessGroup:
 
     @property
     def is_main_process(self) -> bool:
-        """Whether this process has rank 0, the one that writes files."""
+        """Whether this process has rank 0. Only that process writes files."""
         return self.rank.rank == 0
 
     def sum(self, values: Tensor) -> Tensor:
@@ -50,16 +49,16 @@ class ProcessGroup:
 
     def gather(self, value: object) -> list[Any]:
         """Return the values of all processes, in the order of their ranks."""
-        found: list[Any] = [value]
+        values: list[Any] = [value]
         if self.is_distributed:
-            found = found * self.rank.world_size
-            torch.distributed.all_gather_object(found, value)
-        return found
+            values = values * self.rank.world_size
+            torch.distributed.all_gather_object(values, value)
+        return values
 
     def fraction(self, mask: Tensor) -> Tensor:
-        """Return the fraction, 0..1, of all True values in the processes' masks that this process has.
+        """Return this process's fraction, 0..1, of the True values in the masks of all processes.
 
-        0 where no process has any.
+        0 if no process has any. Scalar float32.
         """
         count = mask.sum().double()
         return (count / self.sum(count.clone()).clamp(min=1)).float()
@@ -72,7 +71,7 @@ class ProcessGroup:
         return dict(zip(summands, sums.unbind(), strict=True))
 
     def add_gradients(self, networks: Iterable[nn.Module]) -> None:
-        """Set the gradients of `networks` to their sum over all processes, in one message."""
+        """Set the gradients of `networks` to their sum over all processes, with one all-reduce."""
         if not self.is_distributed:
             return
         weights = [weight for network in networks for weight in network.parameters()]
@@ -95,10 +94,10 @@ class ProcessGroup:
 SINGLE_PROCESS = ProcessGroup()
 
 
-def meeting_point() -> Any:
-    """The store at which the processes find each other, kept by the process that starts them.
+def create_store() -> Any:
+    """Return the TCPStore for the rendezvous of the processes; the parent process keeps it.
 
-    It listens on this machine's loopback address alone, at a port that the system chooses.
+    It listens on the loopback address only, at a free port (`store.port`).
     """
     listener = socket.create_server((LOOPBACK, 0))
     port = listener.getsockname()[1]
@@ -108,12 +107,13 @@ def meeting_point() -> Any:
 
 
 def join(rank: Rank, stop: Any, port: int, devices: list[torch.device]) -> ProcessGroup:
-    """Take this process's place among those that meet at `port`, each on its own one of `devices`.
+    """Initialise torch.distributed in this process; returns its group. Collective: waits for all ranks.
 
-    On CUDA devices torch.distributed uses NCCL, on the CPU gloo.
+    port: of the store from `create_store`. devices: one for each rank. The backend is NCCL for CUDA devices,
+    gloo for the CPU. stop: see launcher.start_processes.
     """
     if sys.platform == "linux":
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all processes are on this machine
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all processes run on this machine
     device = devices[rank.rank]
     on_cuda = device.type == "cuda"
     torch.distributed.init_process_group(
@@ -127,5 +127,5 @@ def join(rank: Rank, stop: Any, port: int, devices: list[torch.device]) -> Proce
 
 
 def leave() -> None:
-    """End what `join` has begun."""
+    """Destroy the process group that `join` created."""
     torch.distributed.destroy_process_group()

@@ -14,7 +14,7 @@ from intrada.core.config.classes import (
     IGNORE,
     MAX_CLASSES,
     class_set,
-    reported,
+    published_subsets,
 )
 from intrada.core.errors import UserError
 
@@ -57,7 +57,7 @@ def test_every_subset_makes_a_class_set_with_the_official_colours(subset: tuple[
     assert not palette[len(subset) :].any()
 
 
-def test_own_classes_stand_beside_official_ones_and_may_recolour_them() -> None:
+def test_own_and_official_classes_can_be_mixed_and_official_ones_recoloured() -> None:
     classes = class_set(
         ["road", {"name": "solar panel", "color": [1, 2, 3]}, {"name": "sky", "color": [9, 9, 9]}]
     )
@@ -70,11 +70,11 @@ def test_ids_above_255_make_a_table_of_16_bits() -> None:
     assert table.shape == (65536,) and table[26001] == 1 and table[2] == 0 and table[3] == IGNORE
 
 
-def test_many_ids_may_mean_one_class() -> None:
+def test_several_ids_may_map_to_one_class() -> None:
     assert class_set(["road", "sky"]).table({1: "sky", 2: "sky"})[:3].tolist() == [IGNORE, 1, 1]
 
 
-def test_the_greatest_number_of_classes_leaves_254_and_255_free() -> None:
+def test_the_maximum_number_of_classes_leaves_indices_254_and_255_free() -> None:
     classes = class_set(own(MAX_CLASSES))
     assert classes.table({0: f"class {MAX_CLASSES - 1}"})[0] == 253
     assert len(classes.palette()) == 768
@@ -85,8 +85,8 @@ def test_the_greatest_number_of_classes_leaves_254_and_255_free() -> None:
     [
         (["road"], "1 entries"),
         (own(255), "255 entries"),
-        ("road", "no list"),
-        ({"name": "a", "color": [0, 0, 0]}, "no list"),
+        ("road", "not a list"),
+        ({"name": "a", "color": [0, 0, 0]}, "not a list"),
         (["road", "road"], "the name road twice"),
         (["road", {"name": "a", "color": [128, 64, 128]}], r"the colour \(128, 64, 128\) twice"),
         (["road", "Traffic Sing"], "unknown class 'Traffic Sing'[^$]*did you mean 'traffic sign'"),
@@ -107,7 +107,7 @@ def test_a_wrong_entry_is_named(entries: Any, found: str) -> None:
         class_set(entries)
 
 
-def test_a_misspelt_name_is_refused_where_it_would_lose_its_pixels() -> None:
+def test_a_misspelt_name_is_refused_with_the_nearest_name() -> None:
     classes = class_set(["road", {"name": "solar panel", "color": [1, 2, 3]}])
     with pytest.raises(UserError, match=r"'solar pannel'[^$]*did you mean 'solar panel'"):
         classes.table({1: "solar pannel"})
@@ -121,12 +121,10 @@ def test_a_misspelt_name_is_refused_where_it_would_lose_its_pixels() -> None:
     "names, counts",
     [(CITYSCAPES_19, [19, 16, 13]), (CITYSCAPES_16, [16, 13]), (CITYSCAPES_13, [13]), (CITYSCAPES_11, [])],
 )
-def test_the_class_sets_of_published_tables_are_found_in_those_that_hold_them(
-    names: tuple[str, ...], counts: list[int]
-) -> None:
+def test_the_published_subsets_of_a_class_set_are_found(names: tuple[str, ...], counts: list[int]) -> None:
     classes = class_set(names[::-1])
-    found = reported(classes)
-    assert list(found) == counts
-    for count, indices in found.items():
+    subsets = published_subsets(classes)
+    assert list(subsets) == counts
+    for count, indices in subsets.items():
         expected = {19: CITYSCAPES_19, 16: CITYSCAPES_16, 13: CITYSCAPES_13}[count]
         assert [classes.names[index] for index in indices] == list(expected)

@@ -1,4 +1,4 @@
-"""A mapping in the form of earlier versions is refused by an error that holds the new form."""
+"""A mapping in the form of earlier versions is refused, and the error shows the new form."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ RGB: dict[str, Any] = IDS | {
 
 
 def tree(**options: dict[str, Any]) -> dict[str, Any]:
-    """The params of a small project, with the options of some domains replaced."""
+    """Return the params of a small project, with the options of some domains replaced."""
     params = copy.deepcopy(bad_inputs_tree.params())
     for domain, chosen in options.items():
         params["preprocess"][domain]["options"] = chosen
@@ -52,7 +52,7 @@ def refusal(**options: dict[str, Any]) -> UserError:
 
 
 def pasted(error: UserError) -> dict[str, Any]:
-    """The lines of the error that begin with spaces, read as YAML."""
+    """Return the indented lines of the error, parsed as YAML."""
     return plain_yaml.parse("\n".join(line for line in error.fix.splitlines() if line.startswith("  ")))
 
 
@@ -70,12 +70,12 @@ def test_colours_are_printed_by_class_in_quotes() -> None:
 
 
 @pytest.mark.parametrize("old", [IDS, RGB])
-def test_what_is_printed_is_a_valid_params_file(old: dict[str, Any]) -> None:
+def test_the_printed_mapping_is_valid(old: dict[str, Any]) -> None:
     assert validate(FILE, tree(source=old | pasted(refusal(source=old)))).preprocess.source.options
 
 
 @pytest.mark.parametrize("old", [IDS, RGB])
-def test_what_is_printed_means_the_same(tmp_path: Path, old: dict[str, Any]) -> None:
+def test_the_printed_mapping_gives_the_same_labels(tmp_path: Path, old: dict[str, Any]) -> None:
     new = old | pasted(refusal(source=old))
     classes = plain_yaml.parse("[sky, road, vegetation, traffic sign, {name: no, color: [9, 9, 9]}]")
     dataset = opened("folders", tmp_path, classes=class_set(classes), **new)
@@ -91,25 +91,25 @@ def test_what_is_printed_means_the_same(tmp_path: Path, old: dict[str, Any]) -> 
     assert [names.get(index) for index in dataset.read_label(path)[0].tolist()] == expected
 
 
-def test_equal_domains_are_printed_once_and_others_apart() -> None:
+def test_domains_with_equal_mappings_are_printed_together() -> None:
     error = refusal(source=IDS, target=RGB, val=IDS)
     assert "in options of preprocess.source, preprocess.val:" in error.fix
     assert len(re.findall("mapping:", error.fix)) == 2
 
 
 @pytest.mark.parametrize("mapping", [{0: ["sky"]}, {"sky": {0: 1}}])
-def test_other_whole_numbers_as_keys_are_refused(mapping: object) -> None:
+def test_other_integer_keys_are_refused(mapping: object) -> None:
     error = refusal(val=IDS | {"mapping": mapping})
     assert "preprocess.val.options" in error.found
     assert "the key 0 must be text: write it in quotes" in error.found
 
 
 @pytest.mark.parametrize("mapping", [[], {}, [1], [{"color": [0, 0, 0]}], "sky", None, {"sky": [0]}])
-def test_what_is_not_the_old_form_is_left_to_the_dataset(mapping: object) -> None:
+def test_other_forms_are_validated_by_the_dataset(mapping: object) -> None:
     assert validate(FILE, tree(val=IDS | {"mapping": mapping}))
 
 
 @pytest.mark.parametrize("block", [None, [], {}, {"source": 1}, {"source": {"options": 3}}])
-def test_blocks_of_another_shape_are_left_to_the_schema(block: object) -> None:
+def test_invalid_blocks_are_validated_by_the_schema(block: object) -> None:
     with pytest.raises(UserError, match=r"^params\.yaml: "):
         validate(FILE, tree() | {"preprocess": block})

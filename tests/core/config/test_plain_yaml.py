@@ -1,4 +1,4 @@
-"""A params file means the same to a stage as to DVC, or it is refused."""
+"""A params file has the same values for a stage as for DVC, or it is refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support import bad_inputs_tree
 
 check = settings(max_examples=150, deadline=None, database=None)
 
-# What versions and parsers of YAML read in different ways, and what no params file should hold.
+# Scalars that YAML versions or parsers read differently, and values that are not allowed in a params file.
 DOUBTFUL = [
     "010",
     "0o10",
@@ -115,7 +115,7 @@ SCALARS = st.sampled_from(
 
 @st.composite
 def flows(draw: st.DrawFn, depth: int = 2) -> str:
-    """A value in flow style, perhaps with an anchor or an alias."""
+    """Draw a value in flow style, possibly with an anchor or an alias."""
     kind = draw(st.sampled_from(["scalar", "scalar", "list", "mapping"])) if depth else "scalar"
     anchor = draw(st.sampled_from(["", "", "", "&a ", "&b "]))
     if kind == "scalar":
@@ -128,7 +128,7 @@ def flows(draw: st.DrawFn, depth: int = 2) -> str:
 
 @st.composite
 def documents(draw: st.DrawFn) -> str:
-    """A few lines of keys and values, with directives, merges and second documents among them."""
+    """Draw a few lines of keys and values, possibly with directives, merges and second documents."""
     lines = draw(st.lists(st.tuples(SCALARS, flows()), max_size=4))
     head = draw(st.sampled_from(["", "", "", "%YAML 1.1\n---\n", "%YAML 1.2\n---\n", "\ufeff", "---\n"]))
     tail = draw(
@@ -137,15 +137,15 @@ def documents(draw: st.DrawFn) -> str:
     return head + "".join(f"{key} : {value}\n" for key, value in lines) + tail
 
 
-def same(one: Any, other: Any) -> bool:
-    """Equal in value and type at any depth; a whole number equals the float that it becomes."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        keys = sorted(map(repr, one)) == sorted(map(repr, other))
-        return keys and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    numbers = {type(one), type(other)} == {int, float}
-    return one == other and (numbers or type(one) is type(other))
+def same(a: Any, b: Any) -> bool:
+    """Return whether a and b are equal in value and type at any depth. An int equals the same float."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        keys = sorted(map(repr, a)) == sorted(map(repr, b))
+        return keys and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    numbers = {type(a), type(b)} == {int, float}
+    return a == b and (numbers or type(a) is type(b))
 
 
 def as_dvc_reads(text: str, folder: Path) -> object:
@@ -166,40 +166,40 @@ def test_any_text_is_refused_or_read_as_dvc_reads_it(tmp_path_factory: Any, text
         return
     assert same(
         ours or {}, as_dvc_reads(text, tmp_path_factory.getbasetemp())
-    )  # {}: what DVC makes of nothing
+    )  # {}: DVC's value of an empty document
     assert json.loads(json.dumps(ours, allow_nan=False)) == json.loads(json.dumps(ours))  # plain and finite
 
 
-def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The keys that lead to each value of a tree that holds no other."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    below = [path for key, each in inner for path in places(each, (*at, key))]
-    return below or [at]
+def leaf_paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the keys that lead to each leaf of a tree."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    paths = [leaf for key, child in items for leaf in leaf_paths(child, (*path, key))]
+    return paths or [path]
 
 
 VALID = bad_inputs_tree.params()
-HERE = "the value in question"
+PLACEHOLDER = "the value to replace"
 
 
 @check
 @example(("compute", "compile"), "0")
 @example(("train_intra", "optimizer", "lr"), "'1e-3'")
-@given(st.sampled_from(places(VALID)), flows(depth=1))
+@given(st.sampled_from(leaf_paths(VALID)), flows(depth=1))
 def test_a_stage_computes_with_the_values_that_dvc_records(
-    tmp_path_factory: Any, place: tuple[Any, ...], written: str
+    tmp_path_factory: Any, path: tuple[Any, ...], written: str
 ) -> None:
-    """Any value of a valid file is written in any way: the schema changes no value that it lets through."""
+    """Replace any value of a valid file by any text: the schema changes no value that it accepts."""
     tree = copy.deepcopy(VALID)
-    *above, last = place
+    *parents, last = path
     block: Any = tree
-    for key in above:
+    for key in parents:
         block = block[key]
-    block[last] = HERE
-    text = plain_yaml.dump(tree).replace(HERE, written)
+    block[last] = PLACEHOLDER
+    text = plain_yaml.dump(tree).replace(PLACEHOLDER, written)
     try:
-        path = tmp_path_factory.getbasetemp() / "params.yaml"
-        path.write_text(text, encoding="utf-8")
-        chosen = load.load(path)
+        file = tmp_path_factory.getbasetemp() / "params.yaml"
+        file.write_text(text, encoding="utf-8")
+        chosen = load.load(file)
     except UserError:
         return
     recorded = as_dvc_reads(text, tmp_path_factory.getbasetemp())
@@ -242,7 +242,7 @@ def test_a_value_is_that_of_yaml_1_2(written: str, value: object) -> None:
         ("a: &a 1\nb: &a 2", "found duplicate anchor"),
     ],
 )
-def test_what_is_refused_is_named_with_its_place(text: str, why: str) -> None:
+def test_a_refused_value_is_named_with_its_key_or_line(text: str, why: str) -> None:
     with pytest.raises(ValueError) as caught:
         plain_yaml.parse(text)
     assert why in str(caught.value)
@@ -261,6 +261,6 @@ TREES = st.recursive(
 
 @check
 @given(st.dictionaries(TEXTS | st.sampled_from(DOUBTFUL), TREES, max_size=3))
-def test_what_is_written_is_read_again_in_its_order(tree: dict[str, Any]) -> None:
+def test_a_dumped_tree_is_parsed_to_the_same_tree_in_the_same_order(tree: dict[str, Any]) -> None:
     assert same(plain_yaml.parse(plain_yaml.dump(tree)), tree)
     assert list(plain_yaml.parse(plain_yaml.dump(tree))) == list(tree)  # type: ignore[call-overload]

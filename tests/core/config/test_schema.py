@@ -18,7 +18,7 @@ Tree = dict[str, Any]
 
 
 def found(tree: object) -> str:
-    """What the UserError finds wrong with the tree."""
+    """Return the field `found` of the UserError for the tree."""
     with pytest.raises(UserError) as caught:
         validate(FILE, tree)
     assert caught.value.where.startswith(str(FILE))
@@ -59,7 +59,7 @@ def test_a_fraction_is_a_finite_number_from_0_to_1(params_tree: Tree, value: obj
 
 
 @pytest.mark.parametrize("value", [0, 1, 0.0, 1.0])
-def test_the_ends_of_a_range_belong_to_it(params_tree: Tree, value: float) -> None:
+def test_the_bounds_of_a_range_are_allowed(params_tree: Tree, value: float) -> None:
     change(params_tree, rank__easy_fraction=value)
     assert validate(FILE, params_tree).rank.easy_fraction == value
 
@@ -98,7 +98,7 @@ def test_a_wrong_value_is_named_with_its_key(params_tree: Tree, key: str, value:
 def test_a_schedule_that_ends_before_the_training_is_refused(params_tree: Tree) -> None:
     message = found(change(params_tree, train_inter__iterations=5))
     assert message.endswith("max_iters 4 is below iterations 5")
-    assert len(message) < 200  # the block itself is not poured out
+    assert len(message) < 200  # the message does not print the whole block
 
 
 @pytest.mark.parametrize(
@@ -122,15 +122,15 @@ def test_an_unknown_key_far_from_all_others_gets_no_suggestion(params_tree: Tree
 
 @pytest.mark.parametrize("key", ["seed", "train_intra", "train_intra.weights.seg.aux", "preprocess.val.root"])
 def test_a_missing_key_is_named(params_tree: Tree, key: str) -> None:
-    *above, last = key.split(".")
+    *parents, last = key.split(".")
     block = params_tree
-    for name in above:
+    for name in parents:
         block = block[name]
     del block[last]
     assert found(params_tree) == f"{key} is missing"
 
 
-def test_all_that_is_wrong_is_said_at_once_up_to_eight_keys(params_tree: Tree) -> None:
+def test_one_error_names_up_to_eight_wrong_keys(params_tree: Tree) -> None:
     assert found(change(params_tree, seed=-1, rank__easy_fraction=2)).count("; ") == 1
     for number in range(9):
         params_tree[f"zzzz{number}"] = 0
@@ -144,7 +144,7 @@ def test_an_unknown_class_is_refused_with_the_file_named(params_tree: Tree) -> N
 
 
 @pytest.mark.parametrize("tree", [None, [], "seed: 1", 3])
-def test_a_file_that_is_no_mapping_is_refused(tree: object) -> None:
+def test_a_file_that_is_not_a_mapping_is_refused(tree: object) -> None:
     assert type(tree).__name__ in found(tree)
 
 
@@ -159,7 +159,7 @@ def test_a_file_that_is_no_mapping_is_refused(tree: object) -> None:
         b"\x00",
     ],
 )
-def test_what_is_no_plain_yaml_is_refused_and_runs_nothing(
+def test_a_file_that_is_not_plain_yaml_is_refused_and_executes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -181,7 +181,7 @@ def test_values_cannot_be_changed(params_tree: Tree) -> None:
         chosen.rank.easy_fraction = 0.5
 
 
-def test_select_hides_what_is_not_asked_for(params_tree: Tree) -> None:
+def test_select_hides_all_other_keys(params_tree: Tree) -> None:
     whole = validate(FILE, params_tree)
     chosen = select(whole, ["rank", "preprocess.source", "train_inter.optimizer.lr"])
     assert chosen.rank == whole.rank
@@ -221,16 +221,16 @@ def test_the_digest_changes_with_the_chosen_keys_and_no_other(params_tree: Tree,
     before = validate(FILE, params_tree)
     key, value = CHANGES[changed]
     after = validate(FILE, change(params_tree, **{key: value}))
-    moved = {key for key in CHANGES if digest(before, [key]) != digest(after, [key])}
-    assert moved == {changed}
+    changes = {key for key in CHANGES if digest(before, [key]) != digest(after, [key])}
+    assert changes == {changed}
     assert digest(before, CHANGES) != digest(after, CHANGES)
 
 
 def test_the_digest_is_of_the_values_not_of_their_spelling_or_order(params_tree: Tree) -> None:
     keys = ["train_inter", "preprocess"]
     change(params_tree, train_inter__optimizer__lr=1, preprocess__source__options={"a": 1, "b": 2})
-    one = digest(validate(FILE, params_tree), keys)
+    first = digest(validate(FILE, params_tree), keys)
     change(params_tree, train_inter__optimizer__lr=1.0, preprocess__source__options={"b": 2, "a": 1})
     params_tree["train_inter"] = dict(reversed(params_tree["train_inter"].items()))
-    assert digest(validate(FILE, params_tree), keys) == one
-    assert len(one) == 32 and int(one, 16) >= 0
+    assert digest(validate(FILE, params_tree), keys) == first
+    assert len(first) == 32 and int(first, 16) >= 0

@@ -33,50 +33,50 @@ pytestmark = pytest.mark.usefixtures("restored_threads")
 
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[int]]:
-    """A torch that sees two CUDA devices, and the devices that were made the current one."""
+    """Patch torch to have two CUDA devices; the list receives the arguments of torch.cuda.set_device."""
     chosen: list[int] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid=UUIDS[index]))
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(device, "_held", [])
+    monkeypatch.setattr(device, "_locks", [])
     yield chosen
-    for held in device._held:
-        held.handle.close()
+    for lock in device._locks:
+        lock.handle.close()
 
 
-def test_auto_and_cuda_take_the_first_free_device_by_its_uuid_and_keep_it(cuda: list[int]) -> None:
+def test_auto_and_cuda_lock_the_first_free_device_by_its_uuid_and_keep_it(cuda: list[int]) -> None:
     with device_lock.acquire([f"cuda-{UUIDS[0]}"])[0].handle:
         assert acquire_device(compute("auto"), 1) == torch.device("cuda", 1)
-    # the other is free now, and one's own is not asked for again: that would wait for ever
+    # the other device is free now; the second call must not lock again, which would wait for ever
     assert acquire_device(compute("cuda"), 1) == torch.device("cuda", 1)
     assert cuda == [1]
 
 
-def test_several_devices_are_taken_at_once_and_the_first_is_the_current_one(cuda: list[int]) -> None:
+def test_several_devices_are_locked_together_and_the_first_is_the_current_one(cuda: list[int]) -> None:
     two = compute("cuda").model_copy(update={"devices": 2})
     assert acquire_devices(two, 1) == [torch.device("cuda", 0), torch.device("cuda", 1)]
     assert cuda == [0]
     assert acquire_device(two, 1) == torch.device("cuda", 0)
 
 
-def test_more_devices_than_there_are_are_refused(cuda: list[int]) -> None:
+def test_more_devices_than_available_are_refused(cuda: list[int]) -> None:
     with pytest.raises(UserError, match="compute.devices: 3, but torch sees 2 CUDA devices"):
         acquire_devices(compute("cuda").model_copy(update={"devices": 3}), 1)
     assert not cuda
 
 
-def test_several_devices_on_a_cpu_are_the_cpu_several_times() -> None:
+def test_several_devices_on_a_cpu_are_the_cpu_repeated() -> None:
     assert acquire_devices(compute("cpu").model_copy(update={"devices": 2}), 1) == [torch.device("cpu")] * 2
 
 
-def test_cpu_takes_no_device_where_there_is_one(cuda: list[int], tmp_path: Path) -> None:
+def test_cpu_locks_no_cuda_device(cuda: list[int], tmp_path: Path) -> None:
     assert acquire_device(compute("cpu"), 1) == torch.device("cpu")
     assert not cuda and not list(tmp_path.iterdir())
 
 
-def test_auto_is_the_cpu_where_there_is_no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_the_cpu_without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert acquire_device(compute("auto"), 1) == torch.device("cpu")
 
@@ -85,14 +85,14 @@ def test_auto_is_the_cpu_where_there_is_no_cuda(monkeypatch: pytest.MonkeyPatch)
 def test_a_real_device_computes_and_its_lock_is_named_by_a_uuid() -> None:
     script = (
         "import torch; from intrada.core.distributed import device; from intrada.core.config.schema import Compute\n"
-        "own = device.prepare(compute('cuda'), 1)\n"
-        "print(device._own(1)[0].name, torch.ones(2, device=own).sum().item(), flush=True)"
+        "own = device.acquire_device(compute('cuda'), 1)\n"
+        "print(device._locked(1)[0].name, torch.ones(2, device=own).sum().item(), flush=True)"
     )
     with processes.begun("-c", script) as process:
         assert re.fullmatch(r"cuda-\w{8}(-\w{4}){3}-\w{12} 2\.0", processes.said(process))
 
 
-def test_cuda_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_without_a_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="compute.device: cuda, but torch sees no CUDA device"):
         acquire_device(compute("cuda"), 1)
@@ -104,16 +104,16 @@ def test_the_number_of_threads_is_set() -> None:
         assert torch.get_num_threads() == count
 
 
-@pytest.mark.parametrize("asked", [True, False])
-def test_params_say_what_cuda_may_do_with_float32(asked: bool) -> None:
-    acquire_device(compute("cpu").model_copy(update={"deterministic": asked, "tf32": asked}), 1)
-    assert torch.are_deterministic_algorithms_enabled() == torch.backends.cudnn.deterministic == asked
-    assert torch.backends.cudnn.allow_tf32 == asked
-    assert torch.get_float32_matmul_precision() == ("high" if asked else "highest")
+@pytest.mark.parametrize("enabled", [True, False])
+def test_params_set_determinism_and_tf32(enabled: bool) -> None:
+    acquire_device(compute("cpu").model_copy(update={"deterministic": enabled, "tf32": enabled}), 1)
+    assert torch.are_deterministic_algorithms_enabled() == torch.backends.cudnn.deterministic == enabled
+    assert torch.backends.cudnn.allow_tf32 == enabled
+    assert torch.get_float32_matmul_precision() == ("high" if enabled else "highest")
     acquire_device(compute("cpu"), 1)
 
 
-def test_bf16_is_used_where_it_is_asked_for_and_by_auto_where_the_device_is_made_for_it() -> None:
+def test_bf16_is_used_if_chosen_and_with_auto_if_the_device_supports_it() -> None:
     cpu = torch.device("cpu")
 
     def used(precision: str) -> bool:

@@ -1,4 +1,4 @@
-"""Two processes on the CPU (gloo) do what one does: trainings and inference on the small network."""
+"""Two processes on the CPU (gloo) give the results of one: training and inference of the small network."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TRAIN = [
 
 @pytest.fixture
 def images(checkout: Path) -> Path:
-    """Six source images, a different part of each ignored and one wholly, and five target images."""
+    """Six source images, each with another fraction of ignored pixels (one fully), and five target images."""
     for domain, count in (("source", 6), ("target", 5)):
         random, rows = np.random.default_rng(count), []
         for number in range(count):
@@ -72,35 +72,38 @@ def setup(devices: int, compute: Mapping[str, Any] | None = None, **changes: Any
     tiny_project.write_params(params)
 
 
-def nobody_is_left() -> bool:
+def no_process_is_left() -> bool:
     return not multiprocessing.active_children()
 
 
 def group_members(group: int) -> list[str]:
-    """The command lines of the processes of a group that have not ended."""
-    found = []
+    """Return the command lines of the running processes of a process group."""
+    lines = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has ended meanwhile
-            state, _, of = stat.read_text().rpartition(")")[2].split()[:3]
-            if int(of) == group and state != "Z":
-                found.append(stat.with_name("cmdline").read_text())
-    return found
+        with suppress(OSError):  # the process has ended
+            state, _, process_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(process_group) == group and state != "Z":
+                lines.append(stat.with_name("cmdline").read_text())
+    return lines
 
 
-def eventually(what: Callable[[], bool]) -> bool:
-    """Whether it is so within seconds."""
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Return whether the condition becomes true within 30 seconds."""
     end = time.monotonic() + 30
-    while not (true := what()) and time.monotonic() < end:
+    while not (true := condition()) and time.monotonic() < end:
         time.sleep(0.05)
     return true
 
 
-def kept() -> dict[str, bytes]:
+def outputs() -> dict[str, bytes]:
     return {path.as_posix(): path.read_bytes() for path in [MODEL, LOSSES, *Path("snapshots").iterdir()]}
 
 
 def largest_distance(ours: dict[str, Tensor], others: dict[str, Tensor]) -> float:
-    """Of all tensors, relative to their norms: at a kink of ReLU rounding moves a single weight further."""
+    """Return the largest relative distance (L2) of two tensors of a name.
+
+    Not of single weights: at a kink of ReLU, rounding changes a single weight by more.
+    """
 
     def norm(tensor: Tensor) -> float:
         return float(torch.linalg.vector_norm(tensor.double()))
@@ -118,35 +121,37 @@ def test_two_processes_train_as_one_does_and_resume_to_the_same_bytes(images: Pa
     assert main(TRAIN) == 0
     pd.testing.assert_frame_equal(files.read_csv(LOSSES), alone, rtol=1e-4)
     assert largest_distance(load_file(MODEL), weights) < 5e-3
-    straight = kept()
+    uninterrupted = outputs()
     (last,) = RUNS.glob("*/checkpoint_00000005.pt")
     assert len(torch.load(last)["random"]) == 2
     assert [path.name for path in RUNS.glob("*/tensorboard/*")] != []
     last.unlink()
     assert main(TRAIN) == 0
-    assert kept() == straight and nobody_is_left()
+    assert outputs() == uninterrupted and no_process_is_left()
 
 
 @pytest.mark.slow
-def test_with_normalisation_of_their_own_two_processes_are_one_that_computes_a_batch_in_two_parts(
+def test_without_sync_batch_norm_two_processes_equal_one_with_two_micro_batches(
     images: Path,
 ) -> None:
-    found = []
+    runs = []
     for devices, changes in ((1, {"gradient_accumulation_steps": 2}), (2, {})):
         setup(devices, {"sync_batch_norm": False}, **changes)
         assert main(TRAIN) == 0
-        found.append((files.read_csv(LOSSES), load_file(MODEL)))
+        runs.append((files.read_csv(LOSSES), load_file(MODEL)))
         shutil.rmtree(RUNS)
-    (alone, weights), (losses, trained) = found
+    (alone, weights), (losses, trained) = runs
     pd.testing.assert_frame_equal(losses, alone, rtol=1e-4)
-    learned = [name for name in weights if name.endswith((".weight", ".bias"))]  # statistics are one's own
+    learned = [
+        name for name in weights if name.endswith((".weight", ".bias"))
+    ]  # each process has its own statistics
     assert 0 < len(learned) < len(weights)
-    one, other = ({name: each[name] for name in learned} for each in (trained, weights))
-    assert largest_distance(one, other) < 5e-3
+    first, second = ({name: tensors[name] for name in learned} for tensors in (trained, weights))
+    assert largest_distance(first, second) < 5e-3
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_stops_both_and_names_the_images_of_both(
+def test_a_nan_loss_stops_both_and_names_the_images_of_both(
     images: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     optimizer = tiny_project.tree()["train_inter"]["optimizer"]
@@ -156,7 +161,7 @@ def test_a_loss_that_is_no_number_stops_both_and_names_the_images_of_both(
     assert error.startswith("error: iteration 2: losses ") and "nan" in error
     named = re.search(r"on the images (.*)", error)
     assert named and re.findall(r"[a-z]+", named[1]).count("source") == 4
-    assert nobody_is_left() and not MODEL.exists()
+    assert no_process_is_left() and not MODEL.exists()
 
 
 @pytest.mark.slow
@@ -169,7 +174,7 @@ def test_a_signal_leaves_one_checkpoint_and_no_process(images: Path) -> None:
     ) as process:  # fmt: skip
         while process.poll() is None and not list(RUNS.glob("*/checkpoint_*.pt")):
             time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGTERM)  # as a cluster does: all of them hear it
+        os.killpg(process.pid, signal.SIGTERM)  # to all processes, as a cluster does
         _, errors = process.communicate()
     assert process.returncode == 143, errors
     said = "; the checkpoint is saved, run the same command again to continue"
@@ -183,12 +188,12 @@ def test_an_error_of_one_process_ends_both_with_its_message(
     images: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     setup(2, batch_size=2)
-    broken = Path("source4.png")  # of the second process in one iteration or another
+    broken = Path("source4.png")  # the second process reads it in some iteration
     broken.write_bytes(broken.read_bytes()[:100])
     assert main(TRAIN) == 1
     errors = capfd.readouterr().err
     assert "error: source4.png: " in errors and "Traceback" not in errors
-    assert nobody_is_left() and not MODEL.exists()
+    assert no_process_is_left() and not MODEL.exists()
 
 
 @pytest.mark.slow
@@ -196,15 +201,15 @@ def test_an_error_of_one_process_ends_both_with_its_message(
 def test_two_processes_write_the_bytes_of_one(project: Path, name: str) -> None:
     options = {"label_ids": "results/label_ids"} if name == "evaluate@inter" else {}
 
-    def written(devices: int) -> dict[Path, bytes]:
+    def outputs(devices: int) -> dict[Path, bytes]:
         shutil.rmtree(Path("results", *name.split("@")))
         tiny_project.write_params(tiny_project.change(tiny_project.tree(), compute__devices=devices))
         assert tiny_project.run(name, **options) == 0
-        found = {path: path.read_bytes() for path in Path("results").rglob("*") if path.is_file()}
+        content = {path: path.read_bytes() for path in Path("results").rglob("*") if path.is_file()}
         shutil.rmtree("results/label_ids", ignore_errors=True)
-        return found
+        return content
 
-    assert written(2) == written(1) and nobody_is_left()
+    assert outputs(2) == outputs(1) and no_process_is_left()
 
 
 def test_a_batch_that_the_devices_do_not_divide_is_refused(
@@ -217,21 +222,22 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(
 
 @pytest.fixture
 def group() -> Iterator[Any]:
-    """A process group of one process, this one; the store at which it was set up."""
-    store = process_group.meeting_point()
+    """Initialise a process group of this process alone; yields its store."""
+    store = process_group.create_store()
     process_group.join(SINGLE_RANK, None, store.port, [torch.device("cpu")])
     yield store
     process_group.leave()
 
 
-def test_the_processes_meet_on_the_loopback_address_alone(group: Any) -> None:
-    """Other machines cannot reach their store."""
-    listening = [each.laddr for each in psutil.Process().net_connections() if each.status == "LISTEN"]
+def test_the_store_listens_on_the_loopback_address_alone(group: Any) -> None:
+    """Other machines cannot reach the store."""
+    connections = psutil.Process().net_connections()
+    listening = [connection.laddr for connection in connections if connection.status == "LISTEN"]
     assert [address for address, port in listening if port == group.port] == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize("affine", [True, False])
-def test_synchronised_normalisation_of_one_process_is_torchs(group: None, affine: bool) -> None:
+def test_synchronised_normalisation_of_one_process_equals_torchs(group: None, affine: bool) -> None:
     torch.manual_seed(0)
     usual = nn.BatchNorm2d(3, affine=affine)
     ours = nn.BatchNorm2d(3, affine=affine)
@@ -239,13 +245,13 @@ def test_synchronised_normalisation_of_one_process_is_torchs(group: None, affine
     assert ours.state_dict().keys() == usual.state_dict().keys()
     for training in (True, True, False):
         values = (5 + torch.randn(2, 3, 4, 5)).requires_grad_()
-        found = []
+        results = []
         for module in (usual, ours):
             values.grad = None
             output = module.train(training)(values)
             (output * torch.linspace(0, 1, 20).view(4, 5)).square().sum().backward()
-            found.append([output, values.grad, *[each.grad for each in module.parameters()]])
-        torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-4)
+            results.append([output, values.grad, *[weight.grad for weight in module.parameters()]])
+        torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(ours.state_dict(), usual.state_dict())
 
 
@@ -265,9 +271,9 @@ def test_timms_normalisation_keeps_its_activation(group: None) -> None:
 
 @pytest.mark.slow
 def test_a_compiled_network_has_the_outputs_and_gradients_of_synchronised_normalisation(group: None) -> None:
-    """As dynamo and autograd trace it, with torch's own kernels."""
+    """Traced by dynamo and autograd (aot_eager), with torch's own kernels."""
     image = torch.randn(2, 3, 32, 64, generator=torch.Generator().manual_seed(0))
-    found = []
+    results = []
     for compiled in (False, True):
         torch.manual_seed(0)
         network = build_model("small", 4, {}).train()
@@ -277,5 +283,5 @@ def test_a_compiled_network_has_the_outputs_and_gradients_of_synchronised_normal
         output = network(image)
         sum(head.square().sum() for head in output.values()).backward()
         gradients = {name: weight.grad for name, weight in network.named_parameters()}
-        found.append((output, gradients, network.state_dict()))
-    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-4)
+        results.append((output, gradients, network.state_dict()))
+    torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-4)

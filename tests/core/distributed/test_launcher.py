@@ -1,4 +1,4 @@
-"""Real processes that a stage starts, and every way in which they end."""
+"""Real worker processes of a stage, and the ways in which they end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from typing import Any
 
 import pytest
 
-from intrada.core.distributed.launcher import SINGLE_RANK, Rank, _portable, in_turn, spread, started
+from intrada.core.distributed.launcher import (
+    SINGLE_RANK,
+    Rank,
+    _portable,
+    interleave,
+    run_on_ranks,
+    start_processes,
+)
 from intrada.core.errors import UserError
 from intrada.core.signals import Stopped, postponed
 from tests.support import processes
@@ -25,7 +32,7 @@ def squared(rank: Rank, stop: Any, number: int) -> int:
 
 
 def failing(rank: Rank, stop: Any, error: BaseException | None) -> None:
-    """The second fails; the first would sleep for an hour."""
+    """Fail with rank 1; sleep for an hour with rank 0."""
     if rank.rank:
         if error is None:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -34,7 +41,7 @@ def failing(rank: Rank, stop: Any, error: BaseException | None) -> None:
     time.sleep(3600)
 
 
-def asked(rank: Rank, stop: Any) -> None:
+def until_stopped(rank: Rank, stop: Any) -> None:
     while not stop.value:
         time.sleep(0.01)
     raise Stopped(stop.value, " after iteration 3", "the checkpoint is saved, ")
@@ -48,13 +55,13 @@ def doubled(rank: Rank, number: int) -> int:
     return 2 * (rank.rank + number)
 
 
-def late(rank: Rank) -> None:
+def erring(rank: Rank) -> None:
     raise UserError("images", "none", "some", "make some")
 
 
-def test_results_come_in_the_order_of_the_parts() -> None:
-    with started(TWO, squared, 3) as crew:
-        assert crew.results() == [9, 16]
+def test_results_come_in_the_order_of_the_ranks() -> None:
+    with start_processes(TWO, squared, 3) as workers:
+        assert workers.results() == [9, 16]
 
 
 @pytest.mark.parametrize(
@@ -69,70 +76,70 @@ def test_the_error_of_one_ends_the_other_and_is_raised(
     monkeypatch: pytest.MonkeyPatch, error: BaseException | None, expected: type[Exception], words: str
 ) -> None:
     monkeypatch.setattr("intrada.core.distributed.launcher.GRACE", 0.2)
-    with pytest.raises(expected, match=words) as caught, started(TWO, failing, error) as crew:
-        crew.results()
+    with pytest.raises(expected, match=words) as caught, start_processes(TWO, failing, error) as workers:
+        workers.results()
     if expected is KeyError:
-        assert "in failing" in caught.value.__notes__[0]  # where it was
+        assert "in failing" in caught.value.__notes__[0]  # the traceback
     assert not multiprocessing.active_children()
 
 
 def test_a_result_may_be_larger_than_a_pipe() -> None:
-    with started(TWO, large) as crew:
-        assert [len(each) for each in crew.results()] == [5_000_000] * 2
+    with start_processes(TWO, large) as workers:
+        assert [len(result) for result in workers.results()] == [5_000_000] * 2
 
 
 class ParticularError(Exception):
-    """It cannot be made from what it keeps."""
+    """It cannot be unpickled, because its `args` are not the arguments of __init__."""
 
-    def __init__(self, one: int, two: int) -> None:
-        super().__init__(f"{one} and {two}")
-
-
-def test_an_error_that_cannot_travel_comes_as_its_text() -> None:
-    found = _portable(ParticularError(1, 2))
-    assert type(found) is RuntimeError and "ParticularError: 1 and 2" in str(found)
+    def __init__(self, first: int, second: int) -> None:
+        super().__init__(f"{first} and {second}")
 
 
-def test_a_signal_is_passed_on_and_its_answer_is_waited_for() -> None:
+def test_an_error_that_cannot_be_pickled_becomes_a_runtime_error_of_its_text() -> None:
+    error = _portable(ParticularError(1, 2))
+    assert type(error) is RuntimeError and "ParticularError: 1 and 2" in str(error)
+
+
+def test_a_signal_is_passed_on_and_the_results_are_waited_for() -> None:
     with (
         pytest.raises(Stopped, match="^stopped after iteration 3 by SIGTERM; the") as caught,
         postponed() as request,
-        started(TWO, asked) as crew,
+        start_processes(TWO, until_stopped) as workers,
     ):
         signal.raise_signal(signal.SIGTERM)
-        crew.results(request)
+        workers.results(request)
     assert caught.value.code == 143 and not multiprocessing.active_children()
 
 
-def test_this_process_works_beside_the_others() -> None:
-    assert spread(3, lambda rank, check: 2 * rank.rank, doubled, 10) == [0, 22, 24]
+def test_this_process_works_as_rank_0() -> None:
+    assert run_on_ranks(3, lambda rank, check: 2 * rank.rank, doubled, 10) == [0, 22, 24]
 
 
-def test_one_alone_starts_no_other() -> None:
+def test_a_single_rank_starts_no_process() -> None:
     def own(rank: Rank, check: Callable[[], None]) -> Rank:
         check()
         assert not multiprocessing.active_children()
         return rank
 
-    assert spread(1, own, late) == [SINGLE_RANK]
+    assert run_on_ranks(1, own, erring) == [SINGLE_RANK]
 
 
-def test_an_error_elsewhere_is_met_at_the_next_check() -> None:
+def test_an_error_of_another_process_is_raised_at_the_next_check() -> None:
     def own(rank: Rank, check: Callable[[], None]) -> None:
         while True:
             check()
             time.sleep(0.01)
 
     with pytest.raises(UserError, match="make some"):
-        spread(2, own, late)
+        run_on_ranks(2, own, erring)
     assert not multiprocessing.active_children()
 
 
-def test_the_others_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+def test_the_workers_end_with_their_parent(tmp_path: Path) -> None:
     script = (
-        "from intrada.core.distributed.launcher import Rank, started\nfrom tests.core.distributed.test_launcher import failing\n"
-        "with started([Rank(0, 2)], failing, None) as crew:\n"
-        "    print(crew.members[0].process.pid, flush=True)\n    crew.results()"
+        "from intrada.core.distributed.launcher import Rank, start_processes\nfrom tests.core.distributed.test_launcher import failing\n"
+        "with start_processes([Rank(0, 2)], failing, None) as workers:\n"
+        "    print(workers.workers[0].process.pid, flush=True)\n    workers.results()"
     )
     program = tmp_path / "program.py"
     program.write_text(f"if __name__ == '__main__':\n    {script.replace(chr(10), chr(10) + '    ')}\n")
@@ -147,6 +154,6 @@ def test_the_others_end_with_the_one_that_started_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_what_was_dealt_out_is_put_together_in_order(count: int) -> None:
+def test_interleave_restores_the_order(count: int) -> None:
     items = list(range(7))
-    assert in_turn([items[number::count] for number in range(count)]) == items
+    assert interleave([items[number::count] for number in range(count)]) == items
