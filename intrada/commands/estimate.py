@@ -1,4 +1,4 @@
-"""Say what the trainings of a preset cost, memory and hours on this machine, before any of them starts."""
+"""Print an estimate of the memory and the hours that the trainings of a preset need on this machine."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from intrada.core.stage import Argument
 from intrada.training import cost_estimate
 
 NOT_COUNTED = (
-    "An estimate from below: not counted are scratch memory (gradients on their way, workspaces, the "
-    "allocator's reserve, torch itself), reading images, the optimisers' steps, scoring and evaluation."
+    "A lower bound: it does not include temporary memory (gradients in the backward pass, workspaces, "
+    "the allocator's reserve, torch itself), reading of images, optimizer steps, scoring and evaluation."
 )
 
 
 def run(
-    name: Annotated[str, Argument("a preset; without one it is params.yaml that is looked at")],
+    name: Annotated[str, Argument("name of a preset; default: params.yaml")],
 ) -> None:
-    """Print a row for each training stage; no data is read and nothing is written."""
+    """Print a row for each training stage. It reads no data and writes no file."""
     chosen = validate.load(preset.find(name) if name else preset.ACTIVE)
     device = acquire_device(chosen.compute, chosen.compute.threads)
     costs = cost_estimate.estimate_all(chosen)

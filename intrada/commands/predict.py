@@ -32,43 +32,41 @@ def run(
         list[str],
         Argument("images, videos, folders (their images) and quoted globs", required=True, many=True),
     ],
-    out: Annotated[Path, Out("folder of the results")],
+    out: Annotated[Path, Out("folder for the results")],
     size: Annotated[
         ImageSize | None,
         Option(
-            "what the network sees of every image; left out: the size of its training",
+            "size of the network's input; default: that of the training",
             "WIDTHxHEIGHT",
             cli_types.size,
         ),
     ],
-    own_size: Annotated[bool, Flag("the network sees each image at the image's own size")],
+    own_size: Annotated[bool, Flag("do not resize the images for the network")],
     batch_size: Annotated[
         int,
-        Option("images that the network sees at once; left out: 1", "N", cli_types.count("--batch-size"), 1),
+        Option("images in a batch; default: 1", "N", cli_types.count("--batch-size"), 1),
     ],
     every: Annotated[
-        int, Option("of a video, only every N-th frame; left out: all", "N", cli_types.count("--every"), 1)
+        int, Option("use every N-th frame of a video; default: 1", "N", cli_types.count("--every"), 1)
     ],
     alpha: Annotated[
         float,
-        Option("share of the classes' colours in overlays, 0 to 1; left out: 0.5", "A", cli_types.alpha, 0.5),
+        Option("weight of the class colours in overlays, 0 to 1; default: 0.5", "A", cli_types.alpha, 0.5),
     ],
-    label_ids: Annotated[bool, Flag("write label_ids/ too: PNGs of Cityscapes' label ids")],
+    label_ids: Annotated[bool, Flag("also write label_ids/: PNGs of Cityscapes' label ids")],
     params: Annotated[
         Path | None,
-        Option(
-            "params of its training, which a model of an older version needs; left out: none", "PATH", Path
-        ),
+        Option("params file of its training; required only for a model of an older version", "PATH", Path),
     ],
 ) -> None:
-    """Write OUT, and say how many images and frames were predicted."""
+    """Write OUT, and print how many images and frames were predicted."""
     if size and own_size:
         raise UserError("--own-size", f"--size {size} too", "one of the two", "leave one of them out")
     opened = open_model(Path(model), params, validate.load(params) if params else None)
     classes = opened.spec.classes
     ids = cityscapes_server.table(classes) if label_ids else None
-    found = sources.collect(images, out)
-    facts = [(source, video.facts(source.path)) for source in found.videos]  # before the long work
+    inputs = sources.collect(images, out)
+    headers = [(source, video.facts(source.path)) for source in inputs.videos]  # errors before the long work
     options = _options(opened, None if own_size else size or opened.size, batch_size)
     writer = PredictionWriter(out, classes, alpha, ids)
     context = Context("predict", "", Path("runs"))
@@ -76,20 +74,20 @@ def run(
         prediction.table(out / "predictions.csv", classes) as table,
         ThreadPoolExecutor(context.workers) as pool,
     ):
-        frames = context.progress(_read(found.images), len(found.images), "image")
-        for each, _ in prediction.write_all(frames, options, writer, pool):
-            table.add(each)
-        for source, (rate, count) in facts:
+        frames = context.progress(_read(inputs.images), len(inputs.images), "image")
+        for predicted, _ in prediction.write_all(frames, options, writer, pool):
+            table.add(predicted)
+        for source, (rate, count) in headers:
             frames = context.progress(_frames(source, every), math.ceil(count / every), "frame")
             with video.overlay(out / f"{source.name}_overlay.mp4", rate / every) as append:
-                for each, mixed in prediction.write_all(frames, options, writer, pool):
-                    table.add(each)
+                for predicted, mixed in prediction.write_all(frames, options, writer, pool):
+                    table.add(predicted)
                     append(mixed)
     print(f"{table.rows} images and frames: {out / 'predictions.csv'}")
 
 
 def _options(opened: ModelFile, size: tuple[int, int] | None, batch_size: int) -> PredictOptions:
-    """The model on its device. size: (width, height) of what it sees; None: each image's own."""
+    """Load the model on its device. size: (width, height) of its input; None: that of each image."""
     device = acquire_device(opened.compute, opened.compute.inference_threads)
     return PredictOptions(opened.load(device), device, size, batch_size)
 
@@ -100,6 +98,6 @@ def _read(images: list[Source]) -> Iterator[Frame]:
 
 
 def _frames(source: Source, every: int) -> Iterator[Frame]:
-    """A video's frames, called NAME/NUMBER by their place in it."""
+    """Yield the frames of a video, with names NAME/NUMBER; the first frame has number 0."""
     for number, image in video.read(source.path, every):
         yield Frame(f"{source.name}/{number:06d}", image)

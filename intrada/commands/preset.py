@@ -1,6 +1,6 @@
-"""Put one of the complete params files of presets/ in place of params.yaml, or list them.
+"""Replace params.yaml by one of the complete params files in presets/, or list them.
 
-An edited params.yaml, one that equals no file in presets/, is not overwritten.
+A params.yaml that differs from every file in presets/ has been edited and is not overwritten.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ ACTIVE = Path("params.yaml")
 
 
 def run(
-    name: Annotated[str, Argument("the preset to put in place of params.yaml")],
-    list: Annotated[bool, Flag("show the presets, the active one marked, and change nothing")],
+    name: Annotated[str, Argument("the preset to copy to params.yaml")],
+    list: Annotated[bool, Flag("list the presets, with a mark at the active one, and change nothing")],
 ) -> None:
-    """`preset NAME` copies presets/NAME.yaml over params.yaml and says what it costs; `--list` shows them."""
+    """Copy presets/NAME.yaml to params.yaml and print its costs; without NAME or with `--list`, list them."""
     known = _known()
     if list or not name:
         _show(known)
@@ -33,8 +33,8 @@ def run(
     if ACTIVE.exists() and _active(known) is None:
         raise UserError(
             ACTIVE,
-            "it was edited: no preset equals it",
-            "a params.yaml that a preset can bring back",
+            "it was edited: it differs from every preset",
+            "a params.yaml that equals a file in presets/",
             f"keep it with `cp {ACTIVE} {PRESETS}/my_experiment.yaml` (a preset of your own), then try again",
         )
     chosen = validate.load(path)
@@ -45,7 +45,7 @@ def run(
 
 
 def find(name: str) -> Path:
-    """The file of the preset called `name`; UserError with the nearest name if there is none."""
+    """Return the file of the preset called `name`. UserError, with the nearest name, for an unknown one."""
     known = _known()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
@@ -56,13 +56,13 @@ def find(name: str) -> Path:
 
 def _known() -> dict[str, Path]:
     if not PRESETS.is_dir():
-        fix = "start in the project's folder"
+        fix = "run the command in the project's folder"
         raise UserError(PRESETS, "no such folder", "the folder of the project's params files", fix)
     return {path.stem: path for path in sorted(PRESETS.glob("*.yaml"))}
 
 
 def _active(known: dict[str, Path]) -> str | None:
-    """The preset that params.yaml equals, byte by byte."""
+    """Return the name of the preset that equals params.yaml byte by byte, if any."""
     content = ACTIVE.read_bytes() if ACTIVE.exists() else None
     return next((name for name, path in known.items() if path.read_bytes() == content), None)
 
@@ -73,11 +73,11 @@ def _show(known: dict[str, Path]) -> None:
         first = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
         print(f"{'*' if name == active else ' '} {name:28} {first}")
     if active is None and ACTIVE.exists():
-        print(f"  {ACTIVE} is an edited one")
+        print(f"  {ACTIVE} differs from every preset")
 
 
 def _show_costs(chosen: Params) -> None:
-    """Memory and hours of each training; where this machine cannot say (no GPU, a package missing), why."""
+    """Print memory and hours of each training, or why there is no estimate (no GPU, a package missing)."""
     from intrada.core.distributed import device
     from intrada.training import cost_estimate
 

@@ -1,7 +1,6 @@
-"""Evaluate a checkpoint that somebody published, without the rest of the pipeline.
+"""Evaluate a published checkpoint without the rest of the pipeline.
 
-Two stages in one command: preprocess for the evaluation images, and evaluate. Everything is written below
-one folder.
+Runs two stages: preprocess of the evaluation images, and evaluate. All results are below one folder.
 """
 
 from __future__ import annotations
@@ -18,22 +17,22 @@ def run(
     params: Annotated[Path, In("params file with the model, classes and preprocess.val: one of presets/")],
     model: Annotated[list[Path], In("the checkpoint, ours or published; several: an ensemble", many=True)],
     root: Annotated[Path, In("folder of the raw evaluation data, such as data/raw/Cityscapes", raw=True)],
-    out: Annotated[Path, Out("folder of the results, inside the project")],
+    out: Annotated[Path, Out("folder for the results, inside the project")],
     weights: Annotated[
-        Sequence[float], FloatList("of an ensemble's models, in their order; left out: all alike")
+        Sequence[float], FloatList("weights of the models of an ensemble, in their order; default: equal")
     ] = (),
 ) -> None:
-    """Write OUT/metrics.json and what else the evaluate stage writes, and print the metrics."""
+    """Write OUT/metrics.json and the other outputs of the evaluate stage, and print the metrics."""
     index, images, labels = out / "val/index.csv", out / "val/images", out / "val/labels"
-    for_inference = {"index": index, "images": images, "label_folder": labels}
-    stage_runner.execute("preprocess", params, {"domain": "val", "root": root, **for_inference})
-    written = {
+    preprocessed = {"index": index, "images": images, "label_folder": labels}
+    stage_runner.execute("preprocess", params, {"domain": "val", "root": root, **preprocessed})
+    outputs = {
         "metrics": out / "metrics.json",
         "class_iou": out / "classes.csv",
         "confusion": out / "confusion.csv",
         "table": out / "images.csv",
         "samples": out / "samples",
     }
-    asked = {"name": out.name, "images": index, "model": model, "weights": weights}
-    stage_runner.execute("evaluate", params, {**asked, **written})
-    print(written["metrics"].read_text(encoding="utf-8"))
+    inputs = {"name": out.name, "images": index, "model": model, "weights": weights}
+    stage_runner.execute("evaluate", params, {**inputs, **outputs})
+    print(outputs["metrics"].read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Write the JSON Schema of params.yaml, for editors that complete and check it."""
+"""Write the JSON Schema of params.yaml, with which an editor completes and checks the file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ from intrada.core.stage import Out
 def run(
     out: Annotated[Path, Out("the schema (YAML); the project's own is workflow/schemas/params.schema.yaml")],
 ) -> None:
-    """The schema says types, ranges and names of the keys; `validate` also looks at how they fit together."""
+    """Write the types, ranges and names of the keys. `validate` also checks combinations of values."""
     with files.atomic_file(out) as temporary:
         temporary.write_text(plain_yaml.dump(Params.model_json_schema()), encoding="utf-8")

@@ -1,8 +1,8 @@
-"""Read a params file whole and say what is wrong with it, before any stage runs or any output is removed.
+"""Validate a params file before any stage runs and before any output is removed.
 
-DVC runs this first whenever the file or the code changes, Snakemake while it reads the Snakefile. All
-stages follow this one by the hashes of their code (intrada/pipeline/code_hash.py), so that a change of a
-parameter concerns only the stages that read it. The report prints all values and depends on them in one file.
+DVC runs this stage first when the file or the code has changed, Snakemake while it parses the Snakefile.
+Every stage depends on it through the hashes of its code (intrada/pipeline/code_hash.py). So a changed parameter
+makes only the stages stale that read it. The report prints all values and depends on the file with them.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def run(
     out: Annotated[Path, Out("the values of the params file (JSON)")],
     code: Annotated[Path | None, Out("folder of the hashes of each stage's code", optional=True)] = None,
 ) -> None:
-    """Write the values and the hashes, or raise UserError."""
+    """Write the values and the hashes. UserError if the params file is not valid."""
     files.write_json(out, load(params).model_dump(mode="json"))
     if code:
         code_hash.write(code, code_hash.texts())
 
 
 def load(path: Path) -> Params:
-    """The params file, if each key is right by itself and together with the others."""
+    """Return the params of a file. UserError for an invalid value, name or combination of values."""
     chosen = params_file.load(path)
     for where, name, known in _names(chosen):
         if name not in known:
@@ -46,7 +46,7 @@ def load(path: Path) -> Params:
 
 
 def _names(chosen: Params) -> Iterable[tuple[str, str, Iterable[str]]]:
-    """(where, the name there, the names allowed) for every name that a registry or the classes define."""
+    """Yield (key, name, allowed names) for every name that a registry or the classes define."""
     classes = chosen.class_set.names
     for domain in ("source", "target", "val"):
         block = getattr(chosen.preprocess, domain)

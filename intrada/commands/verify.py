@@ -1,8 +1,8 @@
-"""Check that all artifacts belong together: which model made these scores, which scores this split.
+"""Check that all artifacts are consistent: that scores come from this model, and the split from these scores.
 
-What stands below the folder, and what it was made from, is compared with the records that runs have left
-in logs/provenance. A swapped, edited or missing file is named, and so is an artifact made from an input
-other than the one that stands there. One line a job; exit code 1 if anything is wrong.
+Artifacts below FOLDER and their inputs are compared with the records of the runs in logs/provenance. The
+output names every swapped, edited or missing file, and every artifact whose input has changed since. It has
+one line for each job; the exit code is 1 if anything is wrong.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ UNRECORDED = {Path("results/validate"), code_hash.FOLDER}
 
 
 def run(
-    folder: Annotated[str, Argument(f"the folder whose artifacts to verify; {DEFAULT} if left out")],
+    folder: Annotated[str, Argument(f"folder of the artifacts to verify; default: {DEFAULT}")],
 ) -> None:
-    """Print what made each artifact; UserError if they do not belong together, or nothing is known."""
+    """Print the job of each artifact. UserError if artifacts are inconsistent, or none has a record."""
     top = Path(os.path.relpath(folder or DEFAULT))
     if not top.is_dir():
-        fix = "start in the project's folder; run the pipeline there, or `dvc checkout dvc.yaml`"
+        fix = "run the command in the project's folder, after the pipeline or `dvc checkout dvc.yaml`"
         raise UserError(top, "no such folder", "a folder with artifacts", fix)
     findings = verification.verify(top, provenance.read())
     for line in [*map(_line, findings.verdicts), *_notes(findings)]:
@@ -36,19 +36,19 @@ def run(
     if wrong:
         raise UserError(
             top,
-            f"{len(wrong)} of {len(findings.verdicts)} jobs do not fit: {', '.join(wrong)}",
-            "outputs as their run wrote them, made from what stands beside them",
-            "`dvc checkout dvc.yaml` brings back what was edited or removed, `dvc repro` makes anew what is "
-            "out of date; remove what no stage of dvc.yaml makes any more",
+            f"{len(wrong)} of {len(findings.verdicts)} jobs are inconsistent: {', '.join(wrong)}",
+            "outputs as their run wrote them, computed from the present inputs",
+            "restore edited or removed files with `dvc checkout dvc.yaml`; recompute outdated ones with "
+            "`dvc repro`; remove files that no stage of dvc.yaml writes",
         )
     if not findings.verdicts:
         raise UserError(
             top,
-            f"{provenance.FOLDER} has no record of anything here",
-            "artifacts made in this checkout: a run leaves its record where it runs",
-            "`dvc repro -f` of a stage makes its artifact anew, with a record",
+            f"{provenance.FOLDER} has no record of these artifacts",
+            "artifacts of runs in this checkout, where their records are",
+            "run a stage again with `dvc repro -f`, which writes a record",
         )
-    print(f"{len(findings.verdicts)} jobs belong together")
+    print(f"{len(findings.verdicts)} jobs are consistent")
 
 
 def _line(verdict: Verdict) -> str:
@@ -60,12 +60,12 @@ def _line(verdict: Verdict) -> str:
 
 
 def _notes(findings: Findings) -> list[str]:
-    """What is no proof of a fault: raw data touched, outputs removed, files of unknown origin."""
+    """Return the notes, which are not errors: raw data changed, outputs removed, files without a record."""
     doubts = dict.fromkeys(doubt for verdict in findings.verdicts for doubt in verdict.doubts)
-    absent = [f"{job}: nothing stands at its outputs" for job in findings.absent]
+    absent = [f"{job}: its outputs do not exist" for job in findings.absent]
     unknown_paths = [
         path.as_posix() for path in findings.unknown_paths if UNRECORDED.isdisjoint(path.parents)
     ]
-    unknown = "no record here, so they are from another machine or made by hand"
+    unknown = "no record in this checkout: written on another machine or by hand"
     lines = [*doubts, *absent, *([f"{shorten(unknown_paths)}: {unknown}"] if unknown_paths else [])]
     return [f"note    {line}" for line in lines]

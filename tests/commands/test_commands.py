@@ -1,4 +1,4 @@
-"""preset, schema and validate (estimate: test_estimate.py), as a user calls them."""
+"""The commands preset, schema and validate; test_estimate.py has estimate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PRESETS = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the presets, the first of them active."""
+    """A folder with the presets; toycity is active."""
     shutil.copytree(ROOT / "presets", tmp_path / "presets")
     shutil.copyfile(ROOT / "presets/toycity.yaml", tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
@@ -28,10 +28,10 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_is_valid_and_can_be_put_in_place_and_estimated(
+def test_every_preset_is_valid_and_can_be_activated_and_estimated(
     checkout: Path, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # measured once, in test_estimate.py: seconds for each of the large networks
+    # test_estimate.py measures the throughput once; it takes seconds for each large network
     monkeypatch.setattr(cost_estimate, "measured_throughput", lambda *_: 1e12)
     assert main(["preset", name]) == 0
     assert (checkout / "params.yaml").read_bytes() == (ROOT / f"presets/{name}.yaml").read_bytes()
@@ -40,7 +40,7 @@ def test_every_preset_is_valid_and_can_be_put_in_place_and_estimated(
     assert all("GiB" in line and "hours" in line for line in costs)
 
 
-def test_a_preset_that_this_machine_cannot_run_is_put_in_place_without_an_estimate(
+def test_a_preset_that_this_machine_cannot_run_is_activated_without_an_estimate(
     checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -86,7 +86,7 @@ def test_the_projects_schema_is_that_of_the_code(tmp_path: Path) -> None:
         ({"classes": ["road", "raod"]}, "classes"),
     ],
 )
-def test_names_that_nothing_defines_are_refused_and_no_stamp_is_written(
+def test_unknown_names_are_refused_and_no_stamp_is_written(
     checkout: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], message: str
 ) -> None:
     params = plain_yaml.parse((checkout / "params.yaml").read_text())

@@ -20,7 +20,7 @@ RANK = ["rank", "--scores", "scores.csv", "--out", "split.csv"]
 
 
 def shown(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    """What `--help` prints, on one line, since argparse breaks lines where it likes."""
+    """Return the output of `--help` on one line, because argparse wraps lines."""
     with pytest.raises(SystemExit) as caught:
         main([*argv, "--help"])
     assert caught.value.code == 0
@@ -28,7 +28,7 @@ def shown(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_help_explains_every_option_of_every_word(
+def test_help_explains_every_option_of_every_command(
     word: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "400")  # no hyphenation of long words
@@ -50,7 +50,7 @@ def test_every_argument_of_a_stage_is_an_option_or_given_by_the_runner(word: str
     assert bare <= {"params", "context", "return"}
 
 
-def test_help_lists_every_word_with_its_summary(
+def test_help_lists_every_command_with_its_summary(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "400")
@@ -69,13 +69,13 @@ def test_a_wrong_command_line_exits_with_2_and_the_usage(
     assert capsys.readouterr().err.startswith("usage: intrada")
 
 
-def test_a_choice_outside_its_words_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_value_outside_the_choices_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["toycity", "--domain", "val", "--out", "a", "--table", "b"])
     assert "source" in capsys.readouterr().err
 
 
-def test_a_users_error_exits_with_1_and_one_screen(
+def test_a_user_error_exits_with_1_and_fits_on_a_screen(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     PARAMS.write_text(PARAMS.read_text().replace("easy_fraction: 0.67", "easy_fraction: 6.7"))
@@ -108,19 +108,19 @@ def test_a_signal_exits_with_128_and_its_number(
     assert capsys.readouterr().err == expected
 
 
-def test_a_fault_of_this_project_keeps_its_traceback(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_of_this_project_keeps_its_traceback(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("scores.csv").write_text("image,entropy,pixels_sky\n")
     monkeypatch.setattr(rank.ranking, "rank", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(RANK)
 
 
-def test_a_command_leaves_no_line_in_the_execution_log(checkout: Path) -> None:
+def test_a_command_writes_no_record_to_the_execution_log(checkout: Path) -> None:
     assert main(["validate", "--params", "params.yaml", "--out", "stamp.json"]) == 0
     assert Path("stamp.json").exists() and not Path("logs").exists()
 
 
-def test_a_signal_while_the_libraries_are_imported_ends_in_a_line() -> None:
+def test_a_signal_during_the_imports_ends_with_one_line() -> None:
     script = """
 import signal, sys
 from importlib.abc import MetaPathFinder
@@ -138,7 +138,7 @@ sys.exit(main(["rank", "--help"]))
 
 
 @pytest.mark.slow
-def test_the_compiler_of_torch_is_not_loaded_for_an_evaluation() -> None:
+def test_an_evaluation_does_not_import_the_compiler_of_torch() -> None:
     """It takes as long to import as torch itself."""
     script = """
 import sys

@@ -1,4 +1,4 @@
-"""A checkpoint by its path, on data in Cityscapes' layout, without any other stage."""
+"""Evaluation of a checkpoint file on data in Cityscapes' layout, without the rest of the pipeline."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def test_one_command_evaluates_a_published_checkpoint_as_the_pipeline_does(
     export_published(Path("published.pth"), small)
     command = ["published", "--params", "params.yaml", "--model", "published.pth"]
     assert main([*command, "--root", "data/raw/toycity/cityscapes", "--out", "results/published/it"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    actual = json.loads(capsys.readouterr().out)
     expected = json.loads(Path("results/evaluate/intra/metrics.json").read_text())
-    assert found["mIoU"] == expected["mIoU"] and found["pixel_accuracy"] == expected["pixel_accuracy"]
+    assert actual["mIoU"] == expected["mIoU"] and actual["pixel_accuracy"] == expected["pixel_accuracy"]
     written = {path.name for path in Path("results/published/it").iterdir()}
     assert written == {"metrics.json", "classes.csv", "confusion.csv", "images.csv", "samples", "val"}
 
@@ -40,7 +40,7 @@ def evaluate(*more: str) -> int:
     return main(["evaluate", *argv, *more])
 
 
-def test_predictions_for_the_benchmarks_server_are_label_ids_at_the_labels_size(project: Path) -> None:
+def test_label_ids_for_the_benchmark_server_have_the_size_of_the_labels(project: Path) -> None:
     assert evaluate("--label-ids", "submission") == 0
     written = sorted(Path("submission").iterdir())
     assert len(written) == 6
@@ -49,7 +49,7 @@ def test_predictions_for_the_benchmarks_server_are_label_ids_at_the_labels_size(
         submitted = files.read_label(Path("submission") / path.name)
         assert submitted.shape == (48, 96)
         assert set(np.unique(submitted)) <= {ids[name] for name in CLASSES}
-        small = files.read_label(path)  # at the network's size: mostly the same classes
+        small = files.read_label(path)  # at the size of the network's input: mostly the same classes
         again = np.array([ids[name] for name in CLASSES], np.uint8)[small]
         assert {*np.unique(again)} & {*np.unique(submitted)}
 
@@ -68,12 +68,14 @@ def test_images_without_labels_need_a_size(project: Path, capsys: pytest.Capture
     assert any(command[-2:] == ["--size", "100x50"] for command in commands)  # as it was typed
 
 
-def test_classes_of_ones_own_have_no_label_ids(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_label_ids_are_refused_for_classes_that_cityscapes_lacks(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     own = [{"name": "tram", "color": [1, 2, 3]}, *CLASSES[1:]]
     write_params(change(tree(), classes=own, rank__rare_classes=["car"]))
     assert class_set(own).names[0] == "tram"
     small = build_model("small", len(CLASSES), {})
     load_weights(Path(MODEL), small)
-    export_published(Path("published.pth"), small)  # which does not say what its classes are
+    export_published(Path("published.pth"), small)  # a file without class names
     assert evaluate("--model", "published.pth", "--label-ids", "submission") == 1
     assert "the classes tram" in capsys.readouterr().err

@@ -46,7 +46,7 @@ def test_the_hashes_of_the_code_are_written_where_they_are_asked_for() -> None:
         ({"rank__rare_classes": ["car", "tram"]}, "rank.rare_classes", "car"),
     ],
 )
-def test_a_name_that_nothing_has_is_refused(changes: dict[str, Any], where: str, allowed: str) -> None:
+def test_an_unknown_name_is_refused(changes: dict[str, Any], where: str, allowed: str) -> None:
     write_params(change(tree(), **changes))
     with pytest.raises(UserError) as caught:
         validate.run(PARAMS, OUT)
@@ -55,7 +55,7 @@ def test_a_name_that_nothing_has_is_refused(changes: dict[str, Any], where: str,
     assert not OUT.exists()
 
 
-def test_the_baseline_adapts_to_nothing() -> None:
+def test_train_source_accepts_only_source_only() -> None:
     write_params(change(tree(), train_source__method="advent"))
     with pytest.raises(UserError, match="train_source: method advent"):
         validate.run(PARAMS, OUT)

@@ -90,7 +90,7 @@ def test_an_edited_table_is_named(verify: Any) -> None:
     assert wrong(verdicts) == ["rank", "pseudo_label"]
     assert "results/rank/split.csv is not as it was written" in verdicts["rank"]
     assert "was made from results/rank/split.csv" in verdicts["pseudo_label"]
-    assert f"2 of {len(ORDER)} jobs do not fit: rank, pseudo_label" in err and "dvc checkout" in err
+    assert f"2 of {len(ORDER)} jobs are inconsistent: rank, pseudo_label" in err and "dvc checkout" in err
     SPLIT.write_text(text)
     assert verify()[0] == 0
 
@@ -169,7 +169,7 @@ def test_a_job_without_any_output_is_no_fault_if_nothing_was_made_from_it(verify
     shutil.rmtree("results/evaluate/intra")
     code, verdicts, notes, _ = verify()
     assert code == 0 and "evaluate@intra" not in verdicts
-    assert notes == ["evaluate@intra: nothing stands at its outputs"]
+    assert notes == ["evaluate@intra: its outputs do not exist"]
 
 
 def test_an_image_that_a_training_read_is_named_where_it_was_edited(verify: Any) -> None:
@@ -212,14 +212,14 @@ def test_a_file_without_a_record_is_noted(verify: Any) -> None:
     Path("results/validate/params.json").write_text("{}")
     code, _, notes, _ = verify()
     assert code == 0
-    assert notes == ["results/mine.csv: no record here, so they are from another machine or made by hand"]
+    assert notes == ["results/mine.csv: no record in this checkout: written on another machine or by hand"]
 
 
 def test_artifacts_of_another_machine_are_not_called_sound(verify: Any) -> None:
     shutil.rmtree("logs")
     code, verdicts, notes, err = verify()
     assert (code, verdicts) == (1, {})
-    assert "no record here" in notes[0] and "logs/provenance has no record of anything here" in err
+    assert "no record in this" in notes[0] and "logs/provenance has no record of these artifacts" in err
 
 
 def test_one_job_with_a_record_is_verified_among_others_without(verify: Any) -> None:
@@ -227,7 +227,7 @@ def test_one_job_with_a_record_is_verified_among_others_without(verify: Any) -> 
     assert run("rank") == 0
     code, verdicts, notes, _ = verify()
     assert code == 0 and list(verdicts) == ["rank"]
-    assert len(notes) == 1 and "no record here" in notes[0]
+    assert len(notes) == 1 and "no record in this" in notes[0]
 
 
 def test_a_folder_may_be_named_and_brings_what_its_artifacts_were_made_from(verify: Any) -> None:
