@@ -23,7 +23,7 @@ from intrada.data.loader import Batch, counted_batches, inference_batches, prefe
 from intrada.data.tables import EASY, HARD
 from intrada.evaluation import validators
 from intrada.evaluation.metrics import Confusion, miou, pixel_accuracy
-from intrada.inference.postprocess import PixelPrediction, classes_of, predict_pixels
+from intrada.inference.postprocess import PixelPrediction, predict_classes, predict_pixels
 from intrada.inference.predictor import Predictor
 
 
@@ -245,7 +245,7 @@ def _confusion(
     if label.values is None:
         return np.zeros((classes, classes), np.int64)
     size = label.values.shape[0], label.values.shape[1]
-    prediction = classes_of(predictor.upsampled_tiles(low_res_logits, image, size), size, device)
+    prediction = predict_classes(predictor.upsampled_tiles(low_res_logits, image, size), size, device)
     # the same counts as metrics.confusion_matrix, on the device: no prediction is copied to the CPU
     pairs = torch.from_numpy(label.values).to(device).int().mul_(classes).add_(prediction)
     counted = torch.bincount(pairs.flatten(), minlength=256 * classes)

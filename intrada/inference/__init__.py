@@ -1,1 +1,1 @@
-"""Inference: predictions of a trained model and what is computed from them per pixel."""
+"""Inference: predictions of a trained model, with class, confidence and entropy of each pixel."""

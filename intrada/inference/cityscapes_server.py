@@ -1,4 +1,4 @@
-"""Predictions as the Cityscapes benchmark wants them: PNGs of label ids (0..33) at the images' own size."""
+"""Predictions for the Cityscapes benchmark server: PNGs of label ids (0..33) at the size of the images."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from intrada.inference.predictor import Predictor
 
 
 def table(classes: ClassSet) -> np.ndarray:
-    """(C,) uint8: train index -> Cityscapes label id. UserError for a class that Cityscapes lacks."""
+    """Return train index -> Cityscapes label id, (C,) uint8. UserError for a class that Cityscapes lacks."""
     ids = {entry.name: raw for raw, entry in CITYSCAPES_IDS.items()}
-    if own := [name for name in classes.names if name not in ids]:
+    if unknown := [name for name in classes.names if name not in ids]:
         raise UserError(
-            "label_ids", f"the classes {', '.join(own)}", "classes of Cityscapes alone",
-            "leave out --label-ids: only Cityscapes' server reads such files",
+            "label_ids", f"the classes {', '.join(unknown)}", "Cityscapes classes only",
+            "omit --label-ids: only the Cityscapes server reads such files",
         )  # fmt: skip
     return np.array([ids[name] for name in classes.names], np.uint8)
 
@@ -41,19 +41,19 @@ def write(
     context: Context,
     rank: Rank = SINGLE_RANK,
 ) -> None:
-    """Write `folder`/<id>.png for every image, at its label's size, or at `size` (width, height).
+    """Write `folder`/<id>.png for every image, at the size of its label, else at `size` (width, height).
 
-    part: of the images, those that this process is given.
+    rank: this process writes the images `index[rank::world_size]`. UserError if neither size is known.
     """
     ids = table(classes)
     labels = dict(zip(index["id"], index["label"], strict=True))
-    mine = range(len(index))[rank.rank :: rank.world_size]
-    for batch in context.progress(inference_batches(index, 1, rank), len(mine), "image"):
+    count = len(range(len(index))[rank.rank :: rank.world_size])
+    for batch in context.progress(inference_batches(index, 1, rank), count, "image"):
         width, height = _size(batch.ids[0], labels[batch.ids[0]], size)
         upsampled_tiles = predictor.upsampled_tiles(
             predictor.low_res_logits(batch.to(device)), 0, (height, width)
         )
-        prediction = ids[postprocess.classes_of(upsampled_tiles, (height, width), device).cpu().numpy()]
+        prediction = ids[postprocess.predict_classes(upsampled_tiles, (height, width), device).cpu().numpy()]
         files.write_label(folder / f"{batch.ids[0]}.png", prediction, files.GREY)
 
 

@@ -1,4 +1,4 @@
-"""Trained models, ready to predict: one, or a weighted ensemble of several."""
+"""Prediction with a trained model, or with a weighted ensemble of several."""
 
 from __future__ import annotations
 
@@ -25,55 +25,55 @@ PROBABILITIES, LOGITS = "probabilities", "logits"
 
 @dataclass(frozen=True)
 class Predictor:
-    """Segmentation networks in evaluation mode that predict together.
+    """An ensemble of one or more segmentation networks in evaluation mode.
 
-    members: one or several; shares: their weights, which add up to 1; combine: what is averaged,
-    PROBABILITIES or LOGITS (as the published code does). One member alone is not averaged at all.
-    bf16: convolutions take and give bfloat16; whatever comes after them is float32 all the same.
+    weights: one for each member, with sum 1; combine: the averaged quantity, PROBABILITIES or LOGITS (as the
+    published code does). The logits of a single member are returned unchanged. bf16: run the convolutions in
+    bfloat16; everything after them is float32.
     """
 
     members: Sequence[SegmentationModel]
-    shares: Sequence[float] = (1.0,)
+    weights: Sequence[float] = (1.0,)
     combine: str = PROBABILITIES
     bf16: bool = False
 
     def low_res_logits(self, batch: Batch) -> list[Tensor]:
-        """Each member's logits of the main head, (N, C, h, w), at the network's own resolution."""
+        """Return each member's logits of the main head, (N, C, h, w), at the network's output resolution."""
         with autocast(batch.image.device, self.bf16):
             return [member.main_logits(member.normalise(batch.image)) for member in self.members]
 
     def upsampled_tiles(
         self, low_res_logits: Sequence[Tensor], image: int, size: tuple[int, int]
     ) -> Iterator[Tile]:
-        """The logits of the ensemble for image number `image` of the members' `low_res_logits`, at `size`.
+        """Yield the logits of the ensemble as tiles, for image number `image` of the batch, at `size` (H, W).
 
-        Upsampled bilinearly, then averaged. Averaged probabilities come as their logarithm, whose
-        softmax they are, so that whatever reads logits reads them too.
+        The members' logits are upsampled bilinearly, then averaged. Averaged probabilities are returned as
+        their logarithm, so that their softmax is the average.
         """
-        single = [postprocess.upsampled_tiles(each[image : image + 1], size) for each in low_res_logits]
+        single = [postprocess.upsampled_tiles(logits[image : image + 1], size) for logits in low_res_logits]
         return single[0] if len(single) == 1 else map(self._averaged, zip(*single, strict=True))
 
     def _averaged(self, upsampled_tiles: Sequence[Tile]) -> Tile:
         values = [tile.logits for tile in upsampled_tiles]
         if self.combine == PROBABILITIES:
-            values = [each.softmax(0) for each in values]
-        total = torch.stack([share * each for share, each in zip(self.shares, values, strict=True)]).sum(0)
+            values = [logits.softmax(0) for logits in values]
+        total = torch.stack([weight * v for weight, v in zip(self.weights, values, strict=True)]).sum(0)
         if self.combine == PROBABILITIES:
             total = total.clamp(min=torch.finfo(total.dtype).tiny).log()
-        return Tile(upsampled_tiles[0].place, total)
+        return Tile(upsampled_tiles[0].window, total)
 
 
 def for_inference(segmenter: SegmentationModel, device: torch.device) -> SegmentationModel:
-    """The network as inference runs it: on `device`, in evaluation mode, folded, channels last.
+    """Return the network for inference: on `device`, in evaluation mode, conv-BN fused, channels_last.
 
-    docs/decisions/0007 has what that saves, and what it does to the last digits.
+    docs/decisions/0007 gives the gain in speed and the difference in rounding.
     """
-    moved = fuse_bn.fuse_conv_bn(segmenter.to(device).eval())
-    return moved.to(memory_format=torch.channels_last)
+    fused = fuse_bn.fuse_conv_bn(segmenter.to(device).eval())
+    return fused.to(memory_format=torch.channels_last)
 
 
 def load_member(path: Path, spec: ModelSpec, device: torch.device) -> SegmentationModel:
-    """The network of `spec` with the weights at `path` (ours or published), as inference runs it.
+    """Return the network of `spec` with the weights at `path` (ours or published), ready for inference.
 
     UserError for a file of another network or other classes.
     """
@@ -87,19 +87,19 @@ def load_for_inference(
     classes: ClassSet,
     paths: Sequence[Path],
     device: torch.device,
-    shares: Sequence[float] = (),
+    ensemble_weights: Sequence[float] = (),
     combine: str = PROBABILITIES,
 ) -> Predictor:
-    """Networks of `params.model` with the weights at `paths` (ours or published), on `device`.
+    """Load the network of `params.model` once for each file of `paths` (ours or published), on `device`.
 
-    Their precision is that of `params.compute`. shares: a weight for each path; none: all alike. UserError
-    where their number differs or one is not positive.
+    `params.compute` sets the precision. ensemble_weights: one for each path, scaled to sum 1; default: equal.
+    UserError if their number differs, one is not positive, or a file does not fit.
     """
-    chosen = list(shares) or [1.0] * len(paths)
+    chosen = list(ensemble_weights) or [1.0] * len(paths)
     if len(chosen) != len(paths) or min(chosen) <= 0:
         found = f"weights {chosen} for {len(paths)} models"
         raise UserError("weights of the ensemble", found, "a positive number for each model", "fix --weights")
     spec = ModelSpec(params.model.name, params.model.options, classes)
     members = [load_member(path, spec, device) for path in paths]
     bf16 = uses_bf16(params.compute, device)
-    return Predictor(members, [share / sum(chosen) for share in chosen], combine, bf16)
+    return Predictor(members, [weight / sum(chosen) for weight in chosen], combine, bf16)

@@ -1,4 +1,4 @@
-"""Entropy, predicted labels and confidence of every image, in one forward pass (IntraDA, section 3.2)."""
+"""Entropy, predicted label and confidence of every image, in one forward pass (IntraDA, section 3.2)."""
 
 from __future__ import annotations
 
@@ -31,18 +31,17 @@ def score(
     context: Context,
     rank: Rank = SINGLE_RANK,
 ) -> pd.DataFrame:
-    """The table of scores.csv, in the index's order; predictions and confidences go to two `folders`.
+    """Write label and confidence maps to `folders`; return the table of scores.csv, in the index's order.
 
-    part: of the images, those that this process is given; `joined` puts several tables together.
+    rank: this process scores the images `index[rank::world_size]`; `merge_tables` merges the tables.
     """
-    predicted, confidence = folders
+    label_folder, confidence_folder = folders
     palette = classes.palette()
 
-    def write(name: str, found: PixelPrediction) -> None:
-        files.write_label(predicted / f"{name}.png", found.label.numpy(), palette)
-        files.write_label(
-            confidence / f"{name}.png", pseudo_labels.confidence_bytes(found.confidence.numpy()), files.GREY
-        )
+    def write(name: str, maps: PixelPrediction) -> None:
+        files.write_label(label_folder / f"{name}.png", maps.label.numpy(), palette)
+        confidence = pseudo_labels.confidence_bytes(maps.confidence.numpy())
+        files.write_label(confidence_folder / f"{name}.png", confidence, files.GREY)
 
     rows = []
     with ThreadPoolExecutor(context.workers) as pool:
@@ -51,21 +50,21 @@ def score(
             batch = batch.to(device)
             size = batch.image.shape[2], batch.image.shape[3]
             low_res_logits = predictor.low_res_logits(batch)
-            found = [
+            predictions = [
                 predict_pixels(predictor.upsampled_tiles(low_res_logits, image, size), size, device)
                 for image in range(len(batch.ids))
             ]
-            for name, each in zip(batch.ids, found, strict=True):
-                counts = torch.bincount(each.label.flatten(), minlength=len(classes)).tolist()
-                rows.append([name, each.entropy.mean().item(), *counts])
-            list(writing)  # waits, so that no more than one batch is held, and raises what went wrong
-            writing = pool.map(write, batch.ids, [each.cpu() for each in found])
+            for name, maps in zip(batch.ids, predictions, strict=True):
+                counts = torch.bincount(maps.label.flatten(), minlength=len(classes)).tolist()
+                rows.append([name, maps.entropy.mean().item(), *counts])
+            list(writing)  # waits, so that one batch at most is in memory, and raises errors of the threads
+            writing = pool.map(write, batch.ids, [maps.cpu() for maps in predictions])
         list(writing)
     columns = ["image", "entropy", *(PIXELS + name for name in classes.names)]
-    return joined([pd.DataFrame(rows, columns=columns)], index)
+    return merge_tables([pd.DataFrame(rows, columns=columns)], index)
 
 
-def joined(tables: Sequence[pd.DataFrame], index: pd.DataFrame) -> pd.DataFrame:
-    """The rows of all tables of `score`, in the index's order."""
-    found = pd.concat([table for table in tables if len(table)] or tables[:1]).set_index("image")
-    return found.loc[index["id"][index["id"].isin(found.index)]].reset_index()
+def merge_tables(tables: Sequence[pd.DataFrame], index: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of all tables of `score` as one table, in the index's order."""
+    rows = pd.concat([table for table in tables if len(table)] or tables[:1]).set_index("image")
+    return rows.loc[index["id"][index["id"].isin(rows.index)]].reset_index()

@@ -15,7 +15,7 @@ from intrada.core.distributed.map_devices import INFERENCE, map_devices
 from intrada.core.stage import Context, In, Out, RoundOption
 from intrada.data import tables
 from intrada.inference.predictor import load_for_inference
-from intrada.inference.scoring import joined, score
+from intrada.inference.scoring import merge_tables, score
 
 READS = (*INFERENCE, "classes", "model", "score")
 
@@ -35,7 +35,7 @@ def run(
     with files.atomic_folder(predictions) as predicted, files.atomic_folder(confidence) as confidence:
         folders = (predicted, confidence)
         scores = map_devices(params.compute, context, _score, params, model, index, folders)
-    tables.write(out, joined(scores, index), tables.SCORES)
+    tables.write(out, merge_tables(scores, index), tables.SCORES)
 
 
 def _score(

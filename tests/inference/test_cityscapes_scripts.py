@@ -1,4 +1,4 @@
-"""IoU as the official Cityscapes evaluation computes it, on generated trees in the official layout."""
+"""IoU compared with the official Cityscapes evaluation, on generated files in the official layout."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ NAMES = [f"aachen_{number:06d}_000019" for number in range(4)]
 
 
 def tree(folder: Path, seed: int, label_ids: list[int], classes: ClassSet) -> tuple[list[str], list[str]]:
-    """Labels with these ids, predictions of which two thirds are right; (predictions, labels) as files."""
+    """Write labels with these ids and predictions, two thirds of them correct; return the paths of both."""
     random = np.random.default_rng(seed)
     ids = cityscapes_server.table(classes)
     files_of: tuple[list[str], list[str]] = ([], [])
     for name in NAMES:
         truth = random.choice(np.array(label_ids, np.uint8), (24, 40))
         guess = ids[random.integers(0, len(classes), truth.shape)]
-        right = (random.random(truth.shape) < 0.67) & np.isin(truth, ids)
+        correct = (random.random(truth.shape) < 0.67) & np.isin(truth, ids)
         paths = (
             folder / f"predictions/{name}.png",
             folder / f"gtFine/val/aachen/{name}_gtFine_labelIds.png",
         )
-        for path, pixels in zip(paths, (np.where(right, truth, guess), truth), strict=True):
+        for path, pixels in zip(paths, (np.where(correct, truth, guess), truth), strict=True):
             files.write_label(path, pixels, files.GREY)
-        for kind, path in zip(files_of, paths, strict=True):
-            kind.append(str(path))
+        for paths_of_kind, path in zip(files_of, paths, strict=True):
+            paths_of_kind.append(str(path))
         files.write_image(
             folder / f"leftImg8bit/val/aachen/{name}_leftImg8bit.png", np.zeros((24, 40, 3), np.uint8)
         )
@@ -43,17 +43,17 @@ def tree(folder: Path, seed: int, label_ids: list[int], classes: ClassSet) -> tu
 
 
 def official(predictions: list[str], labels: list[str]) -> dict[str, Any]:
-    """What cityscapesScripts says; instance-level scores need instance labels and are left out."""
+    """Return the results of cityscapesScripts, without instance-level scores, which need instance labels."""
     evaluation = import_module("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling")
     settings = evaluation.args
     settings.evalInstLevelScore, settings.quiet, settings.JSONOutput = False, True, False
-    found: dict[str, Any] = evaluation.evaluateImgLists(predictions, labels, settings)
-    return found
+    results: dict[str, Any] = evaluation.evaluateImgLists(predictions, labels, settings)
+    return results
 
 
 def ours(folder: Path, predictions: list[str], classes: ClassSet) -> Confusion:
     dataset = open_dataset("cityscapes", folder, "val", {}, classes)
-    index = {int(raw): place for place, raw in enumerate(cityscapes_server.table(classes))}
+    index = {int(raw): train_id for train_id, raw in enumerate(cityscapes_server.table(classes))}
     total = np.zeros((len(classes), len(classes)), np.int64)
     for item, path in zip(dataset.items(), predictions, strict=True):
         assert item.label is not None
@@ -66,29 +66,29 @@ def ours(folder: Path, predictions: list[str], classes: ClassSet) -> Confusion:
 @pytest.mark.parametrize(
     "seed, label_ids",
     [
-        (1, list(range(34))),  # all classes, and the 15 ids that do not count
+        (1, list(range(34))),  # all classes, and the 15 ids that are ignored
         (2, [7, 8, 11, 26, 0, 1, 2, 3]),  # most classes absent from the labels
-        (3, [23]),  # one class alone
-        (4, [4, 5, 6, 26]),  # hardly a pixel that counts
+        (3, [23]),  # a single class
+        (4, [4, 5, 6, 26]),  # three of four ids are ignored
     ],
 )
 def test_iou_equals_the_official_evaluation(tmp_path: Path, seed: int, label_ids: list[int]) -> None:
     classes = class_set(CITYSCAPES_19)
     predictions, labels = tree(tmp_path, seed, label_ids, classes)
-    expected, found = official(predictions, labels), ours(tmp_path, predictions, classes)
-    for name, value in zip(classes.names, iou(found), strict=True):
+    expected, actual = official(predictions, labels), ours(tmp_path, predictions, classes)
+    for name, value in zip(classes.names, iou(actual), strict=True):
         score = expected["classScores"][name]
         assert math.isnan(value) if math.isnan(score) else value == pytest.approx(score, abs=1e-12), name
-    assert miou(found) == pytest.approx(expected["averageScoreClasses"], abs=1e-12)
+    assert miou(actual) == pytest.approx(expected["averageScoreClasses"], abs=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_16_classes_are_those_of_the_official_evaluation_where_the_others_never_occur(tmp_path: Path) -> None:
-    """With 16 classes the labels of terrain, truck and train are ignored; so they are officially if absent."""
+def test_iou_of_16_classes_equals_the_official_evaluation_if_the_others_are_absent(tmp_path: Path) -> None:
+    """With 16 classes, terrain, truck and train are ignored. The official evaluation ignores absent classes."""
     classes = class_set(CITYSCAPES_16)
     used = cityscapes_server.table(classes).tolist()
     predictions, labels = tree(tmp_path, 5, [*used, 0, 4], classes)
-    expected, found = official(predictions, labels), ours(tmp_path, predictions, classes)
+    expected, actual = official(predictions, labels), ours(tmp_path, predictions, classes)
     known = [value for value in expected["classScores"].values() if not math.isnan(value)]
-    assert len(known) == 16 and miou(found) == pytest.approx(sum(known) / 16, abs=1e-12)
+    assert len(known) == 16 and miou(actual) == pytest.approx(sum(known) / 16, abs=1e-12)
     assert IGNORE not in used

@@ -18,8 +18,8 @@ from tests.support.tiny_project import change, tree, write_params
 IMAGE = Batch(["a"], torch.zeros((1, 3, 1, 1), dtype=torch.uint8), torch.zeros((1, 1, 1), dtype=torch.int64))
 
 
-class Says(SegmentationModel):
-    """The same logits of three classes for the one pixel."""
+class ConstantModel(SegmentationModel):
+    """Returns constant logits of three classes, for an image of one pixel."""
 
     def __init__(self, *logits: float) -> None:
         super().__init__()
@@ -32,65 +32,67 @@ class Says(SegmentationModel):
         return images.float()
 
 
-def at_the_pixel(predictor: Predictor) -> Tensor:
+def pixel_logits(predictor: Predictor) -> Tensor:
     (tile,) = predictor.upsampled_tiles(predictor.low_res_logits(IMAGE), 0, (1, 1))
     return tile.logits.flatten()
 
 
-def says(combine: str, *shares: float) -> Tensor:
-    """One model is very sure of class 0, the other prefers class 1 a little."""
-    members = [Says(9.0, 0.0, 0.0), Says(0.0, 2.0, 1.0)]
-    return at_the_pixel(Predictor(members, shares, combine))
+def ensemble_logits(combine: str, *weights: float) -> Tensor:
+    """Return the logits of an ensemble: one model is confident of class 0, the other slightly prefers class 1."""
+    members = [ConstantModel(9.0, 0.0, 0.0), ConstantModel(0.0, 2.0, 1.0)]
+    return pixel_logits(Predictor(members, weights, combine))
 
 
 def test_probabilities_are_averaged_by_their_weights() -> None:
-    one, two = torch.tensor([9.0, 0.0, 0.0]).softmax(0), torch.tensor([0.0, 2.0, 1.0]).softmax(0)
-    assert torch.allclose(says("probabilities", 0.25, 0.75).softmax(0), 0.25 * one + 0.75 * two)
+    first, second = torch.tensor([9.0, 0.0, 0.0]).softmax(0), torch.tensor([0.0, 2.0, 1.0]).softmax(0)
+    average = ensemble_logits("probabilities", 0.25, 0.75).softmax(0)
+    assert torch.allclose(average, 0.25 * first + 0.75 * second)
 
 
 def test_logits_are_averaged_as_the_published_code_does() -> None:
-    assert says("logits", 0.25, 0.75).tolist() == pytest.approx([2.25, 1.5, 0.75])
+    assert ensemble_logits("logits", 0.25, 0.75).tolist() == pytest.approx([2.25, 1.5, 0.75])
 
 
-def test_the_two_ways_differ_where_one_model_is_very_sure() -> None:
-    assert says("probabilities", 0.3, 0.7).argmax() == 1
-    assert says("logits", 0.3, 0.7).argmax() == 0
+def test_the_two_averages_differ_if_one_model_is_confident() -> None:
+    assert ensemble_logits("probabilities", 0.3, 0.7).argmax() == 1
+    assert ensemble_logits("logits", 0.3, 0.7).argmax() == 0
 
 
 def test_a_probability_of_0_has_a_finite_logarithm() -> None:
-    far = at_the_pixel(Predictor([Says(200.0, 0.0, 0.0), Says(200.0, 0.0, 0.0)], (0.5, 0.5)))
-    assert far.isfinite().all() and far.softmax(0).tolist() == pytest.approx([1, 0, 0])
+    members = [ConstantModel(200.0, 0.0, 0.0), ConstantModel(200.0, 0.0, 0.0)]
+    logits = pixel_logits(Predictor(members, (0.5, 0.5)))
+    assert logits.isfinite().all() and logits.softmax(0).tolist() == pytest.approx([1, 0, 0])
 
 
-def test_one_model_alone_keeps_its_logits() -> None:
-    assert at_the_pixel(Predictor([Says(9.0, 0.0, 0.0)])).tolist() == [9.0, 0.0, 0.0]
+def test_a_single_model_keeps_its_logits() -> None:
+    assert pixel_logits(Predictor([ConstantModel(9.0, 0.0, 0.0)])).tolist() == [9.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_main_logits_alone_are_the_same_bits_and_leave_the_other_head_out(name: str) -> None:
+def test_main_logits_equals_the_main_head_of_forward_and_does_not_run_the_other_head(name: str) -> None:
     if name == "efficientnet_lite0":
         needs("timm", "efficientnet")
     options = {"backbone": "resnet18"} if name == "deeplabv2" else {}
     network = build_model(name, 3, options).eval()
     main, aux = (getattr(network, head) for head in network.head_names)
-    ran = [0, 0]
+    calls = [0, 0]
     for number, head in enumerate((main, aux)):
-        head.register_forward_hook(lambda *_, number=number: ran.__setitem__(number, ran[number] + 1))
+        head.register_forward_hook(lambda *_, number=number: calls.__setitem__(number, calls[number] + 1))
     images = network.normalise(torch.randint(256, (2, 3, 40, 64), dtype=torch.uint8))
     with torch.inference_mode():
         assert torch.equal(network.main_logits(images), network(images)["main"])
-    assert ran == [2, 1]
+    assert calls == [2, 1]
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_inference_runs_says_the_same_but_for_rounding_and_leaves_the_network_alone(name: str) -> None:
+def test_for_inference_changes_the_logits_by_rounding_only_and_does_not_change_the_network(name: str) -> None:
     if name == "efficientnet_lite0":
         needs("timm", "efficientnet")
     torch.manual_seed(1)
     network = build_model(name, 3, {"backbone": "resnet18"} if name == "deeplabv2" else {})
     images = network.normalise(torch.randint(256, (2, 3, 40, 64), dtype=torch.uint8))
-    for norm in (each for each in network.modules() if isinstance(each, nn.BatchNorm2d)):
-        norm.momentum = None  # the statistics of one batch: normalisations that do something
+    for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):
+        norm.momentum = None  # statistics of one batch, so that the normalisation is not the identity
     network(images)
     expected = {key: value.clone() for key, value in network.state_dict().items()}
     ready = for_inference(network, torch.device("cpu"))
@@ -102,15 +104,15 @@ def test_what_inference_runs_says_the_same_but_for_rounding_and_leaves_the_netwo
 
 
 @pytest.mark.parametrize("name", ["small", "deeplabv2"])
-def test_no_normalisation_is_left_where_each_follows_a_convolution(name: str) -> None:
+def test_all_normalisations_are_fused_if_each_follows_a_convolution(name: str) -> None:
     network = build_model(name, 3, {"backbone": "resnet18"} if name == "deeplabv2" else {})
-    assert any(isinstance(each, nn.BatchNorm2d) for each in network.modules())
+    assert any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
     ready = for_inference(network, torch.device("cpu"))
-    assert not any(isinstance(each, nn.BatchNorm2d) for each in ready.modules())
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in ready.modules())
 
 
 class Shortcut(SegmentationModel):
-    """Its convolution is read a second time, behind the normalisation's back."""
+    """A network that uses the output of its convolution both with and without the normalisation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,20 +128,20 @@ class Shortcut(SegmentationModel):
         return images.float()
 
 
-class Asks(Shortcut):
-    """Looks into its tensors, so that torch cannot trace it."""
+class Untraceable(Shortcut):
+    """Branches on the values of a tensor, so that torch cannot trace it."""
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         return super().forward(images) if images.sum() > 0 else {}
 
 
-@pytest.mark.parametrize("kind", [Shortcut, Asks])
-def test_a_network_that_cannot_be_folded_is_left_as_it_is(kind: type[Shortcut]) -> None:
-    network, images = kind().eval(), torch.rand(1, 3, 4, 5)
+@pytest.mark.parametrize("model_class", [Shortcut, Untraceable])
+def test_a_network_that_cannot_be_fused_is_unchanged(model_class: type[Shortcut]) -> None:
+    network, images = model_class().eval(), torch.rand(1, 3, 4, 5)
     with torch.inference_mode():
         expected = network.main_logits(images)
-        found = for_inference(network, torch.device("cpu")).main_logits(images)
-    torch.testing.assert_close(found, expected)
+        actual = for_inference(network, torch.device("cpu")).main_logits(images)
+    torch.testing.assert_close(actual, expected)
 
 
 def test_bf16_rounds_the_networks_logits_and_nothing_after_them() -> None:
@@ -150,18 +152,20 @@ def test_bf16_rounds_the_networks_logits_and_nothing_after_them() -> None:
         exact, rounded = Predictor([network]), Predictor([network], bf16=True)
         low_res_logits = rounded.low_res_logits(batch)
         assert low_res_logits[0].dtype == torch.bfloat16
-        found, expected = (
+        actual, expected = (
             predict_pixels(
-                each.upsampled_tiles(each.low_res_logits(batch), 0, (32, 64)), (32, 64), torch.device("cpu")
+                predictor.upsampled_tiles(predictor.low_res_logits(batch), 0, (32, 64)),
+                (32, 64),
+                torch.device("cpu"),
             )
-            for each in (rounded, exact)
+            for predictor in (rounded, exact)
         )
-    assert found.entropy.dtype == torch.float32
-    assert not torch.equal(found.entropy, expected.entropy)
-    torch.testing.assert_close(found.entropy, expected.entropy, rtol=0, atol=0.05)
+    assert actual.entropy.dtype == torch.float32
+    assert not torch.equal(actual.entropy, expected.entropy)
+    torch.testing.assert_close(actual.entropy, expected.entropy, rtol=0, atol=0.05)
 
 
-def test_the_params_say_in_which_precision_a_model_predicts(checkout: Path) -> None:
+def test_the_params_set_the_precision_of_predictions(checkout: Path) -> None:
     trained_model.write()
     for precision in ("bf16", "float32"):
         write_params(change(tree(), compute__precision=precision))

@@ -1,4 +1,4 @@
-"""The loop over the images by itself; tests/stages/test_stages.py runs the stage."""
+"""Unit tests of the scoring loop; tests/stages/test_stages.py runs the stage."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(index: pd.DataFrame, folder: Path, batch_size: int = 2, bf16: bool = Fal
     torch.manual_seed(1)
     network = build(len(CLASSES)).eval()
     with torch.no_grad():
-        network.main.weight.mul_(10)  # surer than random weights are
+        network.main.weight.mul_(10)  # for more confident predictions than those of random weights
     predictor = Predictor([network], bf16=bf16)
     outs = folder / "predictions", folder / "confidence"
     for out in outs:
@@ -44,16 +44,16 @@ def run(index: pd.DataFrame, folder: Path, batch_size: int = 2, bf16: bool = Fal
     return score(predictor, index, batch_size, outs, CLASSES, torch.device("cpu"), context)
 
 
-def test_the_number_of_threads_that_write_changes_no_byte(
+def test_the_outputs_do_not_depend_on_the_number_of_writer_threads(
     index: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables_written, bytes_written = [], []
     for workers in ("1", "3"):
         monkeypatch.setenv("INTRADA_WORKERS", workers)
         tables_written.append(run(index, Path(workers)))
-        found = files.list_files(Path(workers))
-        assert len(found) == 2 * len(NAMES)
-        bytes_written.append([path.read_bytes() for path in found])
+        paths = files.list_files(Path(workers))
+        assert len(paths) == 2 * len(NAMES)
+        bytes_written.append([path.read_bytes() for path in paths])
     assert tables_written[0].equals(tables_written[1]) and bytes_written[0] == bytes_written[1]
 
 
@@ -64,8 +64,8 @@ def test_a_map_that_cannot_be_written_ends_the_run(index: pd.DataFrame, name: st
         run(index, Path("out"))
 
 
-def test_bfloat16_gives_the_same_split_but_for_near_ties(index: pd.DataFrame, tmp_path: Path) -> None:
-    """Contrasts from none to full make entropies that differ; every image that changes its part is a near tie."""
+def test_bfloat16_gives_the_same_split_except_for_near_ties(index: pd.DataFrame, tmp_path: Path) -> None:
+    """The images differ in contrast and so in entropy; every image that changes its subset is a near tie."""
     random = np.random.default_rng(2)
     rows = []
     for number in range(40):
@@ -73,15 +73,15 @@ def test_bfloat16_gives_the_same_split_but_for_near_ties(index: pd.DataFrame, tm
         files.write_image(Path(f"{number}.png"), pixels.astype(np.uint8))
         rows.append((str(number), f"{number}.png", "", 24, 16))
     many = pd.DataFrame(rows, columns=tables.INDEX_COLUMNS)
-    found = {bf16: run(many, tmp_path / str(bf16), 40, bf16) for bf16 in (False, True)}
-    moved = (found[True]["entropy"] - found[False]["entropy"]).abs()
+    scores = {bf16: run(many, tmp_path / str(bf16), 40, bf16) for bf16 in (False, True)}
+    difference = (scores[True]["entropy"] - scores[False]["entropy"]).abs()
     tolerance = near_ties.bf16_tolerance(len(CLASSES))
-    assert 0 < moved.max() < tolerance and found[False]["entropy"].std() > 4 * tolerance
+    assert 0 < difference.max() < tolerance and scores[False]["entropy"].std() > 4 * tolerance
     changed = near = 0
     for easy in range(1, 40):
-        exact, rounded = (ranking.rank(found[bf16], "mean_entropy", easy / 40) for bf16 in (False, True))
-        other = exact["subset"] != exact["image"].map(rounded.set_index("image")["subset"])
+        exact, rounded = (ranking.rank(scores[bf16], "mean_entropy", easy / 40) for bf16 in (False, True))
+        differs = exact["subset"] != exact["image"].map(rounded.set_index("image")["subset"])
         ties = near_ties.near_ties(exact, "mean_entropy", len(CLASSES))
-        assert ties[other].all()
-        changed, near = changed + int(other.sum()), near + int(ties.sum())
+        assert ties[differs].all()
+        changed, near = changed + int(differs.sum()), near + int(ties.sum())
     assert 0 < changed < near < 39 * 40 / 2

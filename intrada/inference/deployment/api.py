@@ -50,12 +50,12 @@ def load(path: str | PathLike[str], device: str, params: str | PathLike[str] | N
     """See intrada.load."""
     chosen = None if params is None else params_file.load(Path(params))
     opened = open_model(Path(path), None if params is None else Path(params), chosen)
-    entries, place = opened.spec.classes.classes, _device(device)
+    entries, torch_device = opened.spec.classes.classes, _device(device)
     return Predictor(
         tuple(entry.name for entry in entries),
         tuple(entry.color for entry in entries),
         opened.size,
-        PredictOptions(opened.load(place), place, opened.size, batch_size=1),
+        PredictOptions(opened.load(torch_device), torch_device, opened.size, batch_size=1),
     )
 
 

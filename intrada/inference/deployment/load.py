@@ -31,7 +31,7 @@ class ModelFile:
     compute: Compute
 
     def load(self, device: torch.device) -> Predictor:
-        """The network on `device`. UserError for tensors or values of options that do not fit it."""
+        """Load the network on `device`. UserError for tensors or option values that do not fit it."""
         try:
             member = load_member(self.path, self.spec, device)
         except UserError as error:
@@ -66,21 +66,21 @@ def open_model(path: Path, params_file: Path | None = None, chosen: Params | Non
 
 
 def _refuse_contradiction(path: Path, info: ModelInfo, spec: ModelSpec, params_file: Path | None) -> None:
-    stated, own = (
+    of_file, of_params = (
         {
-            "model": each.name,
-            "options": all_options(each.name, each.options),
-            "classes": ", ".join(each.classes.names),
-            "colours": ", ".join(f"{entry.name} {entry.color}" for entry in each.classes.classes),
+            "model": model.name,
+            "options": all_options(model.name, model.options),
+            "classes": ", ".join(model.classes.names),
+            "colours": ", ".join(f"{entry.name} {entry.color}" for entry in model.classes.classes),
         }
-        for each in (info.spec, spec)
+        for model in (info.spec, spec)
     )
-    for key, value in stated.items():
-        if value != own[key]:
+    for key, value in of_file.items():
+        if value != of_params[key]:
             raise UserError(
                 path,
                 f"{key}: {value}",
-                f"{key}: {own[key]}, as in {params_file}",
+                f"{key}: {of_params[key]}, as in {params_file}",
                 "leave --params out, since the file describes itself; or name the params of its training",
             )
 

@@ -101,23 +101,24 @@ def write(
         entry.key, entry.value = key, text
     with files.atomic_file(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
-        found = [_difference(exported, temporary, *each) for each in _images(size).items()]
-        if not all(each.is_small for each in found):
+        differences = [_difference(exported, temporary, *named) for named in _images(size).items()]
+        if not all(difference.is_small for difference in differences):
             raise UserError(
                 path,
-                "; ".join(describe(each) for each in found),
+                "; ".join(map(describe, differences)),
                 f"logits equal to {LOGIT_TOLERANCE:g} of the largest, entropies to {ENTROPY_TOLERANCE:g}, "
                 f"{EQUAL_PIXELS:.1%} equal pixels",
                 "nothing was written; try another --opset, or other versions of torch, onnx and onnxruntime",
             )
-    return found
+    return differences
 
 
-def describe(found: Difference) -> str:
+def describe(difference: Difference) -> str:
     """Return one line with the numbers of a comparison."""
     return (
-        f"{found.image} image: logits up to {found.largest:.3g} differ by {found.logit:.2g} at most, "
-        f"entropy by {found.entropy:.2g}, {found.equal:.2%} of the pixels have the same class"
+        f"{difference.image} image: logits up to {difference.largest:.3g} differ by at most "
+        f"{difference.logit:.2g}, entropy by {difference.entropy:.2g}, {difference.equal:.2%} of the pixels "
+        "have the same class"
     )
 
 
@@ -151,12 +152,12 @@ def _converted(exported: nn.Module, size: tuple[int, int], opset: int) -> Any:
     )
     assert program is not None  # only the old exporter returns none
     model = program.model_proto
-    if (made := [each.version for each in model.opset_import if not each.domain]) != [opset]:
+    if (opsets := [entry.version for entry in model.opset_import if not entry.domain]) != [opset]:
         raise UserError(
             "--opset",
-            f"{opset}, and torch's exporter made {made}",
-            "one that it can make",
-            "leave --opset out",
+            f"{opset}, but torch's exporter wrote {opsets}",
+            "an opset that the exporter supports",
+            "omit --opset",
         )
     return model
 
@@ -175,11 +176,11 @@ def _difference(exported: nn.Module, path: Path, name: str, images: NDArray[np.u
     runtime = import_module("onnxruntime")
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
     logits, entropy = session.run(list(OUTPUTS), {INPUT: images})
-    expected, confidence = (each.numpy() for each in exported(torch.from_numpy(images)))
+    expected, expected_entropy = (values.numpy() for values in exported(torch.from_numpy(images)))
     return Difference(
         name,
         float(np.abs(logits - expected).max()),
         float(np.abs(expected).max()),
-        float(np.abs(entropy - confidence).max()),
+        float(np.abs(entropy - expected_entropy).max()),
         float((logits.argmax(1) == expected.argmax(1)).mean()),
     )

@@ -156,37 +156,37 @@ def write_all(
 
 def predict(frames: Iterable[Frame], options: PredictOptions) -> Iterator[list[FramePrediction]]:
     """Yield the predictions of all frames, in order, batch by batch; a thread reads ahead."""
-    seen = (_seen(frame, options.size) for frame in frames)
-    for batch in _batches(prefetch(seen), options.batch_size):
+    inputs = (_input(frame, options.size) for frame in frames)
+    for batch in _batches(prefetch(inputs), options.batch_size):
         yield _predict_batch(batch, options)
 
 
 def predict_one(frame: Frame, options: PredictOptions) -> FramePrediction:
     """Return the prediction of one frame, the same as `predict` gives it alone in a batch."""
-    [found] = _predict_batch([_seen(frame, options.size)], options)
-    return found
+    [prediction] = _predict_batch([_input(frame, options.size)], options)
+    return prediction
 
 
-_Seen = tuple[Frame, NDArray[np.uint8]]  # a frame, and the same as the network sees it
+_Input = tuple[Frame, NDArray[np.uint8]]  # a frame, and the same as the network sees it
 
 
-def _seen(frame: Frame, size: tuple[int, int] | None) -> _Seen:
+def _input(frame: Frame, size: tuple[int, int] | None) -> _Input:
     return frame, frame.image if size is None else resize_image(frame.image, size)
 
 
 @torch.inference_mode()
-def _predict_batch(batch: list[_Seen], options: PredictOptions) -> list[FramePrediction]:
-    images = torch.stack([torch.from_numpy(seen.transpose(2, 0, 1).copy()) for _, seen in batch])
+def _predict_batch(batch: list[_Input], options: PredictOptions) -> list[FramePrediction]:
+    images = torch.stack([torch.from_numpy(pixels.transpose(2, 0, 1).copy()) for _, pixels in batch])
     unlabelled = torch.full((len(batch), *images.shape[2:]), IGNORE)
     names = [frame.name for frame, _ in batch]
     low_res_logits = options.predictor.low_res_logits(Batch(names, images, unlabelled).to(options.device))
-    return [_prediction(options, low_res_logits, place, frame) for place, (frame, _) in enumerate(batch)]
+    return [_prediction(options, low_res_logits, index, frame) for index, (frame, _) in enumerate(batch)]
 
 
-def _batches(seen: Iterable[_Seen], batch_size: int) -> Iterator[list[_Seen]]:
+def _batches(inputs: Iterable[_Input], batch_size: int) -> Iterator[list[_Input]]:
     """Yield groups of up to `batch_size` consecutive frames whose inputs have the same size."""
-    batch: list[_Seen] = []
-    for item in seen:
+    batch: list[_Input] = []
+    for item in inputs:
         if batch and (len(batch) == batch_size or item[1].shape != batch[0][1].shape):
             yield batch
             batch = []
@@ -196,12 +196,12 @@ def _batches(seen: Iterable[_Seen], batch_size: int) -> Iterator[list[_Seen]]:
 
 
 def _prediction(
-    options: PredictOptions, low_res_logits: list[Tensor], place: int, frame: Frame
+    options: PredictOptions, low_res_logits: list[Tensor], index: int, frame: Frame
 ) -> FramePrediction:
-    """Return the prediction of the frame at `place` of the batch, at its own size."""
+    """Return the prediction of frame number `index` of the batch, at its own size."""
     size = frame.image.shape[0], frame.image.shape[1]
-    found = predict_pixels(
-        options.predictor.upsampled_tiles(low_res_logits, place, size), size, options.device
+    pixels = predict_pixels(
+        options.predictor.upsampled_tiles(low_res_logits, index, size), size, options.device
     ).cpu()
-    maps = Prediction(found.label.numpy(), found.confidence.numpy(), found.entropy.numpy())
-    return FramePrediction(frame, maps, float(found.entropy.mean()))
+    maps = Prediction(pixels.label.numpy(), pixels.confidence.numpy(), pixels.entropy.numpy())
+    return FramePrediction(frame, maps, float(pixels.entropy.mean()))

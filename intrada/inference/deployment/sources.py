@@ -33,7 +33,7 @@ class Sources:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Match:
     """A file. relative: its path below `root`, the folder of the argument that named it."""
 
     root: Path
@@ -52,12 +52,12 @@ def collect(words: Sequence[str], out: Path) -> Sources:
     UserError if a word names no file, if two sources have one name, or if `out` is in a folder of images: the
     next run would read the results as images.
     """
-    found: dict[Path, _Found] = {}
+    matches: dict[Path, _Match] = {}
     for word in words:
-        for each in _meant(word, out.resolve()):
-            found.setdefault(each.path, each)
-    top = Path(os.path.commonpath([each.root for each in found.values()]))
-    named = [Source(_name(each.path, top), each.path) for each in found.values()]
+        for match in _expand(word, out.resolve()):
+            matches.setdefault(match.path, match)
+    top = Path(os.path.commonpath([match.root for match in matches.values()]))
+    named = [Source(_name(path, top), path) for path in matches]
     sources = Sources(
         [source for source in named if _is_image(source.path)],
         [source for source in named if _is_video(source.path)],
@@ -66,25 +66,25 @@ def collect(words: Sequence[str], out: Path) -> Sources:
     return sources
 
 
-def _meant(word: str, out: Path) -> Iterator[_Found]:
+def _expand(word: str, out: Path) -> Iterator[_Match]:
     """Yield the images and videos of one word; UserError if there is none."""
     path = Path(word)
     count = 0
-    for root, each in _matches(path):
-        if each.is_dir():
-            if out.is_relative_to(each.resolve()):
-                raise _inside(out, each)
-            inner = [file for file in files.list_files(each) if _is_image(file) and _is_shown(file, each)]
+    for root, match in _matches(path):
+        if match.is_dir():
+            if out.is_relative_to(match.resolve()):
+                raise _inside(out, match)
+            inner = [file for file in files.list_files(match) if _is_image(file) and _is_visible(file, match)]
         else:
-            inner = [each] if _is_image(each) or _is_video(each) else []
+            inner = [match] if _is_image(match) or _is_video(match) else []
         for file in inner:
             if file.resolve().is_relative_to(out):
                 raise _inside(out, file)
             count += 1
-            yield _Found(root.resolve(), file.relative_to(root))
+            yield _Match(root.resolve(), file.relative_to(root))
     if not count:
-        there = _exists(path) or set(word) & set(_WILD)
-        found = "no image or video" if there else "no such file or folder"
+        is_known = _exists(path) or set(word) & set(_WILD)
+        found = "no image or video" if is_known else "no such file or folder"
         raise UserError(word, found, _ALLOWED, "fix the path; put a glob in quotes")
 
 
@@ -92,15 +92,15 @@ def _matches(path: Path) -> list[tuple[Path, Path]]:
     """Return (folder that names are relative to, file or folder) for each match of a path or a glob."""
     if _exists(path):
         return [(path if path.is_dir() else path.parent, path)]
-    wild = next((place for place, part in enumerate(path.parts) if set(part) & set(_WILD)), None)
+    wild = next((index for index, part in enumerate(path.parts) if set(part) & set(_WILD)), None)
     if wild is None:
         return []
     base = Path(*path.parts[:wild])
     try:
-        found = sorted(base.glob(str(Path(*path.parts[wild:]))))
+        matches = sorted(base.glob(str(Path(*path.parts[wild:]))))
     except (OSError, ValueError) as error:
         raise files.unreadable(path, error, _ALLOWED) from error
-    return [(base, match) for match in found if _is_shown(match, base)]
+    return [(base, match) for match in matches if _is_visible(match, base)]
 
 
 def _exists(path: Path) -> bool:
@@ -118,7 +118,7 @@ def _is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def _is_shown(path: Path, folder: Path) -> bool:
+def _is_visible(path: Path, folder: Path) -> bool:
     """Not hidden: macOS leaves ._photo.jpg beside photo.jpg on foreign disks."""
     return not any(part.startswith(".") for part in path.relative_to(folder).parts)
 
@@ -134,23 +134,24 @@ def _name(path: Path, top: Path) -> str:
 def _inside(out: Path, path: Path) -> UserError:
     return UserError(
         "--out",
-        f"{out} and {path} lie within each other",
-        "a folder apart from the images: the next run would take the results for images",
+        f"{out} and {path} are inside each other",
+        "a folder outside those of the images: the next run would read the results as images",
         "name another folder",
     )
 
 
 def _refuse_twice(sources: Sources) -> None:
-    """No two results with one name: a video's frames are called VIDEO/NUMBER."""
+    """Refuse two results with one name. The frames of a video are called VIDEO/NUMBER."""
     videos, images = dict[str, Path](), dict[str, Path]()
     for source in [*sources.videos, *sources.images]:
-        kin = videos if _is_video(source.path) else images
-        above = [] if kin is videos else [videos.get(str(one)) for one in PurePosixPath(source.name).parents]
-        if other := next(filter(None, [kin.get(source.name), *above]), None):
+        same_kind = videos if _is_video(source.path) else images
+        parents = [] if same_kind is videos else PurePosixPath(source.name).parents
+        owners = [same_kind.get(source.name), *(videos.get(str(parent)) for parent in parents)]
+        if other := next(filter(None, owners), None):
             raise UserError(
                 source.path,
-                f"its results would be called {source.name}, as or among those of {other}",
+                f"its results would be called {source.name}, as the results of {other} or below them",
                 "names that differ without their suffixes",
                 "rename one of the two, or predict them into two folders",
             )
-        kin[source.name] = source.path
+        same_kind[source.name] = source.path

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from intrada.core import files
 from intrada.core.errors import UserError
 
-CODEC = "mp4v"  # MPEG-4 part 2, the one for .mp4 that every build of OpenCV can write
+CODEC = "mp4v"  # MPEG-4 part 2, the only codec for .mp4 that every build of OpenCV can write
 _ALLOWED = "a video that OpenCV's FFmpeg can decode (most .mp4, .avi, .mkv, .mov)"
 _FIX = "look whether it plays; ffmpeg -i IN -c:v libx264 OUT.mp4 makes most videos readable"
 
@@ -96,12 +96,12 @@ class _Writer:
     def check(self) -> None:
         """UserError if frames are missing: OpenCV reports neither a full disk nor frames of another size."""
         with _opened(self.temporary) as capture:
-            found = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        if found != self.frames:
-            raise self.unwritable(f"{self.frames} frames were given, {found} can be found in it")
+            readable = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        if readable != self.frames:
+            raise self.unwritable(f"{self.frames} frames were written, but {readable} can be read")
 
     def unwritable(self, found: str) -> UserError:
-        allowed = "frames of one size, two pixels at least, on a disk with room left"
+        allowed = "frames of one size, at least 2 x 2 pixels, on a disk with free space"
         return UserError(self.path, found, allowed, "free space, then run the same command again")
 
 

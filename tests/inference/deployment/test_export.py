@@ -1,4 +1,4 @@
-"""`export`: an ONNX file, run by onnxruntime as somebody without this project would."""
+"""The command export: the ONNX file is run by onnxruntime, without code of this project."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def pixels(batch: int, width: int, height: int) -> np.ndarray:
     "name, largest",
     [("small", 20.0), ("deeplabv2", 300.0), ("efficientnet_lite0", 20.0)],  # 300: probabilities of exactly 0
 )
-def test_the_file_gives_the_models_logits_and_entropies_for_batches_of_any_length(
+def test_the_file_gives_the_models_logits_and_entropies_for_any_batch_size(
     checkout: Path, name: str, largest: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if name == "efficientnet_lite0":
@@ -58,33 +58,38 @@ def test_the_file_gives_the_models_logits_and_entropies_for_batches_of_any_lengt
         images = pixels(batch, 49, 33)
         with torch.inference_mode():
             expected = upsample(model.main_logits(model.normalise(torch.from_numpy(images))), (33, 49))
-            confidence = entropy.pixel_entropy(entropy.information_map(expected)).numpy()
+            expected_entropies = entropy.pixel_entropy(entropy.information_map(expected)).numpy()
         logits, entropies = run(images)
         assert logits.shape == (batch, len(NAMES), 33, 49) and entropies.shape == (batch, 33, 49)
         np.testing.assert_allclose(logits, expected.numpy(), atol=1e-4 * float(expected.abs().max()))
-        np.testing.assert_allclose(entropies, confidence, atol=1e-2)
+        np.testing.assert_allclose(entropies, expected_entropies, atol=1e-2)
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in printed] == ["random", "smooth", "out/model.onnx"]
     assert "of the pixels have the same class" in printed[0]
 
 
 @pytest.mark.slow
-def test_the_file_says_its_classes_colours_and_origin_and_keeps_the_size_of_the_training(
+def test_the_file_has_classes_colours_and_training_in_its_metadata_and_the_training_size(
     checkout: Path,
 ) -> None:
     trained_model.write()
     Path("params.yaml").unlink()
     assert export("--opset", "18") == 0
     model = onnx.load(OUT)
-    found = {entry.key: entry.value for entry in model.metadata_props}
-    assert json.loads(found["classes"]) == NAMES
-    assert json.loads(found["colors"]) == [list(entry.color) for entry in CLASSES.classes]
-    assert (found["model"], found["options"]) == ("small", "{}")
-    assert (found["method"], found["iteration"], found["intrada"]) == ("advent", "4", intrada.__version__)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(metadata["classes"]) == NAMES
+    assert json.loads(metadata["colors"]) == [list(entry.color) for entry in CLASSES.classes]
+    assert (metadata["model"], metadata["options"]) == ("small", "{}")
+    assert [metadata[key] for key in ("method", "iteration", "intrada")] == [
+        "advent",
+        "4",
+        intrada.__version__,
+    ]
     (image,) = model.graph.input
     shape = image.type.tensor_type.shape.dim
     assert (image.name, [dim.dim_value for dim in shape[1:]]) == ("image", [3, 32, 48])
-    assert shape[0].dim_param and [each.version for each in model.opset_import if not each.domain] == [18]
+    assert shape[0].dim_param
+    assert [entry.version for entry in model.opset_import if not entry.domain] == [18]
     assert [path.name for path in OUT.parent.iterdir()] == [OUT.name]
 
 
@@ -98,8 +103,8 @@ def test_a_model_of_an_older_version_is_exported_with_the_params_of_its_training
     assert {entry.key: entry.value for entry in model.metadata_props}["iteration"] == "4"
 
 
-class Dice(TinySegmenter):
-    """No two of its predictions are alike, so no file can repeat them."""
+class NoisyModel(TinySegmenter):
+    """Adds noise to its predictions, so that no file can reproduce them."""
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         heads = super().forward(images)
@@ -107,26 +112,26 @@ class Dice(TinySegmenter):
 
 
 @pytest.mark.slow
-def test_a_file_that_does_not_predict_what_the_model_does_is_not_kept(checkout: Path) -> None:
+def test_a_file_whose_predictions_differ_from_the_models_is_not_written(checkout: Path) -> None:
     OUT.parent.mkdir()
     OUT.write_bytes(b"the file of yesterday")
     torch.manual_seed(1)
     with pytest.raises(UserError) as caught:
-        onnx_file.write(OUT, Dice(3, 0.0).eval(), (32, 16), 20, {})
+        onnx_file.write(OUT, NoisyModel(3, 0.0).eval(), (32, 16), 20, {})
     assert "random image: logits up to" in caught.value.found and "nothing was written" in caught.value.fix
     assert OUT.read_bytes() == b"the file of yesterday"
     assert [path.name for path in OUT.parent.iterdir()] == [OUT.name]
 
 
-def test_the_images_of_the_check_are_the_same_in_every_run_and_give_several_classes(checkout: Path) -> None:
+def test_the_images_of_the_comparison_are_reproducible_and_give_several_classes(checkout: Path) -> None:
     model = trained_model.write()
-    found, again = (onnx_file._images((96, 64)) for _ in range(2))
-    for name, images in found.items():
+    first, again = (onnx_file._images((96, 64)) for _ in range(2))
+    for name, images in first.items():
         assert images.shape == (2, 3, 64, 96) and np.array_equal(images, again[name])
         with torch.inference_mode():
             logits = upsample(model.main_logits(model.normalise(torch.from_numpy(images))), (64, 96))
         assert len(logits.argmax(1).unique()) >= 4
-    neighbours = {name: np.abs(np.diff(images.astype(int), axis=3)).mean() for name, images in found.items()}
+    neighbours = {name: np.abs(np.diff(images.astype(int), axis=3)).mean() for name, images in first.items()}
     assert neighbours["random"] > 80 and neighbours["smooth"] < 10
 
 
@@ -135,7 +140,7 @@ def test_the_images_of_the_check_are_the_same_in_every_run_and_give_several_clas
     [
         ((9e-5, 0.5, 1e-4, 1.0), True),
         ((9e-3, 100.0, 1e-4, 1.0), True),  # relative to the largest logit
-        ((1.1e-4, 0.5, 1e-4, 1.0), False),  # but of small logits absolute
+        ((1.1e-4, 0.5, 1e-4, 1.0), False),  # absolute for small logits
         ((0.0, 0.5, 0.02, 1.0), False),
         ((0.0, 0.5, 0.0, 0.998), False),
         ((math.nan, 0.5, 0.0, 1.0), False),

@@ -1,4 +1,4 @@
-"""`predict`: images, folders, globs and videos, as a user calls it; every claim against the stages' own code."""
+"""The command predict on images, folders, globs and videos, compared with the code of the stages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OUT = Path("out")
 
 
 def picture(seed: int, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """Blotches of colour, (H, W, 3) uint8 BGR."""
+    """Return an image of smooth coloured areas, (H, W, 3) uint8 BGR."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), np.uint8)
     return resize.resize_image(coarse, size)
 
@@ -70,9 +70,9 @@ def written(kind: str) -> set[str]:
 
 
 def logits(image: np.ndarray, size: tuple[int, int] = SIZE) -> torch.Tensor:
-    """What the model says of an image that it sees at `size`, at the image's own size."""
-    seen = resize.resize_image(image, size)
-    pixels = torch.from_numpy(seen.transpose(2, 0, 1).copy())[None]
+    """Return the model's logits for an image resized to `size`, upsampled to the size of the image."""
+    resized = resize.resize_image(image, size)
+    pixels = torch.from_numpy(resized.transpose(2, 0, 1).copy())[None]
     predictor = trained_model.predictor()
     with torch.inference_mode():
         low_res_logits = predictor.low_res_logits(Batch(["a"], pixels, torch.empty(0)))
@@ -81,12 +81,12 @@ def logits(image: np.ndarray, size: tuple[int, int] = SIZE) -> torch.Tensor:
 
 @pytest.fixture
 def model(checkout: Path) -> Path:
-    """The working directory holds params.yaml and a model."""
+    """A working directory with params.yaml and a model."""
     trained_model.write()
     return checkout
 
 
-def test_labels_entropies_and_counts_are_those_of_the_stage_score(model: Path) -> None:
+def test_labels_entropies_and_counts_equal_those_of_the_stage_score(model: Path) -> None:
     for number in range(3):
         put(f"data/{number}.png", number)
     assert predict("data", "--batch-size", "2") == 0
@@ -95,15 +95,15 @@ def test_labels_entropies_and_counts_are_those_of_the_stage_score(model: Path) -
     folders = Path("predictions"), Path("confidence")
     context = Context("score", "0" * 32, Path("runs"))
     expected = scoring.score(trained_model.predictor(), index, 2, folders, CLASSES, CPU, context)
-    found = files.read_csv(OUT / "predictions.csv")
-    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-5)
+    actual = files.read_csv(OUT / "predictions.csv")
+    pd.testing.assert_frame_equal(actual, expected, check_dtype=False, rtol=1e-5)
     for number in range(3):
         ours, theirs = (folder / f"{number}.png" for folder in (OUT / "prediction", folders[0]))
         assert ours.read_bytes() == theirs.read_bytes()
         assert len(np.unique(files.read_label(ours))) > 3
 
 
-def test_with_a_size_the_network_sees_that_and_results_have_the_images_size(model: Path) -> None:
+def test_the_network_gets_the_given_size_and_results_have_the_size_of_the_image(model: Path) -> None:
     image = put("photo.png", size=(101, 67))
     assert predict("photo.png") == 0  # at the size of its training
     default = label("photo")
@@ -138,19 +138,19 @@ def test_images_of_several_sizes_are_predicted_in_one_run_and_in_their_order(mod
         assert np.array_equal(label(str(number)), logits(image, sizes[number])[0].argmax(0).numpy())
 
 
-def test_label_ids_are_written_where_they_are_asked_for(model: Path) -> None:
+def test_label_ids_are_written_only_with_the_option(model: Path) -> None:
     put("photo.png")
     assert predict("photo.png") == 0 and not (OUT / "label_ids").exists()
     assert predict("photo.png", "--label-ids") == 0
     ids = {entry.name: raw for raw, entry in CITYSCAPES_IDS.items()}
-    table = np.array([ids[name] for name in NAMES])
-    assert np.array_equal(files.read_label(OUT / "label_ids/photo.png"), table[label("photo")])
+    label_ids = np.array([ids[name] for name in NAMES])
+    assert np.array_equal(files.read_label(OUT / "label_ids/photo.png"), label_ids[label("photo")])
 
 
 # ---------------------------------------------------------------- videos
 
 
-def test_every_frame_of_a_video_is_predicted_and_shown_at_its_rate(model: Path) -> None:
+def test_every_frame_of_a_video_is_predicted_and_the_overlay_has_its_frame_rate(model: Path) -> None:
     frames = film("clips/street.avi")
     assert predict("clips/street.avi", "--batch-size", "2") == 0
     names = [f"street/{number:06d}" for number in range(5)]
@@ -165,7 +165,7 @@ def test_every_frame_of_a_video_is_predicted_and_shown_at_its_rate(model: Path) 
         assert shown.shape == overlay.shape and difference < 30  # MPEG-4 is lossy
 
 
-def test_of_a_video_every_nth_frame_is_taken_and_time_goes_on_as_before(model: Path) -> None:
+def test_every_nth_frame_of_a_video_is_predicted_and_the_overlay_has_the_same_duration(model: Path) -> None:
     frames = film("street.avi")
     assert predict("street.avi", "--every", "2") == 0
     assert written("overlay") == {"street/000000", "street/000002", "street/000004"}
@@ -182,13 +182,14 @@ def test_frames_are_read_only_as_fast_as_they_are_predicted(model: Path) -> None
             read += 1
             yield Frame(f"{read}", picture(read))
 
-    look = PredictOptions(trained_model.predictor(), CPU, None, 2)
-    batches = prediction.predict(endless(), look)
-    assert [each.frame.name for batch in islice(batches, 3) for each in batch] == list("123456")
-    assert read <= 6 + 2 + 1  # two ahead, one in the making
+    options = PredictOptions(trained_model.predictor(), CPU, None, 2)
+    batches = prediction.predict(endless(), options)
+    names = [predicted.frame.name for batch in islice(batches, 3) for predicted in batch]
+    assert names == list("123456")
+    assert read <= 6 + 2 + 1  # two prefetched, one being read
 
 
-def test_a_video_that_is_cut_short_says_so(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_truncated_video_gives_a_warning(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     film("street.avi", size=(160, 120))
     whole = Path("street.avi").read_bytes()
     Path("street.avi").write_bytes(whole[: len(whole) * 2 // 3])
@@ -202,7 +203,7 @@ def test_a_video_that_is_cut_short_says_so(model: Path, capsys: pytest.CaptureFi
 # ---------------------------------------------------------------- names
 
 
-def test_equal_names_in_several_folders_stay_apart(model: Path) -> None:
+def test_equal_names_in_several_folders_are_kept_apart(model: Path) -> None:
     for number, path in enumerate(["day/a/1.png", "day/b/1.png", "night/1.png", "day/notes.txt"]):
         put(path, number)
     film("night/1.avi", 2)
@@ -227,14 +228,14 @@ def test_equal_names_in_several_folders_stay_apart(model: Path) -> None:
         (["data/x", "data/../data/x/b.png"], ["b", "c"]),
     ],
 )
-def test_words_mean_each_file_once_under_its_path_below_their_folder(
+def test_each_file_is_collected_once_and_named_by_its_path_below_the_folder(
     checkout: Path, words: list[str], names: list[str]
 ) -> None:
     for name in ("a.png", "x/b.png", "x/c.JPG", "x/._b.png", "x/notes.txt"):
         Path("data", name).parent.mkdir(parents=True, exist_ok=True)
         Path("data", name).touch()
-    found = sources.collect(words, OUT)
-    assert [source.name for source in found.images] == names and not found.videos
+    relative = sources.collect(words, OUT)
+    assert [source.name for source in relative.images] == names and not relative.videos
     absolute = sources.collect([str(checkout / word) for word in words], OUT)
     assert [source.name for source in absolute.images] == names
 
@@ -250,37 +251,37 @@ def test_two_sources_of_one_name_are_refused(checkout: Path) -> None:
     put("data/a/000001.png")
     for name in ("data/a.jpg", "data/a.avi", "data/a.mp4"):
         Path(name).touch()
-    assert "among those of" in refusal("data/a.png", "data/a.jpg").found
-    assert "among those of" in refusal("data/a.avi", "data/a.mp4").found
+    assert "as the results of" in refusal("data/a.png", "data/a.jpg").found
+    assert "as the results of" in refusal("data/a.avi", "data/a.mp4").found
     assert len(sources.collect(["data/a.png", "data/a.avi"], OUT).images) == 1  # a phone's live photo
 
 
 def test_a_videos_frames_and_an_image_of_the_same_name_are_refused(checkout: Path) -> None:
     put("data/a/000001.png")
     Path("data/a.avi").touch()
-    assert "among those of" in refusal("data/a.avi", "data").found
+    assert "as the results of" in refusal("data/a.avi", "data").found
 
 
 @pytest.mark.parametrize("words", [["."], ["out/overlay/a.png"], ["**/*.png"]])
-def test_results_are_never_taken_for_images(checkout: Path, words: list[str]) -> None:
+def test_results_are_never_read_as_images(checkout: Path, words: list[str]) -> None:
     put("out/overlay/a.png")
-    assert "lie within each other" in refusal(*words).found
+    assert "are inside each other" in refusal(*words).found
 
 
-def test_results_do_not_go_below_the_images(checkout: Path) -> None:
+def test_an_output_folder_below_the_images_is_refused(checkout: Path) -> None:
     put("data/a.png")
-    with pytest.raises(UserError, match="lie within each other"):
+    with pytest.raises(UserError, match="are inside each other"):
         sources.collect(["data"], Path("data/out"))
 
 
-def test_what_stands_in_the_output_folder_stays(model: Path) -> None:
+def test_other_files_in_the_output_folder_are_kept(model: Path) -> None:
     put("photo.png")
-    kept = [OUT / "notes.txt", OUT / "prediction/old.png"]
-    for path in kept:
+    others = [OUT / "notes.txt", OUT / "prediction/old.png"]
+    for path in others:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"mine")
     assert predict("photo.png") == 0
-    assert [path.read_bytes() for path in kept] == [b"mine", b"mine"]
+    assert [path.read_bytes() for path in others] == [b"mine", b"mine"]
     assert {path.name for path in OUT.iterdir()} == {
         "notes.txt",
         "prediction",
@@ -306,7 +307,7 @@ def test_what_stands_in_the_output_folder_stays(model: Path) -> None:
         ("text.mp4", "no video that opens"),
     ],
 )
-def test_what_cannot_be_predicted_is_named(
+def test_a_path_that_cannot_be_predicted_is_named(
     model: Path, word: str, found: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("empty").mkdir()
@@ -321,7 +322,7 @@ def test_what_cannot_be_predicted_is_named(
     assert not (OUT / "predictions.csv").exists()
 
 
-def test_a_video_is_opened_before_the_long_work_begins(model: Path) -> None:
+def test_a_broken_video_is_an_error_before_any_image_is_predicted(model: Path) -> None:
     put("photo.png")
     Path("text.mp4").write_text("no video")
     assert predict("photo.png", "text.mp4") == 1
@@ -352,7 +353,7 @@ def test_params_that_contradict_the_file_are_refused(
     assert "leave --params out" in err and not OUT.exists()
 
 
-def test_without_a_params_file_the_model_says_what_it_is(model: Path) -> None:
+def test_without_a_params_file_the_metadata_of_the_model_is_used(model: Path) -> None:
     put("photo.png", size=(101, 67))
     assert predict("photo.png", "--params", "params.yaml") == 0
     with_params = written_bytes()
@@ -381,7 +382,7 @@ def test_a_model_of_an_older_version_needs_the_params_of_its_training(
     assert f"classes: {','.join(NAMES)}\n  allowed: classes: {','.join(SWAPPED)}" in capsys.readouterr().err
 
 
-def test_one_size_at_a_time(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_size_options_are_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put("photo.png")
     assert predict("photo.png", "--own-size", "--size", "64x32") == 1
     assert "error: --own-size: --size 64x32 too" in capsys.readouterr().err
@@ -395,7 +396,7 @@ def test_one_size_at_a_time(model: Path, capsys: pytest.CaptureFixture[str]) -> 
         ("gone.safetensors", None, "no such file or folder"),
     ],
 )
-def test_what_is_no_model_of_a_training_is_refused(
+def test_a_file_that_is_not_a_trained_model_is_refused(
     model: Path, name: str, content: bytes | None, found: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put("photo.png")
