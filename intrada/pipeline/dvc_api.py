@@ -1,7 +1,7 @@
-"""All uses of DVC's Python interface, which DVC does not document: each name is checked before its use.
+"""All uses of DVC's undocumented Python interface. Nothing in DVC is patched.
 
-A DVC of another version may lack a name, or read its files in another way. `check` refuses such a version
-at the start, with the versions that the tests run with. Nothing in DVC is replaced.
+Another version of DVC may lack a name, or read its files in another way. `check` refuses such a version at
+the start and names the versions that the tests run with.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ WAIT = "_wait_for_lock"  # the argument of Repo that the option --wait-for-lock 
 class Definition:
     """One stage of a dvc.yaml, its templates resolved.
 
-    name: as DVC says it (`preprocess@source`); address: as DVC says it where the working directory is another
-    folder (`ablation/dvc.yaml:table`); deps: files and folders, without params files; outs: the same;
+    name: DVC's name (`preprocess@source`); address: DVC's name from another working directory
+    (`ablation/dvc.yaml:table`); deps: files and folders, without params files; outs: files and folders;
     upstream: names of the stages whose outs it reads; meta: its block `meta`. Paths are absolute.
     """
 
@@ -58,7 +58,7 @@ class Definition:
 
 
 def check() -> None:
-    """UserError if the installed DVC lacks a name that is used here."""
+    """Raise UserError if the installed DVC lacks a name that is used here."""
     for name in NAMES:
         _get(name)
     if WAIT not in inspect.signature(_get("dvc.repo:Repo")).parameters:
@@ -67,9 +67,9 @@ def check() -> None:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Any]:
-    """The DVC project that `folder` is in, as DVC's Repo, whose commands wait for the lock of other commands.
+    """Yield DVC's Repo of the project of `folder`. Its commands wait for the lock of other commands.
 
-    UserError if there is none, or if the installed DVC is not supported.
+    UserError if there is no project, or if the installed DVC is not supported.
     """
     check()
     try:
@@ -85,34 +85,34 @@ def opened(folder: Path) -> Iterator[Any]:
 
 
 def definitions(repo: Any, path: Path) -> list[Definition]:
-    """The stages of the dvc.yaml at `path`, in its order; templates are filled in from its params."""
+    """Return the stages of the dvc.yaml at `path`, in its order, with templates resolved from its params."""
     with _reading():
-        # without the .dvc files that repo.index would look for
+        # repo.index would also search for .dvc files
         index = _get("dvc.repo.index:Index.from_file")(repo, str(path))
         return [_definition(stage, index.graph) for stage in index.stages]
 
 
 def stale(repo: Any, path: Path, among: Sequence[Definition]) -> set[str]:
-    """The names of those stages `among`, all of the dvc.yaml at `path`, that `dvc status` lists.
+    """Return the names of the stages `among`, all in the dvc.yaml at `path`, that `dvc status` lists.
 
     UserError while another process runs one of the stages.
     """
     try:
-        found = repo.status(targets=[str(path)])
-    except _get("dvc.lock:LockError") as error:  # it names the processes, each once for every path
+        status = repo.status(targets=[str(path)])
+    except _get("dvc.lock:LockError") as error:  # it names each process once for every path
         holders = ", ".join(sorted(set(re.findall(r"\(PID \d+\): .*", str(error)))))
         raise UserError(
             os.path.relpath(path),
             f"a stage is run by another process: {holders or error}",
             "one run at a time",
-            "wait for it to end, or stop it; if the number is another program's by now, as after a power"
-            " cut, remove .dvc/tmp/rwlock beside it; nothing was touched",
+            "wait for it to end, or stop it; if another program has this PID now, as after a power cut,"
+            " remove .dvc/tmp/rwlock beside it; nothing was changed",
         ) from None
-    return {stage.name for stage in among if stage.address in found}
+    return {stage.name for stage in among if stage.address in status}
 
 
 def readable(repo: Any, path: Path) -> bool:
-    """Whether DVC can read the dvc.lock at `path`."""
+    """Return whether DVC can read the dvc.lock at `path`."""
     unreadable = (_get("dvc.utils.serialize:ParseError"), _get("dvc.utils.strictyaml:YAMLValidationError"))
     try:
         _get("dvc.dvcfile:Lockfile")(repo, str(path)).load()
@@ -122,7 +122,7 @@ def readable(repo: Any, path: Path) -> bool:
 
 
 def run_locks(repo: Any) -> tuple[Path, AbstractContextManager[object]]:
-    """The file with the paths that running stages have locked, and the lock to hold while it is edited."""
+    """Return the file of the paths that running stages have locked, and the lock to hold while editing it."""
     folder = Path(repo.tmp_dir)
     guard = _get("dvc.lock:make_lock")(
         str(folder / _get("dvc.rwlock:RWLOCK_LOCK")),
@@ -133,7 +133,7 @@ def run_locks(repo: Any) -> tuple[Path, AbstractContextManager[object]]:
 
 
 def run(words: list[str]) -> int:
-    """Do what `dvc WORDS` does; its exit status."""
+    """Run `dvc WORDS` and return its exit status."""
     status: int = _get("dvc.cli:main")(words)
     return status
 
@@ -143,7 +143,7 @@ def _definition(stage: Any, graph: Any) -> Definition:
     return Definition(
         stage.name,
         stage.addressing,
-        # of params, DVC knows which ones a stage reads; the file is newer than all outputs after any edit
+        # not params files: DVC compares the keys that a stage reads, Snakemake would compare the whole file
         [Path(dep.fs_path) for dep in stage.deps if dep.fs_path and not isinstance(dep, params)],
         [Path(out.fs_path) for out in stage.outs],
         [parent.name for parent in graph.successors(stage)],
@@ -160,7 +160,7 @@ def _get(name: str) -> Any:
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Around what reads attributes that only an instance has."""
+    """Report a missing attribute of DVC's objects as an unsupported version."""
     try:
         yield
     except (AttributeError, TypeError) as error:

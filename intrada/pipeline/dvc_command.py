@@ -1,6 +1,6 @@
-"""`python -m intrada.pipeline.dvc_command repro ...`: `dvc repro ...` that starts after any kill.
+"""`python -m intrada.pipeline.dvc_command repro ...`: `dvc repro ...` that also starts after a kill.
 
-It runs the unchanged DVC once `dvc_recovery` has put right what a killed one left behind.
+It runs `dvc_recovery`, which repairs the state that a killed DVC left, and then the unchanged DVC.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from intrada.pipeline import dvc_api, dvc_recovery
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run DVC with the words `argv` (None: of the command line); its exit status, 1 for a UserError."""
+    """Run DVC with the arguments `argv` (None: of the command line); return its exit status.
+
+    The status is 1 after a UserError.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--cd", type=Path, default=Path(), metavar="FOLDER")  # one of DVC's own options

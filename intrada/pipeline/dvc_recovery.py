@@ -1,8 +1,8 @@
-"""What a killed DVC leaves behind, put right before the next start.
+"""Repair of the state that a killed DVC leaves behind, before the next start.
 
-DVC writes dvc.lock in place, after each stage. A kill meanwhile leaves a part of the file, which no command
-of DVC reads. A process that was killed also keeps its entries in DVC's list of locked paths for as long as
-nobody has waited for it, which process 1 of many containers never does.
+DVC writes dvc.lock in place after each stage. A kill during the write leaves a partial file, which no command
+of DVC can read. DVC also treats a zombie as alive, so a killed process keeps its locks on paths until its
+parent reaps it. In containers whose PID 1 does not reap children, that is never.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ GOOD, BROKEN = "dvc.lock.good", "dvc.lock.broken"  # in .dvc/tmp
 
 
 def prepare(folder: Path) -> None:
-    """Make dvc.lock readable and remove the locks of ended processes, in the DVC project that `folder` is in.
+    """Make dvc.lock readable and remove the locks of ended processes, in the DVC project of `folder`.
 
-    An unreadable dvc.lock is replaced by the copy of the last start; without a copy it is removed. Stages
-    that ran since are then found in DVC's run cache. Each change is told on stderr. UserError for a merge
-    conflict in dvc.lock, and for a list of locked paths that cannot be read.
+    An unreadable dvc.lock is replaced by the copy from the last start; without a copy it is removed. DVC
+    finds stages that ran since in its run cache. Each change is reported on stderr. UserError for a merge
+    conflict in dvc.lock, and for an unreadable list of locked paths.
     """
     with dvc_api.opened(folder) as repo:
-        with repo.lock:  # no command of DVC writes dvc.lock meanwhile
+        with repo.lock:  # keeps other commands of DVC from writing dvc.lock
             _keep_or_restore(repo, Path(repo.root_dir, LOCK), Path(repo.tmp_dir))
         path, guard = dvc_api.run_locks(repo)
         with guard:
@@ -37,7 +37,7 @@ def prepare(folder: Path) -> None:
 
 
 def _keep_or_restore(repo: Any, lock: Path, folder: Path) -> None:
-    """`lock` is readable afterwards, or absent, and `folder` has a copy of it."""
+    """Make `lock` readable, or remove it; keep a copy of a readable one in `folder`."""
     sweep([lock.parent, folder])
     good, broken = folder / GOOD, folder / BROKEN
     if not lock.exists():
@@ -45,17 +45,17 @@ def _keep_or_restore(repo: Any, lock: Path, folder: Path) -> None:
     content = lock.read_bytes()
     if good.exists() and good.read_bytes() == content:
         return
-    # DVC can read some parts of a file, with the first half of a hash, say
+    # DVC can read some partial files, for example one that ends within a hash
     if content.endswith(b"\n") and dvc_api.readable(repo, lock):
         write_bytes(good, content)
         return
     if re.search(rb"^<{7} ", content, re.MULTILINE):
         raise UserError(
             lock,
-            "holds a merge conflict of Git",
+            "contains a merge conflict of Git",
             "one of the two versions",
-            f"git checkout --ours {LOCK} (or --theirs), then the same command; what the other one records"
-            " comes from DVC's cache",
+            f"git checkout --ours {LOCK} (or --theirs), then the same command; DVC restores the outputs of"
+            " the other version from its cache",
         )
     write_bytes(broken, content)
     if good.exists():
@@ -67,7 +67,7 @@ def _keep_or_restore(repo: Any, lock: Path, folder: Path) -> None:
 
 
 def _remove_ended(path: Path) -> None:
-    """`path` lists the living processes alone: {"write": {path: owner}, "read": {path: [owner, ...]}}."""
+    """Remove ended processes from `path`: {"write": {path: owner}, "read": {path: [owner, ...]}}."""
     if not path.exists():
         return
     try:

@@ -1,12 +1,12 @@
-"""Where each artifact came from: one record a run that succeeded, beside DVC's outputs, never in them.
+"""Provenance of the artifacts: one record for each successful run, outside of DVC's outputs.
 
-A record is named after the content of the outputs, and of what they were made from: DVC brings older
-outputs back without a run, and their record must still be there. No record is ever removed.
+The name of a record contains the hash of the outputs, and that of params, inputs and code. DVC can restore
+older outputs without a run, so records are never removed.
 
     logs/provenance/jobs/<job>/<outputs>-<params, inputs and code>.json   the record
     logs/provenance/folders/<fingerprint>.json                           an output folder's files
 
-The cost beyond the run's own work is one more reading of the outputs, just after they were written.
+A run reads its outputs once more to hash them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Source:
-    """An input. fingerprint: `stat_fingerprint` if raw; named: the files that an index names, with theirs."""
+    """An input. fingerprint: `stat_fingerprint` if raw; named: path -> fingerprint of an index's files."""
 
     path: Path
     fingerprint: str
@@ -48,7 +48,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Run:
-    """A job about to run. fingerprint: of params, inputs and code; params: the values that it may read."""
+    """A run of a job. fingerprint: of params, inputs and code; params: the values that it may read."""
 
     job: str
     fingerprint: str
@@ -57,7 +57,7 @@ class Run:
 
     @contextmanager
     def recorded(self, sources: Sequence[Source], outputs: Sequence[Path]) -> Iterator[None]:
-        """Write the record if the block succeeds; the code's state is that of the block's start."""
+        """Write the record if the block succeeds. The git revision is that at the start of the block."""
         before = {**_code(), "start": _now()} | _inputs(sources)
         yield
         with hash_cache.opened() as file_hash:
@@ -73,9 +73,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Record:
-    """What `verify` needs of a record. All maps are path -> fingerprint.
+    """The fields of a record that `verify` reads. All mappings are path -> fingerprint.
 
-    images: of the files that an index names; raw: by names, sizes and times; sizes: without the times.
+    images: joint fingerprint of the files of an index; raw: of names, sizes and times; sizes: without times.
     """
 
     job: str
@@ -89,27 +89,27 @@ class Record:
 
 
 def folders(job: str) -> list[Path]:
-    """Where a run of `job` writes its record."""
+    """Return the folders into which a run of `job` writes."""
     return [FOLDER / "jobs" / job, FOLDER / "folders"]
 
 
 def values(params: Params, keys: Sequence[str]) -> dict[str, Any]:
-    """The values under the dotted `keys`, as JSON has them."""
+    """Return the values under the dotted `keys`, in JSON types."""
     whole = params.model_dump(mode="json")
     return {key: reduce(getitem, key.split("."), whole) for key in keys}
 
 
 def read() -> list[Record]:
-    """Every record of this checkout, oldest first; UserError for one that is none."""
-    records = [_read(path) for path in (FOLDER / "jobs").rglob("[!.]*.json")]  # no half-written one
+    """Return every record of this checkout, oldest first. UserError for a file that is not a record."""
+    records = [_read(path) for path in (FOLDER / "jobs").rglob("[!.]*.json")]  # no temporary files
     return sorted(records, key=lambda record: record.start)
 
 
 def files_of(fingerprint: str) -> dict[str, str]:
-    """Relative name -> fingerprint of the files of an output folder, as it was written; {} if unknown."""
+    """Return relative name -> fingerprint of the files of the output folder with this fingerprint, or {}."""
     path = FOLDER / "folders" / f"{fingerprint}.json"
-    found: dict[str, str] = _json(path) if path.exists() else {}
-    return found
+    names: dict[str, str] = _json(path) if path.exists() else {}
+    return names
 
 
 def _read(path: Path) -> Record:
@@ -128,7 +128,7 @@ def _json(path: Path) -> Any:
 
 
 def _broken(path: Path, found: str) -> UserError:
-    fix = "remove the file: the record of one run is lost, `dvc repro -f` of its stage makes another"
+    fix = "remove the file; `dvc repro -f` of its stage writes the lost record again"
     return UserError(path, found, "a record as a run writes it", fix)
 
 
@@ -148,26 +148,26 @@ def _inputs(sources: Sequence[Source]) -> dict[str, dict[str, str]]:
 
 
 def _output(path: Path, file_hash: Callable[[Path], str]) -> str:
-    """The fingerprint of an output; of a folder, its files are noted too, so that a wrong one has a name."""
+    """Return the fingerprint of an output; for a folder, record its files, so that `verify` can name them."""
     if not path.is_dir():
         return hashing.fingerprint(path, file_hash)
-    inside = files.list_files(path)
-    found = {file.relative_to(path).as_posix(): hashing.fingerprint(file, file_hash) for file in inside}
-    fingerprint = hashing.joint_fingerprint(found)
+    paths = files.list_files(path)
+    names = {file.relative_to(path).as_posix(): hashing.fingerprint(file, file_hash) for file in paths}
+    fingerprint = hashing.joint_fingerprint(names)
     listing = FOLDER / "folders" / f"{fingerprint}.json"
     if not listing.exists():
-        files.write_json(listing, found)
+        files.write_json(listing, names)
     return fingerprint
 
 
 def _seed(params: Mapping[str, Any]) -> int | None:
-    """The seed that the stage reads: params.yaml's own or, for the toy city, that of its block."""
+    """Return the seed that the stage reads: the top-level one or, for toycity, that of its block."""
     blocks = [params, *(block for block in params.values() if isinstance(block, dict))]
     return next((block["seed"] for block in blocks if "seed" in block), None)
 
 
 def _compute(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The device that the stage ran on and its threads; None for a stage that computes on neither."""
+    """Return the device and the number of threads of the stage; None for a stage without torch."""
     single = {key.removeprefix("compute."): value for key, value in params.items() if "compute." in key}
     block = params.get("compute", single)
     if not block or "torch" not in sys.modules:  # the report reads `compute` to print it
@@ -176,14 +176,14 @@ def _compute(params: Mapping[str, Any]) -> dict[str, Any]:
 
     from intrada.core.distributed.device import acquire_device
 
-    threads = torch.get_num_threads()  # as the stage has set it
+    threads = torch.get_num_threads()  # set by the stage
     device = acquire_device(Compute.model_construct(**block), threads)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     return {"device": name, "threads": threads}
 
 
 def _code() -> dict[str, Any]:
-    """Python, packages, machine and revision; dirty: files differ from it, dvc.lock not counted."""
+    """Return versions, platform and git revision; dirty: files other than dvc.lock differ from it."""
     revision = _git("rev-parse", "HEAD")
     # DVC writes dvc.lock after each stage, so it differs during every run of a pipeline
     changed = (
@@ -198,7 +198,7 @@ def _code() -> dict[str, Any]:
 
 
 def version(package: str) -> str | None:
-    """The installed version; None where there is no such package."""
+    """Return the installed version of a package; None if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -206,8 +206,8 @@ def version(package: str) -> str | None:
 
 
 def _git(*words: str) -> str | None:
-    """What git prints, or None: no git here, no repository, or no answer within seconds."""
-    command = ["git", "--no-optional-locks", *words]  # git may be at work beside us
+    """Return the output of git; None without git or a repository, or after 10 seconds."""
+    command = ["git", "--no-optional-locks", *words]  # another git command may be running
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

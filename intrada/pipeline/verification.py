@@ -1,7 +1,7 @@
-"""Do the artifacts that stand here belong together? Each is compared with the record of the run that made it.
+"""Check that artifacts are consistent: compare each with the record of the run that wrote it.
 
-A job is its name and the paths of its outputs. What stands at them must be what one run of the job
-wrote, and what that run read must be what stands now. Each file is hashed once.
+A job is identified by its name and the paths of its outputs. The present outputs must be those of one run of
+the job, and the present inputs must be those that this run read. Each file is hashed once.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from intrada.pipeline import provenance
 from intrada.pipeline.provenance import Record
 
 SHOWN = 3  # names of files in one line
-Job = tuple[str, tuple[str, ...]]  # its name and the paths of its outputs
+Job = tuple[str, tuple[str, ...]]  # name, and paths of the outputs
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """On one job. made: the record of what stands, None where no run is known to have written it.
+    """The result for one job. made: the record of the run that wrote the present outputs, None if unknown.
 
-    sources: the names of the jobs that made its inputs; faults: what does not belong together; doubts:
-    raw data that may be others than the job read.
+    sources: the names of the jobs that wrote its inputs; faults: the errors found; doubts: raw data that may
+    differ from the data that the job read.
     """
 
     job: str
@@ -37,9 +37,9 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Findings:
-    """verdicts: of all jobs in question, each after those that it was made from.
+    """The results of `verify`. verdicts: one for each job, after those of the jobs upstream of it.
 
-    absent: names of known jobs without any output here; unknown_paths: files that no known job writes.
+    absent: names of recorded jobs whose outputs do not exist; unknown_paths: files of no recorded job.
     """
 
     verdicts: list[Verdict]
@@ -47,19 +47,19 @@ class Findings:
     unknown_paths: list[Path]
 
 
-class Standing:
-    """Fingerprints of what stands at a path now."""
+class CurrentFiles:
+    """Fingerprints of the present files and folders, each computed once."""
 
     def __init__(self) -> None:
         self._file: Callable[[Path], str] = cache(hashing.fingerprint)
         self.fingerprint: Callable[[str], str | None] = cache(self._fingerprint)
 
     def files_of(self, folder: Path) -> dict[str, str]:
-        """Relative name -> fingerprint of every file below the folder."""
+        """Return relative name -> fingerprint of every file below the folder."""
         return {path.relative_to(folder).as_posix(): self._file(path) for path in files.list_files(folder)}
 
     def images(self, index: str) -> str | None:
-        """The joint fingerprint of the files that the index names; None where one is missing."""
+        """Return the joint fingerprint of the files that the index names; None if one is missing."""
         paths = tables.files_of(Path(index))
         if not all(path.is_file() for path in paths):
             return None
@@ -73,78 +73,80 @@ class Standing:
 
 
 def verify(folder: Path, records: Sequence[Record]) -> Findings:
-    """Judge every job that writes below `folder`, and the jobs that theirs were made from."""
+    """Check every job that writes below `folder`, and the jobs upstream of these."""
     jobs = _Jobs(records)
-    asked = [job for job in jobs.runs if any(_overlap(Path(out), folder) for out in job[1])]
+    selected = [job for job in jobs.runs if any(_overlap(Path(out), folder) for out in job[1])]
     verdicts: list[Verdict] = []
-    seen = set[Job]()
+    checked = set[Job]()
 
     def check(job: Job) -> None:
-        if job not in seen:
-            seen.add(job)
-            before = jobs.before(job)
-            for other in before:
+        if job not in checked:
+            checked.add(job)
+            upstream = jobs.upstream(job)
+            for other in upstream:
                 check(other)
-            verdicts.append(jobs.check(job, [name for name, _ in before]))
+            verdicts.append(jobs.check(job, [name for name, _ in upstream]))
 
-    for job in filter(_stands, asked):
+    for job in filter(_exists, selected):
         check(job)
     known = {Path(out) for _, outs in jobs.runs for out in outs}
     unknown_paths = [path for path in files.list_files(folder) if known.isdisjoint([path, *path.parents])]
-    return Findings(verdicts, [job[0] for job in asked if not _stands(job)], unknown_paths)
+    return Findings(verdicts, [job[0] for job in selected if not _exists(job)], unknown_paths)
 
 
 class _Jobs:
-    """All known runs by job, and what stands now."""
+    """All recorded runs by job, and the present files."""
 
     def __init__(self, records: Sequence[Record]) -> None:
         self.runs: dict[Job, list[Record]] = {}
-        self.standing = Standing()
-        # fingerprint -> the last run that wrote it, and where; of the first job: later ones copied it
+        self.current = CurrentFiles()
+        # fingerprint -> the last run of the first job that wrote it, and the path; later jobs copied the file
         self.wrote: dict[str, tuple[Record, str]] = {}
         for record in records:
             self.runs.setdefault((record.job, tuple(record.outputs)), []).append(record)
-            for path, found in record.outputs.items():
-                if self.wrote.setdefault(found, (record, path))[0].job == record.job:
-                    self.wrote[found] = record, path
+            for path, fingerprint in record.outputs.items():
+                if self.wrote.setdefault(fingerprint, (record, path))[0].job == record.job:
+                    self.wrote[fingerprint] = record, path
 
     def check(self, job: Job, sources: list[str]) -> Verdict:
-        """Several runs may have written the same bytes: it is enough that one of them fits."""
+        """Return the verdict. If several runs wrote the same bytes, the one with the fewest faults counts."""
         candidates = self._candidates(job)
         if not candidates:
             return Verdict(job[0], None, sources, self._differences(job))
-        found = [(record, [*self._other_inputs(record)]) for record in reversed(candidates)]
-        made, faults = min(found, key=lambda pair: len(pair[1]))
-        return Verdict(job[0], made, sources, faults, [*_touched(made)])
+        pairs = [(record, [*self._other_inputs(record)]) for record in reversed(candidates)]
+        made, faults = min(pairs, key=lambda pair: len(pair[1]))
+        return Verdict(job[0], made, sources, faults, [*_changed_raw_data(made)])
 
-    def before(self, job: Job) -> list[Job]:
-        """The jobs that write what this one was made from, as far as anything of theirs stands."""
+    def upstream(self, job: Job) -> list[Job]:
+        """Return the jobs with existing outputs that write inputs of this one."""
         last = (self._candidates(job) or self.runs[job])[-1]
         read = [Path(path) for path in (*last.inputs, *last.raw)]
         return [
             other
             for other in self.runs
-            if _stands(other) and any(_overlap(Path(out), path) for out in other[1] for path in read)
+            if _exists(other) and any(_overlap(Path(out), path) for out in other[1] for path in read)
         ]
 
     def _now(self, job: Job) -> dict[str, str | None]:
-        return {path: self.standing.fingerprint(path) for path in job[1]}
+        return {path: self.current.fingerprint(path) for path in job[1]}
 
     def _candidates(self, job: Job) -> list[Record]:
-        """The runs, oldest first, that wrote exactly what stands."""
+        """Return the runs that wrote exactly the present outputs, oldest first."""
         now = self._now(job)
         return [record for record in self.runs[job] if record.outputs == now]
 
     def _differences(self, job: Job) -> list[str]:
-        """What is wrong with outputs that no run has left like this, against the run that is nearest."""
-        now = self._now(job).items()
+        """Return the differences of the present outputs from those of the most similar run."""
+        current = self._now(job).items()
 
-        def alike(record: Record) -> int:
-            return sum(record.outputs[path] == found for path, found in now)
+        def equal_outputs(record: Record) -> int:
+            return sum(record.outputs[path] == fingerprint for path, fingerprint in current)
 
-        expected = max(reversed(self.runs[job]), key=alike).outputs
+        expected = max(reversed(self.runs[job]), key=equal_outputs).outputs
         return [
-            self._difference(path, expected[path], found) for path, found in now if found != expected[path]
+            self._difference(path, expected[path], fingerprint)
+            for path, fingerprint in current
+            if fingerprint != expected[path]
         ]
 
     def _difference(self, path: str, expected: str, now: str | None) -> str:
@@ -152,29 +154,29 @@ class _Jobs:
             return f"{path} is missing"
         which = f"({_short(now)}, not {_short(expected)})"
         if now in self.wrote:
-            record, place = self.wrote[now]
-            whose = "of another run" if place == path else f"{place} of {record.job}"
-            return f"{path} was exchanged: the file there is {whose} {which}"
+            record, other = self.wrote[now]
+            origin = "of another run" if other == path else f"{other} of {record.job}"
+            return f"{path} was exchanged: the file there is {origin} {which}"
         if Path(path).is_dir() and (written := provenance.files_of(expected)):
-            return f"{path} is not as it was written: {_names(written, self.standing.files_of(Path(path)))}"
+            return f"{path} is not as it was written: {_names(written, self.current.files_of(Path(path)))}"
         return f"{path} is not as it was written {which}"
 
     def _other_inputs(self, record: Record) -> Iterator[str]:
-        """The inputs of the run that are not those which stand now."""
+        """Yield a message for each input of the run that differs from the present one."""
         for path, read in record.inputs.items():
-            now = self.standing.fingerprint(path)
+            now = self.current.fingerprint(path)
             if now is None:
                 yield f"{path}, which it was made from, is missing"
             elif now != read:
                 yield f"was made from {path} {self._said(read)}, but the file there is {self._said(now)}"
-            elif path in record.images and self.standing.images(path) != record.images[path]:
+            elif path in record.images and self.current.images(path) != record.images[path]:
                 yield f"was made from other images or labels than those that {path} names now"
         for path, sizes in record.sizes.items():
             if Path(path).exists() and hashing.stat_fingerprint(Path(path), times=False) != sizes:
                 yield f"was made from other raw data (names or sizes) than stand in {path}"
 
     def _said(self, fingerprint: str) -> str:
-        """A fingerprint with the run that wrote it, if one is known."""
+        """Return a fingerprint for a message, with the run that wrote it if known."""
         if fingerprint not in self.wrote:
             return _short(fingerprint)
         record, _ = self.wrote[fingerprint]
@@ -182,17 +184,17 @@ class _Jobs:
         return f"{_short(fingerprint)} ({record.job}, {record.start[:19]}{seed})"
 
 
-def _touched(record: Record) -> Iterator[str]:
-    """Raw data that cannot be told from what the run read without reading them whole."""
+def _changed_raw_data(record: Record) -> Iterator[str]:
+    """Yield a message for raw data that are missing, or whose modification times have changed."""
     for path, read in record.raw.items():
         if not Path(path).exists():
-            yield f"{path}: the raw data are gone"
+            yield f"{path}: the raw data are missing"
         elif hashing.stat_fingerprint(Path(path)) != read:
-            yield f"{path}: raw data that were written since; `dvc status` says whether their content changed"
+            yield f"{path}: raw data were written since the run; `dvc status` shows if their content changed"
 
 
 def _names(written: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """The files of a folder that are not as written."""
+    """Return the changed, missing and added files of a folder, for a message."""
     kinds = {
         "changed": [name for name in written if name in now and now[name] != written[name]],
         "missing": [name for name in written if name not in now],
@@ -202,17 +204,17 @@ def _names(written: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 
 def shorten(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
+    """Return the first names, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
 
-def _stands(job: Job) -> bool:
+def _exists(job: Job) -> bool:
     return any(Path(out).exists() for out in job[1])
 
 
-def _overlap(one: Path, other: Path) -> bool:
-    return one.is_relative_to(other) or other.is_relative_to(one)
+def _overlap(a: Path, b: Path) -> bool:
+    return a.is_relative_to(b) or b.is_relative_to(a)
 
 
 def _short(fingerprint: str) -> str:

@@ -118,7 +118,7 @@ def test_a_merge_conflict_is_the_users_to_resolve(folder: Path, capsys: pytest.C
     lock.write_text(conflict)
     assert dvc_command.main(["repro"]) == 1
     said = capsys.readouterr().err
-    assert "dvc.lock: holds a merge conflict" in said and "git checkout --ours dvc.lock" in said
+    assert "dvc.lock: contains a merge conflict" in said and "git checkout --ours dvc.lock" in said
     assert lock.read_text() == conflict
 
 

@@ -253,8 +253,8 @@ def test_raw_data_copied_anew_are_noted_and_others_are_a_fault(verify: Any) -> N
     code, _, notes, _ = verify()
     assert code == 0
     assert notes == [
-        "data/raw/toycity/gta5: raw data that were written since; "
-        "`dvc status` says whether their content changed"
+        "data/raw/toycity/gta5: raw data were written since the run; "
+        "`dvc status` shows if their content changed"
     ]
     image.write_bytes(image.read_bytes() + b" ")
     code, verdicts, _, _ = verify()
@@ -265,7 +265,7 @@ def test_raw_data_copied_anew_are_noted_and_others_are_a_fault(verify: Any) -> N
 def test_raw_data_may_be_removed_when_they_are_prepared(verify: Any) -> None:
     shutil.rmtree("data/raw")
     code, _, notes, _ = verify()
-    assert code == 0 and "data/raw/toycity/gta5: the raw data are gone" in notes
+    assert code == 0 and "data/raw/toycity/gta5: the raw data are missing" in notes
 
 
 def test_a_broken_record_is_named(verify: Any) -> None:
