@@ -1,4 +1,4 @@
-"""Runs one stage: params read once, inputs watched, one line in the execution log."""
+"""Runs one stage: validates params and inputs, detects changes during the run, logs and records the run."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def execute(stage: str, params_file: Path, options: Mapping[str, Any]) -> None:
 
 
 def job_name(stage: str, marks: Mapping[str, object], options: Mapping[str, Any]) -> str:
-    """The name that dvc.yaml gives to this job: `rank`, `preprocess@source`, `rank_round@r2`."""
+    """Return the name of this job in dvc.yaml: `rank`, `preprocess@source`, `rank_round@r2`."""
     words = [str(options[key]) for key, mark in marks.items() if isinstance(mark, Choice)]
     for key, mark in marks.items():
         if isinstance(mark, RoundOption) and options.get(key):
@@ -74,7 +74,7 @@ def job_name(stage: str, marks: Mapping[str, object], options: Mapping[str, Any]
 
 
 def keys_of(reads: Iterable[str], options: Mapping[str, Any]) -> list[str]:
-    """The keys of the params that a job reads; one with an option in it that was left out is none."""
+    """Return the keys of the params that a job reads, without those that name an option that is not given."""
     fields = {key: [field for _, field, _, _ in Formatter().parse(key) if field] for key in reads}
     return [
         key.format(**options) for key, names in fields.items() if all(options.get(name) for name in names)
@@ -82,7 +82,7 @@ def keys_of(reads: Iterable[str], options: Mapping[str, Any]) -> list[str]:
 
 
 def _marks(module: ModuleType) -> dict[str, object]:
-    """The stage's options with what each is: In, Out, Choice or Context."""
+    """Return the stage's options by name, each with its type: In, Out, Choice or Context."""
     hints = get_type_hints(module.run, include_extras=True)
     return {
         key: hint.__metadata__[0] if hasattr(hint, "__metadata__") else hint
@@ -92,7 +92,7 @@ def _marks(module: ModuleType) -> dict[str, object]:
 
 
 def _inputs(marks: Mapping[str, object], options: Mapping[str, Any]) -> dict[str, list[Path]]:
-    """The path of each input, followed by the files that it names if it is an index."""
+    """Return the paths of each input; for an index, also the files that it names."""
     inputs: dict[str, list[Path]] = {}
     for key, mark in marks.items():
         if isinstance(mark, In):
@@ -110,12 +110,12 @@ def _state(inputs: Mapping[str, list[Path]]) -> dict[Path, str]:
 
 
 def _versions() -> list[str]:
-    """The versions of the packages that compute."""
+    """Return the versions of the packages on which the numbers depend."""
     return [f"{name} {provenance.version(name)}" for name in ARITHMETIC]
 
 
 def _fingerprints(inputs: Mapping[str, list[Path]], marks: Mapping[str, object]) -> dict[str, list[str]]:
-    """The fingerprint of each path of `inputs`: raw data's without reading them."""
+    """Return the fingerprint of each path of `inputs`, for raw data by size and time only."""
     with hash_cache.opened() as file_hash:
 
         def of(key: str, path: Path) -> str:
@@ -137,11 +137,11 @@ def _is_raw(mark: object) -> bool:
 def _sources(
     inputs: Mapping[str, list[Path]], found: Mapping[str, list[str]], marks: Mapping[str, object]
 ) -> list[provenance.Source]:
-    """The inputs with their fingerprints, as they go into the record of the run."""
+    """Return the inputs with their fingerprints for the record of the run."""
     sources = []
     for key, paths in inputs.items():
         mark, prints = marks[key], found[key]
-        if isinstance(mark, In) and mark.index:  # the rest are the images that it names
+        if isinstance(mark, In) and mark.index:  # the other paths are the files that it names
             named = dict(zip(map(Path.as_posix, paths[1:]), prints[1:], strict=True))
             sources.append(provenance.Source(paths[0], prints[0], named))
         else:
@@ -155,7 +155,7 @@ def _outputs(marks: Mapping[str, object], options: Mapping[str, Any]) -> list[Pa
 
 
 def _words(options: Mapping[str, Any]) -> list[str]:
-    """The options as they stand on the command line; those that were left out are none."""
+    """Return the given options in the form of the command line."""
     words = []
     for key, value in options.items():
         if value:
@@ -168,19 +168,19 @@ def _changed(path: Path) -> UserError:
     return UserError(
         path,
         "changed while the stage ran, so its result belongs to neither state",
-        "params and inputs that stand still during a run",
-        "start again: the stage will run with what stands there now",
+        "params and inputs that do not change during a run",
+        "run the same command again, which uses the present params and inputs",
     )
 
 
 @contextmanager
 def _logged(name: str, fingerprint: str) -> Iterator[None]:
-    """Append one line to the execution log, however the stage ends."""
+    """Append one line to the execution log at the end of the stage, also after an error."""
     line = {"stage": name, "start": _now(), "fingerprint": fingerprint, "outcome": "failed"}
     try:
         yield
     except BaseException:
-        with suppress(OSError):  # a full disk has said so already
+        with suppress(OSError):  # the error of a full disk is already being raised
             _append(line)
         raise
     with atomic.writing(LOG):

@@ -1,1 +1,1 @@
-"""The ablation: recipes x seeds, every shared stage computed once. ablation/dvc.yaml calls it."""
+"""The ablation: every recipe with every seed; shared stages run once. ablation/dvc.yaml runs its jobs."""

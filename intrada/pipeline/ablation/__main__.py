@@ -1,4 +1,4 @@
-"""`python -m intrada.pipeline.ablation JOB ...`: what the stages of ablation/dvc.yaml run."""
+"""`python -m intrada.pipeline.ablation JOB ...`: the jobs that the stages of ablation/dvc.yaml run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JOBS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one job; `signals.exit_code` says what is returned."""
+    """Run one job and return its exit status, as `signals.exit_code` does."""
     return signals.exit_code(lambda: _run(_parser().parse_args(argv)))
 
 
@@ -54,7 +54,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _train(ablation: definition.Ablation, options: argparse.Namespace) -> None:
-    """One of the SHARED jobs or a recipe."""
+    """Run one of the SHARED jobs or a recipe."""
     benchmark = definition.one_of(ablation.benchmarks, options.benchmark)
     recipe = definition.one_of(ablation.recipes, options.recipe) if options.word == "recipe" else None
     file = code.job_file(options.benchmark, f"recipes/{options.recipe}" if recipe else options.word)

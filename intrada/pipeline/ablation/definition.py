@@ -1,4 +1,4 @@
-"""ablation/ablation.yaml as typed values: which recipes, on which benchmarks, with which params."""
+"""Schema of ablation/ablation.yaml: the recipes, the benchmarks and the params of both."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TrainBatch = Literal["inter", "continue", "intra"]
 
 
 class How(Block):
-    """What is trained for a recipe; ablation.yaml explains the words."""
+    """The trainings of a recipe; ablation.yaml explains the keys."""
 
     start: Literal["source", "inter"]
     steps: list[TrainBatch]
@@ -40,15 +40,15 @@ class Benchmark(Block):
     title: str
     preset: str
     seeds: list[int]  # of the training
-    data_seeds: dict[str, int]  # params that are the training's seed plus this number
+    data_seeds: dict[str, int]  # dotted keys of params, set to the training's seed plus this number
     changes: dict[str, Any]
 
 
 class Ablation(Block):
-    """The whole file."""
+    """The content of ablation.yaml."""
 
-    control: str  # the recipe that the differences are taken to
-    paper: str  # where the paper's numbers are from
+    control: str  # the recipe from which the differences are computed
+    paper: str  # source of the paper's numbers
     benchmarks: dict[str, Benchmark]
     recipes: dict[str, Recipe]
 
@@ -63,7 +63,7 @@ class Ablation(Block):
 
 
 def load(path: Path = FILE) -> Ablation:
-    """Read and validate the file; UserError names what is wrong, key by key."""
+    """Read and validate the file. UserError with the invalid keys."""
     try:
         return Ablation.model_validate(plain_yaml.read(path))
     except ValidationError as error:
@@ -74,7 +74,7 @@ def load(path: Path = FILE) -> Ablation:
 
 
 def one_of(named: dict[str, Named], name: str) -> Named:
-    """The benchmark or recipe called `name`; UserError if there is none."""
+    """Return the benchmark or recipe called `name`. UserError if there is none."""
     if name not in named:
         raise UserError(FILE, f"no {name!r}", ", ".join(named), "choose one of these, or add an entry")
     return named[name]

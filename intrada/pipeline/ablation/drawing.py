@@ -1,4 +1,4 @@
-"""The ablation's figures: every run a dot, so that a mean is never seen without its runs."""
+"""Figures of the ablation. Every run is a dot, so that each mean is shown with its runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from intrada.pipeline.ablation.definition import Ablation, Benchmark
 
 
 def dots(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> Figure:
-    """A line a recipe: the mIoU of each seed (a marker), their mean (a stroke); the control's mean is dashed.
+    """Plot one line for each recipe: a marker for the mIoU of each seed and a stroke for their mean.
 
-    found: a row a recipe and seed, mIoU in percent.
+    A dashed line shows the mean of the control. found: one row for each recipe and seed, mIoU in percent.
     """
     names = list(ablation.recipes)
     figure = Figure(figsize=(8, 0.32 * len(names) + 1.6), layout="constrained")
@@ -38,7 +38,10 @@ def dots(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> Figur
 
 
 def curve(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> Figure:
-    """mIoU over lambda, and the paper's beside it in an axis of its own: other data, another network."""
+    """Plot mIoU over lambda; the paper's curve has its own axes, since its data and network differ.
+
+    found: one row for each recipe and seed, mIoU in percent.
+    """
     sweep = {name: recipe for name, recipe in ablation.recipes.items() if recipe.sweep}
     fractions = {name: float(recipe.how.changes["rank.easy_fraction"]) for name, recipe in sweep.items()}
     points = found[found["recipe"].isin(sweep)].assign(x=lambda rows: rows["recipe"].map(fractions))

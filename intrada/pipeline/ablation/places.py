@@ -1,24 +1,24 @@
-"""Where the files of an ablation are; all paths are relative to the checkout's root."""
+"""Paths of the files of an ablation, relative to the root of the checkout."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path("ablation")  # the DVC project; its dvc.yaml has paths from here
+FOLDER = Path("ablation")  # the DVC project; paths in its dvc.yaml are relative to it
 RESULTS = FOLDER / "results"
 
 
 @dataclass(frozen=True)
 class Places:
-    """Of one run: a benchmark with a seed."""
+    """The paths of one run, which is a benchmark with a seed."""
 
     benchmark: str
     seed: int
 
     @property
     def work(self) -> Path:
-        """What the run makes."""
+        """Folder of all files of the run."""
         return RESULTS / "work" / self.benchmark / str(self.seed)
 
     @property
@@ -28,36 +28,36 @@ class Places:
 
     @property
     def found(self) -> Path:
-        """What `check` found in the raw data (JSON)."""
+        """The output of `check` on the raw data (JSON)."""
         return self.work / "found.json"
 
     def model(self, start: str) -> Path:
-        """The network after a shared step: source or inter."""
+        """Return the file of the model after a shared step, "source" or "inter"."""
         return self.work / f"{start}.safetensors"
 
     @property
     def scores(self) -> Path:
-        """Folder of what `score` says of the target images under the inter model."""
+        """Folder of the outputs of `score` for the target images, with the inter model."""
         return self.work / "score"
 
     @property
     def images(self) -> Path:
-        """The evaluation images with their subset, easy or hard, under the inter model."""
+        """Table of the evaluation images with their subset, easy or hard, by the inter model."""
         return self.work / "images.csv"
 
     def step(self, name: str) -> Path:
-        """Folder in which a shared step or a recipe works."""
+        """Return the working folder of a shared step or a recipe."""
         return self.work / "steps" / name
 
     def metrics(self, recipe: str) -> Path:
-        """mIoU and the rest of a recipe's model (JSON)."""
+        """Return the file of the metrics of a recipe's model (JSON)."""
         return RESULTS / "recipes" / self.benchmark / str(self.seed) / recipe / "metrics.json"
 
     def classes(self, recipe: str) -> Path:
-        """IoU per class of a recipe's model (CSV)."""
+        """Return the file of the IoU per class of a recipe's model (CSV)."""
         return self.metrics(recipe).with_name("classes.csv")
 
 
 def summary(benchmark: str) -> Path:
-    """Folder of a benchmark's table and figures."""
+    """Return the folder of a benchmark's table and figures."""
     return RESULTS / "summary" / benchmark

@@ -16,9 +16,9 @@ from intrada.pipeline.ablation.workplace import opened, run
 
 
 def recipe(places: Places, name: str, how: How, tree: dict[str, Any]) -> None:
-    """Train what `how` says, evaluate the result, write the recipe's metrics.json and classes.csv.
+    """Run the trainings of `how`, evaluate the result, and write the recipe's metrics.json and classes.csv.
 
-    metrics.json is that of `evaluate` and `iterations`, of all trainings from the initial weights on.
+    metrics.json has the metrics of `evaluate`, and `iterations`, the sum over all trainings of the model.
     """
     metrics, classes = places.metrics(name).absolute(), places.classes(name).absolute()
     images = places.images.absolute()
@@ -32,7 +32,7 @@ def recipe(places: Places, name: str, how: How, tree: dict[str, Any]) -> None:
 
 
 class Chain:
-    """The trainings of a recipe, one by one. model: the network so far; iterations: all that led to it."""
+    """The trainings of a recipe. model: the latest model; iterations: the sum over its trainings."""
 
     def __init__(self, places: Places, how: How, tree: dict[str, Any]) -> None:
         self.tree, self.number, self.rounds = tree, 0, 0
@@ -43,7 +43,7 @@ class Chain:
             self.iterations += tree["train_inter"]["iterations"]
 
     def training_step(self, step: str) -> None:
-        """Train on: `inter` as step 1, `intra` as steps 2 and 3, `continue` step 3 on step 1's domains."""
+        """Run one step: `inter`: step 1; `intra`: steps 2, 3; `continue`: step 3 on the domains of step 1."""
         self.number += 1
         folder = Path(f"{self.number}_{step}")
         model, before = (folder / "last.safetensors").absolute(), self.model
@@ -59,13 +59,13 @@ class Chain:
             block = self.tree["train_intra"]
             domains = {"easy": easy, "hard": hard, "source": source, "before": before}
             run("train_intra", **domains, init=initial(block, before), **trained(model, folder), **again)
-            # without an easy image nothing is trained
+            # without an easy image the stage trains nothing
             self.iterations += 0 if tables.read(easy, tables.INDEX).empty else block["iterations"]
             self.rounds += 1
         self.model, self.scores = model, None
 
     def _split(self, folder: Path, again: dict[str, str]) -> tuple[Path, Path]:
-        """Easy images with the pseudo-labels of the model so far, and hard ones (index.csv each)."""
+        """Return the indexes of the easy images, with pseudo-labels of the latest model, and of the hard."""
         if self.scores is None:
             self.scores = folder / "score"
             run("score", target=INDEX["target"], model=self.model, **scored(self.scores), **again)

@@ -1,4 +1,4 @@
-"""The params of a run, and of a recipe in it: a preset with changes."""
+"""The params of a run and of its recipes: a preset with changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PRESETS = Path("presets")
 
 
 def with_changes(params: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """A copy of the params tree with dotted keys changed; UserError for a key that is not there."""
+    """Return a copy of the params tree with dotted keys changed. UserError for an unknown key."""
     changed = copy.deepcopy(params)
     for key, value in changes.items():
         *above, last = key.split(".")
@@ -31,9 +31,9 @@ def with_changes(params: dict[str, Any], changes: dict[str, Any]) -> dict[str, A
 
 
 def tree_of(benchmark: Benchmark, seed: int, how: How | None = None) -> dict[str, Any]:
-    """The params tree of one run; with `how`, of a recipe: trainings of step 3 after the first are rounds.
+    """Return the params tree of one run; with `how`, of a recipe. Further trainings of step 3 are rounds.
 
-    UserError if the preset chooses among snapshots or has rounds of its own: a recipe's model is the last.
+    UserError if the preset selects a snapshot or has rounds, because the model of a recipe is the last one.
     """
     path = PRESETS / f"{benchmark.preset}.yaml"
     try:
@@ -56,20 +56,20 @@ def tree_of(benchmark: Benchmark, seed: int, how: How | None = None) -> dict[str
 
 
 def again(how: How | None) -> list[TrainBatch]:
-    """The steps that run train_intra; each after the first is a round."""
+    """Return the steps that run train_intra; each after the first is a round."""
     return [step for step in how.steps if step != "inter"] if how else []
 
 
 def round_name(number: int) -> str:
-    """What the params call the training of step 3 after `number` others (0: the first, no round)."""
+    """Return the round's name of the training of step 3 after `number` others; "" for the first."""
     return f"r{number + 1}" if number else ""
 
 
 def params_of(benchmark: Benchmark, seed: int, how: How | None = None) -> Params:
-    """`tree_of` as validated values."""
+    """Return `tree_of` as validated params. UserErrors as from `validate` and `tree_of`."""
     return validate(FILE, tree_of(benchmark, seed, how))
 
 
 def data_seed(benchmark: Benchmark, seed: int) -> str:
-    """The seeds of the generated data, `1201+2201`; empty where the data are given."""
+    """Return the seeds of the generated data, `1201+2201`; "" if the data are not generated."""
     return "+".join(str(seed + offset) for offset in benchmark.data_seeds.values())

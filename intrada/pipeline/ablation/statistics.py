@@ -1,4 +1,4 @@
-"""What a few seeds say: mean, deviation, and paired differences with their confidence interval."""
+"""Statistics over a few seeds: paired differences and their confidence interval."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CONFIDENCE = 0.95
 
 
 class Difference(NamedTuple):
-    """A recipe minus the control, over the seeds that both have; low and high: nan for a single seed."""
+    """The mean difference of a recipe from the control, and its interval; low, high: nan for one seed."""
 
     mean: float
     low: float
@@ -19,10 +19,10 @@ class Difference(NamedTuple):
 
 
 def paired(values: pd.Series, control: pd.Series) -> Difference:
-    """The mean of the differences, seed by seed, and Student's interval of it (n - 1 degrees of freedom).
+    """Return the mean of the differences by seed, with Student's interval (n - 1 degrees of freedom).
 
-    Both are indexed by seed and must have the same ones; an interval for each comparison alone, not
-    corrected for their number.
+    Both series are indexed by the same seeds. The interval is for one comparison, without a correction for
+    multiple comparisons.
     """
     difference = (values - control).to_numpy(float)
     mean = float(difference.mean())

@@ -1,4 +1,4 @@
-"""The shared jobs of a run, each a process: its data, the source-only model, the model of step 1."""
+"""The shared jobs of a run, each in its own process: data, source-only model, model of step 1."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INDEX = {name: Path("data", name, "index.csv") for name in ("source", "target", 
 
 
 def data(places: Places, tree: dict[str, Any]) -> None:
-    """Draw the toy city if the params have one, check the raw data, preprocess the three domains."""
+    """Generate the toy city if the params have one, check the raw data, and preprocess the three domains."""
     drawn = {block["root"]: Path("raw", name) for name, block in tree["toycity"].items()}
     roots = {name: block["root"] for name, block in tree["preprocess"].items()}
     raw = {name: drawn.get(root, Path(root).absolute()) for name, root in roots.items()}
@@ -26,14 +26,14 @@ def data(places: Places, tree: dict[str, Any]) -> None:
 
 
 def source(places: Places, tree: dict[str, Any]) -> None:
-    """Train on the source labels alone."""
+    """Train on the source labels only."""
     model, init = places.model("source").absolute(), initial(tree["train_source"], None)
     with opened(places.step("source"), places.data, tree):
         run("train_source", source=INDEX["source"], init=init, **trained(model))
 
 
 def inter(places: Places, tree: dict[str, Any]) -> None:
-    """Step 1; its entropies of the target images, and the evaluation images by difficulty."""
+    """Run step 1, score the target images with its model, and split the evaluation images by difficulty."""
     before, model = places.model("source").absolute(), places.model("inter").absolute()
     scores, images = places.scores.absolute(), places.images.absolute()
     init = initial(tree["train_inter"], before)
@@ -44,7 +44,7 @@ def inter(places: Places, tree: dict[str, Any]) -> None:
 
 
 def initial(block: dict[str, Any], model: Path | None) -> Path:
-    """The initial weights of a training: `model`, the one before it, wherever the pipeline's own is named."""
+    """Return the initial weights of a training: `model` if `init` names a result of the pipeline."""
     init = Path(block["init"])
     if model and init.parts[0] == "results":
         return model
@@ -52,12 +52,12 @@ def initial(block: dict[str, Any], model: Path | None) -> Path:
 
 
 def trained(model: Path, folder: Path = Path()) -> dict[str, Path]:
-    """The outputs of a training stage; what is not the model lies in `folder`."""
+    """Return the output paths of a training stage; all but the model are in `folder`."""
     return {"model": model, "snapshots": folder / "snapshots", "losses": folder / "losses.csv"}
 
 
 def scored(folder: Path) -> dict[str, Path]:
-    """The outputs of `score`, which are inputs further on."""
+    """Return the output paths of `score`, which are inputs of later stages."""
     return {
         "out": folder / "scores.csv",
         "predictions": folder / "predictions",
@@ -66,7 +66,7 @@ def scored(folder: Path) -> dict[str, Path]:
 
 
 def evaluated(**chosen: Path) -> dict[str, Path]:
-    """The outputs of `evaluate`: in the open folder, but for the `chosen`."""
+    """Return the output paths of `evaluate`, in the working folder except for the `chosen` ones."""
     usual = {
         "metrics": Path("metrics.json"),
         "class_iou": Path("classes.csv"),

@@ -1,4 +1,4 @@
-"""The tables and figures of the ablation, made from the recipes' metrics.json."""
+"""The tables and figures of the ablation, from the metrics.json of the recipes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from intrada.pipeline.ablation.settings import data_seed
 
 
 def summarise(ablation: Ablation, name: str) -> None:
-    """summary.csv, table.md and the two figures of one benchmark; UserError for a recipe without result."""
+    """Write summary.csv, table.md and two figures of a benchmark. UserError for a recipe without metrics."""
     benchmark = one_of(ablation.benchmarks, name)
     rows = [
         {"recipe": recipe, "seed": seed, "data_seed": data_seed(benchmark, seed)}
@@ -35,7 +35,7 @@ def summarise(ablation: Ablation, name: str) -> None:
 
 
 def collect(ablation: Ablation) -> None:
-    """All benchmarks in one summary.csv and one table.md."""
+    """Write the summary.csv and the table.md of all benchmarks."""
     found = {name: files.read_csv(summary(name) / "summary.csv", ["recipe"]) for name in ablation.benchmarks}
     whole = pd.concat([rows.assign(benchmark=name) for name, rows in found.items()])
     files.write_csv(RESULTS / "summary.csv", whole[["benchmark", *whole.columns.drop("benchmark")]])

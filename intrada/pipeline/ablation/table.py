@@ -1,4 +1,4 @@
-"""table.md: a line a recipe."""
+"""table.md of the ablation: one line for each recipe."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ HEAD = ("recipe", "iterations", "mIoU", "easy", "hard", "mIoU - control", "hard 
 
 
 def markdown(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> str:
-    """Mean and deviation (n - 1) over the seeds, and the paired differences to the control, in points.
+    """Return mean and standard deviation (n - 1) over the seeds, and paired differences from the control.
 
-    found: a row a recipe and seed, with `iterations` and METRICS in percent.
+    All in percentage points. found: one row for each recipe and seed: `iterations`, and METRICS in percent.
     """
     control = _by_seed(found, ablation.control)
     lines = [_line(HEAD), _line(["---", *["---:"] * (len(HEAD) - 1)])]
