@@ -290,10 +290,13 @@ def test_the_table_says_who_beat_the_control_at_its_budget() -> None:
     AdvEnt is ahead of all, with another number of iterations: that is no comparison.
     """
     clear, by_mean = "IntraDA (lambda 0.67) (+2.10)", "MinEnt, then continued (+0.50)"
-    says = "**Above the control at its budget, in mIoU**: with the whole interval {}; by the mean alone {}.\n"
+    says = (
+        "**Higher mIoU than the control with as many iterations**:"
+        " with an interval above zero {}; by the mean only {}.\n"
+    )
     minent, intrada = [-1.0, 1.0, 1.5], [2.0, 2.1, 2.2]
     assert says.format(clear, by_mean) in _three_seeds(advent=[9.0] * 3, minent=minent, intrada=intrada)
     assert says.format("none", by_mean) in _three_seeds(minent=minent)
     assert says.format(clear, "none") in _three_seeds(intrada=intrada)
-    none = "**No recipe of the control's budget has a higher mean mIoU than the control.**"
+    none = "**No recipe with as many iterations as the control has a higher mean mIoU.**"
     assert none in _three_seeds(advent=[9.0] * 3)

@@ -14,14 +14,14 @@ from intrada.core.errors import UserError
 
 FILE = Path("ablation/ablation.yaml")
 Named = TypeVar("Named")
-TrainBatch = Literal["inter", "continue", "intra"]
+Step = Literal["inter", "continue", "intra"]
 
 
 class How(Block):
     """The trainings of a recipe; ablation.yaml explains the keys."""
 
     start: Literal["source", "inter"]
-    steps: list[TrainBatch]
+    steps: list[Step]
     changes: dict[str, Any]  # dotted keys of the params
 
 

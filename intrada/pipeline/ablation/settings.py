@@ -11,7 +11,7 @@ from intrada.core.config import plain_yaml
 from intrada.core.config.load import validate
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
-from intrada.pipeline.ablation.definition import FILE, Benchmark, How, TrainBatch
+from intrada.pipeline.ablation.definition import FILE, Benchmark, How, Step
 
 PRESETS = Path("presets")
 
@@ -55,7 +55,7 @@ def tree_of(benchmark: Benchmark, seed: int, how: How | None = None) -> dict[str
     return tree
 
 
-def again(how: How | None) -> list[TrainBatch]:
+def again(how: How | None) -> list[Step]:
     """Return the steps that run train_intra; each after the first is a round."""
     return [step for step in how.steps if step != "inter"] if how else []
 

@@ -36,34 +36,35 @@ def markdown(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> s
 
 
 def _verdict(found: pd.DataFrame, ablation: Ablation) -> str:
-    """Who is above the control at its own number of iterations: by the mean, and by the whole interval."""
+    """Return the recipes above the control with as many iterations: by the interval, and by the mean only."""
     control = _by_seed(found, ablation.control)
-    prefetch = []
+    above = []
     for name, recipe in ablation.recipes.items():
         rows = _by_seed(found, name)
         difference = paired(rows["mIoU"], control["mIoU"])
         if name != ablation.control and _same_budget(rows, control) and difference.mean > 0:
-            prefetch.append((difference.mean, difference.low, recipe.label))
-    if not prefetch:
-        return "**No recipe of the control's budget has a higher mean mIoU than the control.**"
-    prefetch.sort(reverse=True)
-    clear = "; ".join(f"{label} ({mean:+.2f})" for mean, low, label in prefetch if low > 0) or "none"
-    # of a single seed low is not a number
-    rest = "; ".join(f"{label} ({mean:+.2f})" for mean, low, label in prefetch if not low > 0) or "none"
+            above.append((difference.mean, difference.low, recipe.label))
+    if not above:
+        return "**No recipe with as many iterations as the control has a higher mean mIoU.**"
+    above.sort(reverse=True)
+    clear = "; ".join(f"{label} ({mean:+.2f})" for mean, low, label in above if low > 0) or "none"
+    # low is nan if there is only one seed
+    rest = "; ".join(f"{label} ({mean:+.2f})" for mean, low, label in above if not low > 0) or "none"
     return (
-        "**Above the control at its budget, in mIoU**:"
-        f" with the whole interval {clear}; by the mean alone {rest}."
+        "**Higher mIoU than the control with as many iterations**:"
+        f" with an interval above zero {clear}; by the mean only {rest}."
     )
 
 
 def _legend(ablation: Ablation, benchmark: Benchmark) -> str:
     seeds = ", ".join(map(str, benchmark.seeds))
     return f"""\
-{len(benchmark.seeds)} runs (training seeds {seeds}), the same for every recipe; mean ± deviation over them,
-in percent. Hard: the third of the evaluation images with the highest entropy under the model of step 1.
-Differences: run by run to the control, {ablation.recipes[ablation.control].label}, in points,
-with Student's {CONFIDENCE:.0%} interval of their mean; for each recipe alone, not corrected for their number.
-Iterations: all trainings from the initial weights on; *: not as many as the control's.
+{len(benchmark.seeds)} runs (training seeds {seeds}), the same for every recipe; mean ± standard deviation
+over the runs, in percent.
+Hard: the third of the evaluation images with the highest entropy under the model of step 1.
+Differences: from the control, {ablation.recipes[ablation.control].label}, paired by run, in percentage
+points, with Student's {CONFIDENCE:.0%} interval of their mean, not corrected for multiple comparisons.
+Iterations: sum of all trainings from the initial weights on; *: another number than the control's.
 Paper: {ablation.paper}."""
 
 
