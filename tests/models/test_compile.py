@@ -65,7 +65,7 @@ def test_compiling_on_a_cpu_without_a_compiler_is_refused(monkeypatch: pytest.Mo
 def test_compiling_together_with_activation_checkpointing_is_refused(compiled: bool | str) -> None:
     with pytest.raises(UserError) as caught:
         trainer(compiled, compute__activation_checkpointing=True)
-    assert caught.value.found.endswith(f"goes with compile false alone, compile is {compiled!r}")
+    assert caught.value.found.endswith(f"requires compile false, but compile is {compiled!r}")
 
 
 @pytest.mark.parametrize("value", ["yes", None])
