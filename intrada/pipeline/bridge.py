@@ -48,7 +48,7 @@ class Stage:
 
     @property
     def rule(self) -> str:
-        """The name of the rule: Snakemake allows no @, say."""
+        """The name of the rule, without characters that Snakemake does not allow, such as @."""
         return _plain(self.project, self.name)
 
     @property
@@ -124,7 +124,7 @@ def _validate() -> None:
 
 
 def hold_lock() -> IO[str]:
-    """Keep a second Snakemake out of this checkout; the lock ends with the process, however it ends."""
+    """Lock this checkout against a second Snakemake. The kernel releases the lock when the process ends."""
     return locks.acquire(LOCK, "this checkout")
 
 
@@ -154,7 +154,7 @@ def _stage(
 
 
 def _file_outputs(stage: Definition, folder: Path) -> list[str]:
-    """Outputs that are files: those whose name has a suffix (they need not exist yet)."""
+    """Return the outputs that are files: those whose name has a suffix. They need not exist yet."""
     return [path.relative_to(folder).as_posix() for path in stage.outs if path.suffix]
 
 
@@ -163,7 +163,7 @@ def _token(project: str, name: str) -> Path:
 
 
 def _plain(project: str, name: str) -> str:
-    """`preprocess_source` for `preprocess@source`, `ablation_collect` for `collect` of the ablation."""
+    """Return `preprocess_source` for `preprocess@source`, `ablation_collect` for the ablation's `collect`."""
     return re.sub(r"\W", "_", name if project == MAIN else f"{project}_{name}")
 
 
@@ -176,4 +176,4 @@ def _renew_tokens(project: str, found: list[Definition], stale: set[str]) -> Non
             token.write_text(str(time.time_ns()))
         else:
             token.touch()
-            os.utime(token, (0, 0))  # older than anything: no reason to run
+            os.utime(token, (0, 0))  # older than every output, so that Snakemake does not run the stage
