@@ -104,8 +104,8 @@ if not TYPE_CHECKING:  # to mypy, a module with __getattr__ has every name
         if name not in _LAZY:
             raise AttributeError(f"module 'intrada' has no attribute {name!r}")
         module, _, attribute = _LAZY[name].partition(":")
-        found = import_module(module)
-        globals()[name] = getattr(found, attribute) if attribute else found
+        imported = import_module(module)
+        globals()[name] = getattr(imported, attribute) if attribute else imported
         return globals()[name]
 
 

@@ -1,9 +1,9 @@
-"""From dvc.yaml to Snakemake's rules: dvc.yaml defines the stages, dvc.lock is their only state.
+"""Generate Snakemake's rules from dvc.yaml, which defines the stages; dvc.lock is their only state.
 
 A rule runs `dvc repro -s STAGE` in the DVC project of the stage: the checkout, or the folder ablation/. Its
-inputs are the stage's file dependencies, the file outputs of the stages before it, and a token: a file that
-is newer than every output exactly while DVC calls the stage stale. Directories stay DVC's alone, since
-Snakemake would put a file of its own into them.
+inputs are the stage's file dependencies, the file outputs of the upstream stages, and a token: a file that is
+newer than every output exactly while DVC calls the stage stale. Directories are not outputs of a rule,
+because Snakemake would write its own timestamp file into them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TOKENS = Path(".snakemake/tokens")
 LOCK = Path(".snakemake/intrada.lock")
 MAIN, ABLATION = ".", "ablation"  # the folders of the two DVC projects
 STAMP = Path("results/validate/params.json")
-# The first stage of each project, which writes the hashes of the code, and what it writes
+# The first stage of each project, and the function that returns the code hashes which it writes
 FIRST: dict[str, tuple[str, Callable[[], dict[str, str]]]] = {
     MAIN: ("validate", code_hash.texts),
     ABLATION: ("code", ablation_code.texts),
@@ -36,7 +36,7 @@ FIRST: dict[str, tuple[str, Callable[[], dict[str, str]]]] = {
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage as a rule. project: MAIN or ABLATION; name: as DVC says it there (`preprocess@source`)."""
+    """One stage as a rule. project: MAIN or ABLATION; name: DVC's name of the job (`preprocess@source`)."""
 
     project: str
     name: str
@@ -53,29 +53,29 @@ class Stage:
 
     @property
     def of_ablation(self) -> bool:
-        """Whether it belongs to the ablation, and not to the main pipeline."""
+        """Whether the stage belongs to the ablation."""
         return self.project == ABLATION
 
 
 def projects(words: Iterable[str]) -> list[str]:
-    """The DVC projects whose stages Snakemake is asked for, given the words of its command line.
+    """Return the DVC projects whose rules Snakemake needs. words: the arguments of its command line.
 
-    The ablation's, of ten times as many stages, only where a word names one of its rules or files:
-    Snakemake does not tell its targets before the rules are made.
+    The ablation has ten times as many stages, so its rules are generated only if an argument names one of its
+    rules or files. Snakemake does not tell its targets before the rules exist.
     """
-    asked = any(re.match(r"ablation($|_)|ablation/results/", word) for word in words)
-    return [MAIN, *[ABLATION] * asked]
+    is_ablation = any(re.match(r"ablation($|_)|ablation/results/", word) for word in words)
+    return [MAIN, *[ABLATION] * is_ablation]
 
 
 def stages(
     folder: Path, wanted: Sequence[str] = (MAIN,), *, fresh: bool, dry: bool, on_cpu: bool
 ) -> list[Stage]:
-    """All stages of the DVC projects `wanted` in `folder`, upstream first.
+    """Return all stages of the DVC projects `wanted` in `folder`, upstream first.
 
-    fresh: ask DVC which of them are stale and renew their tokens. Only the main process may, since a job
-    that parses the Snakefile again would look at a half-finished state. Before it asks, what a killed
-    DVC left behind is put right (`dvc_recovery`). dry: run nothing meanwhile. on_cpu: the params keep every
-    stage on the CPU, so that none asks for a GPU. UserError while a `dvc repro` runs one of the stages.
+    fresh: ask DVC which stages are stale and renew their tokens. Only the main process does so, since a job
+    that parses the Snakefile again would see the state of an unfinished run. The files that a killed DVC left
+    are repaired before (`dvc_recovery`). dry: do not run `validate`. on_cpu: the params run every stage on
+    the CPU, so no stage requests a GPU. Raises UserError while a `dvc repro` runs one of the stages.
     """
     top = folder.resolve()
     return [
@@ -88,36 +88,35 @@ def _stages_of(folder: Path, project: str, *, fresh: bool, dry: bool, on_cpu: bo
     if fresh:
         dvc_recovery.prepare(path.parent)
     with dvc_api.opened(path.parent) as repo:
-        found = dvc_api.definitions(repo, path)
-        stale = _stale(repo, path, found, project) if fresh else set()
+        definitions = dvc_api.definitions(repo, path)
+        stale = _stale(repo, path, definitions, project) if fresh else set()
     if fresh:
         first, _ = FIRST[project]
-        if not dry and project == MAIN and first in stale:  # the ablation's is stale by definition
+        if not dry and project == MAIN and first in stale:  # the ablation's is always stale
             _validate()
-        if STAMP.exists():  # newer than what was made since, it would make Snakemake plan all stages anew
+        if STAMP.exists():  # a newer stamp would make Snakemake plan all stages again
             os.utime(STAMP, (0, 0))
-        _renew_tokens(project, found, stale - {first})
-    outputs = {stage.name: _file_outputs(stage, folder) for stage in found}
-    return [_stage(stage, outputs, folder, project, on_cpu) for stage in found]
+        _renew_tokens(project, definitions, stale - {first})
+    outputs = {stage.name: _file_outputs(stage, folder) for stage in definitions}
+    return [_stage(stage, outputs, folder, project, on_cpu) for stage in definitions]
 
 
-def _stale(repo: Any, path: Path, found: list[Definition], project: str) -> set[str]:
-    """The names of the stale stages, once the hashes of the code are up to date."""
+def _stale(repo: Any, path: Path, definitions: list[Definition], project: str) -> set[str]:
+    """Update the code hashes, and return the names of the stale stages."""
     first, texts = FIRST[project]
-    stale = dvc_api.stale(
-        repo, path, found
-    )  # before: an error while a stage runs, whose hashes must not change
+    # First, because it is an error while a stage runs, and then the hashes must not change.
+    stale = dvc_api.stale(repo, path, definitions)
     folder = path.parent / code_hash.FOLDER
     outdated = first in stale or not code_hash.is_of_this_python(folder)
     if outdated and code_hash.write(folder, texts()):
-        stale = dvc_api.stale(repo, path, found)
+        stale = dvc_api.stale(repo, path, definitions)
     return stale
 
 
 def _validate() -> None:
-    """Let DVC record the hashes of the code, and that the params, which the Snakefile has read, are valid.
+    """Run `validate` by DVC, so that it records the code hashes and the validated params.
 
-    Every stage follows `validate`, and as a job it would make Snakemake plan all of them anew.
+    All stages depend on `validate`. As a job it would make Snakemake plan all of them again.
     """
     dvc = [sys.executable, "-m", "dvc"]
     subprocess.run([*dvc, "--wait-for-lock", "repro", "-q", "-s", FIRST[MAIN][0]], check=True)
@@ -131,12 +130,12 @@ def hold_lock() -> IO[str]:
 def _stage(
     stage: Definition, outputs: dict[str, list[str]], folder: Path, project: str, on_cpu: bool
 ) -> Stage:
-    """outputs: of every stage the file outputs, relative to `folder`."""
+    """Return the rule of a stage. outputs: the file outputs of every stage, relative to `folder`."""
     before = [path for parent in stage.upstream for path in outputs[parent]]
-    hashes = folder / project / code_hash.FOLDER  # of them, as of the params, the token says all
+    hashes = folder / project / code_hash.FOLDER  # the token covers code hashes and params
     inputs = [path for path in stage.deps if path.is_file() and not path.is_relative_to(hashes)]
     files = [path.relative_to(folder).as_posix() for path in inputs]
-    if stage.name == FIRST[project][0]:  # done before the rules are made: see _validate
+    if stage.name == FIRST[project][0]:  # it runs before the rules exist: see _validate
         files = []
     resources = {key: int(value) for key, value in stage.meta.get("resources", {}).items()}
     processes = resources.get("gpu", 1)  # one for each device, each with its threads
@@ -167,12 +166,12 @@ def _plain(project: str, name: str) -> str:
     return re.sub(r"\W", "_", name if project == MAIN else f"{project}_{name}")
 
 
-def _renew_tokens(project: str, found: list[Definition], stale: set[str]) -> None:
+def _renew_tokens(project: str, definitions: list[Definition], stale: set[str]) -> None:
     TOKENS.mkdir(parents=True, exist_ok=True)
-    for stage in found:
+    for stage in definitions:
         token = _token(project, stage.name)
         if stage.name in stale:
-            # new bytes as well: Snakemake takes a small file with the bytes it had for unchanged
+            # New content too: Snakemake regards a small file with the same content as unchanged.
             token.write_text(str(time.time_ns()))
         else:
             token.touch()

@@ -1,10 +1,10 @@
-"""The code of a stage: every module that it imports, each with the hash of its syntax tree.
+"""Hash the code of each stage: all modules that it imports, each with the hash of its syntax tree.
 
-    results/code/<stage>.txt                            a stage and all that it imports, however deep
+    results/code/<stage>.txt                            a stage and its direct and indirect imports
     results/code/{datasets,models,methods}/<name>.txt   the same for each module that params choose by name
 
-DVC and Snakemake follow no imports, so each stage in dvc.yaml depends on these files. A comment, a blank or
-a word in a docstring changes none of them. The fingerprint of a checkpoint is made of the same text.
+DVC and Snakemake do not follow imports, so each stage in dvc.yaml depends on these files. Edits of comments,
+blanks and docstrings do not change them. The fingerprint of a checkpoint uses the same text.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ PACKAGE = Path(__file__).parents[1]
 FOLDER = Path("results/code")
 REGISTRIES: dict[str, dict[str, str]] = {"datasets": DATASETS, "models": MODELS, "methods": METHODS}
 ASSETS = (".css", ".j2", ".js")  # read by the modules of the folder that they are in
-# Not followed: the public API, which no stage uses, and what reads the params and runs a stage. The values
-# that a stage gets from there are among its `params` in dvc.yaml.
+# Imports that are not followed: the public API, which no stage uses, and the modules that read params and run
+# a stage. The values that a stage gets from them are in its `params` in dvc.yaml.
 EXEMPT = (
     "intrada",
     "intrada.core.config.load",
@@ -43,7 +43,7 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Code:
-    """The modules of the package at `folder`, read once; UserError for one that is not valid Python."""
+    """The modules of the package at `folder`, read once. Raises UserError if one is not valid Python."""
 
     def __init__(self, folder: Path) -> None:
         self._top = folder.parent
@@ -55,60 +55,61 @@ class Code:
 
     @cached_property
     def modules(self) -> dict[str, Path]:
-        """Dotted name -> file; a package is its __init__.py."""
+        """Dotted name -> file; for a package its __init__.py."""
         paths = sorted(self._folder.rglob("*.py"))
         names = [".".join(path.relative_to(self._top).with_suffix("").parts) for path in paths]
         return {name.removesuffix(".__init__"): path for name, path in zip(names, paths, strict=True)}
 
     def closure(self, *names: str) -> list[str]:
-        """`names` and every module of the package that they import, directly or not, sorted."""
-        found: set[str] = set()
+        """Return `names` and all modules of the package that they import, directly or indirectly, sorted."""
+        modules: set[str] = set()
         pending = [*names]
         while pending:
             current = pending.pop()
-            if current not in found:
-                found.add(current)
+            if current not in modules:
+                modules.add(current)
                 pending += self.imports(current)
-        return sorted(found)
+        return sorted(modules)
 
     def imports(self, name: str) -> set[str]:
-        """The modules, but for EXEMPT ones, that a module of the package imports, within a function too."""
+        """Return the modules that a module imports, inside functions too, without those in EXEMPT."""
         if name not in self._imports:
             named = {module for node in ast.walk(self._tree(name)) for module in self._named(node, name)}
             self._imports[name] = (named & self.modules.keys()) - {name, *EXEMPT}
         return self._imports[name]
 
     def text(self, *names: str) -> str:
-        """Python's minor version, then one line for each module of the closure: its name and its hash.
+        """Return a hash file's content: Python's minor version, then name and hash of each module.
 
-        The version is there because the dump of a tree differs between versions of Python.
+        The version is included because the dump of a syntax tree differs between versions of Python.
         """
         if names not in self._texts:
             self._texts[names] = self._text(self.closure(*names))
         return self._texts[names]
 
-    def _text(self, found: list[str]) -> str:
-        lines = [_VERSION, *(f"{name} {self._hash(name)}" for name in found)]
-        folders = {self.modules[name].parent for name in found}
+    def _text(self, modules: list[str]) -> str:
+        lines = [_VERSION, *(f"{name} {self._hash(name)}" for name in modules)]
+        folders = {self.modules[name].parent for name in modules}
         assets = {path for folder in folders for path in folder.iterdir() if path.suffix in ASSETS}
         lines += [f"{self._relative(path)} {hashing.fingerprint(path)}" for path in sorted(assets)]
         return "\n".join(lines) + "\n"
 
     def of_stage(self, stage: str, values: Mapping[str, Any]) -> dict[str, str]:
-        """Path below FOLDER -> module of each file of `stage`: its own, and those that params choose.
+        """Return the hash files of `stage`, path below FOLDER -> module, with those of the chosen modules.
 
-        values: the values under the keys of the params that the stage reads, by dotted key.
+        values: the values of the params that the stage reads, by dotted key. They choose datasets, model and
+        method.
         """
         own = f"intrada.stages.{stage}"
         used = self.closure(own)
-        found = {f"{stage}.txt": own}
+        modules = {f"{stage}.txt": own}
         for kind, name in _chosen(values):
             if f"intrada.{_package(kind)}" in used:
-                found[f"{kind}/{name}.txt"] = REGISTRIES[kind][name]
-        return found
+                modules[f"{kind}/{name}.txt"] = REGISTRIES[kind][name]
+        return modules
 
     def texts(self, files: Mapping[str, str]) -> dict[str, str]:
-        """Path -> content of each file, given the module that it is for."""
+        """Return path -> content of the hash files, given path -> module."""
         return {path: self.text(module) for path, module in files.items()}
 
     def _named(self, node: ast.AST, importer: str) -> Iterator[str]:
@@ -124,7 +125,7 @@ class Code:
 
     def _tree(self, name: str) -> ast.Module:
         if name not in self.modules:
-            fix = "correct the import string, or add the module"
+            fix = "fix the import string, or add the module"
             raise UserError(name, "no such module", "the modules of this package", fix)
         if name not in self._trees:
             path = self.modules[name]
@@ -145,13 +146,13 @@ class Code:
 
 
 def of_stage(stage: str, values: Mapping[str, Any]) -> dict[str, str]:
-    """Path below FOLDER -> content of each file that `stage` depends on; `values` as in Code.of_stage."""
+    """Return path below FOLDER -> content of the hash files of `stage`; see Code.of_stage."""
     code = Code(PACKAGE)
     return code.texts(code.of_stage(stage, values))
 
 
 def texts() -> dict[str, str]:
-    """Path below FOLDER -> content, for every stage and for every module of the registries."""
+    """Return path below FOLDER -> content of the hash files of all stages and registered modules."""
     code = Code(PACKAGE)
     stages = [name for name in code.modules if name.startswith("intrada.stages.")]
     files = {f"{name.rpartition('.')[2]}.txt": name for name in stages}
@@ -160,35 +161,35 @@ def texts() -> dict[str, str]:
     return code.texts(files)
 
 
-def write(folder: Path, found: Mapping[str, str]) -> bool:
-    """Make `folder` hold the files of `found` (path below it -> content); whether anything changed.
+def write(folder: Path, texts: Mapping[str, str]) -> bool:
+    """Write the files of `texts` (path below `folder` -> content). Returns whether any file has changed.
 
-    A file is written, atomically, where its content differs; the others keep their time. A text file that is
-    not in `found`, such as that of a model that is gone, is removed.
+    Only files whose content differs are written, atomically; the others keep their modification time. Text
+    files that are not in `texts`, such as the file of a removed model, are deleted.
     """
     atomic.sweep([folder, *folder.glob("*/")])
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("[!.]*.txt")}
-    for name in present - found.keys():
+    for name in present - texts.keys():
         (folder / name).unlink(missing_ok=True)
-    changed = [name for name, text in found.items() if not _holds(folder / name, text)]
+    changed = [name for name, text in texts.items() if not _holds(folder / name, text)]
     for name in changed:
-        atomic.write_bytes(folder / name, found[name].encode())
-    return bool(changed or present - found.keys())
+        atomic.write_bytes(folder / name, texts[name].encode())
+    return bool(changed or present - texts.keys())
 
 
 def is_of_this_python(folder: Path) -> bool:
-    """Whether the files in `folder`, if there are any, were written by this minor version of Python."""
+    """Return whether all files in `folder` were written by this minor version of Python."""
     return all(path.read_bytes().startswith(_VERSION.encode()) for path in folder.rglob("[!.]*.txt"))
 
 
-def check(folder: Path, found: Mapping[str, str]) -> None:
-    """UserError if DVC runs this process and the code is no longer what `folder` holds.
+def check(folder: Path, texts: Mapping[str, str]) -> None:
+    """Raise UserError if DVC runs this process and the code differs from the hashes in `folder`.
 
-    DVC would record the result under a hash of other code: the files are written when a run begins, and the
-    code may be edited while earlier stages are at work.
+    The files are written when a run begins, and the code may be edited while earlier stages run. DVC would
+    then record the result under the hash of the old code.
     """
     if "DVC_STAGE" in os.environ:
-        for name, text in found.items():
+        for name, text in texts.items():
             path = folder / name
             if path.is_file() and not _holds(path, text):
                 raise UserError(

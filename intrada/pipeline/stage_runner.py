@@ -43,18 +43,18 @@ def execute(stage: str, params_file: Path, options: Mapping[str, Any]) -> None:
     chosen = load(params_file)
     inputs = _inputs(marks, options)
     before = _state(inputs)
-    found = _fingerprints(inputs, marks)
+    hashes = _fingerprints(inputs, marks)
     values = provenance.values(chosen, keys)
     code = code_hash.of_stage(stage, values)
     code_hash.check(code_hash.FOLDER, code)
     own = [name, digest(chosen, keys), *code.values(), *_versions()]
-    fingerprint = _fingerprint(own, found)
+    fingerprint = _fingerprint(own, hashes)
     command = [stage, "--params", str(params_file), *_words(options)]
     outputs = _outputs(marks, options)
     logs = [LOG.parent, *provenance.folders(name)]
     atomic.sweep([*(RUNS / name).glob("*/"), *logs, *{path.parent for path in outputs}])
     made = provenance.Run(name, fingerprint, command, values)
-    with _logged(name, fingerprint), made.recorded(_sources(inputs, found, marks), outputs):
+    with _logged(name, fingerprint), made.recorded(_sources(inputs, hashes, marks), outputs):
         extra = {"context": Context(name, fingerprint, RUNS / name)} if "context" in marks else {}
         module.run(select(chosen, keys), **options, **extra)
         if digest(load(params_file), keys) != digest(chosen, keys):
@@ -125,8 +125,8 @@ def _fingerprints(inputs: Mapping[str, list[Path]], marks: Mapping[str, object])
         return {key: [of(key, path) for path in paths] for key, paths in inputs.items()}
 
 
-def _fingerprint(parts: list[str], found: Mapping[str, list[str]]) -> str:
-    parts = [*parts, *(one for _, several in sorted(found.items()) for one in several)]
+def _fingerprint(parts: list[str], hashes: Mapping[str, list[str]]) -> str:
+    parts = [*parts, *(one for _, several in sorted(hashes.items()) for one in several)]
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
 
@@ -135,12 +135,12 @@ def _is_raw(mark: object) -> bool:
 
 
 def _sources(
-    inputs: Mapping[str, list[Path]], found: Mapping[str, list[str]], marks: Mapping[str, object]
+    inputs: Mapping[str, list[Path]], hashes: Mapping[str, list[str]], marks: Mapping[str, object]
 ) -> list[provenance.Source]:
     """Return the inputs with their fingerprints for the record of the run."""
     sources = []
     for key, paths in inputs.items():
-        mark, prints = marks[key], found[key]
+        mark, prints = marks[key], hashes[key]
         if isinstance(mark, In) and mark.index:  # the other paths are the files that it names
             named = dict(zip(map(Path.as_posix, paths[1:]), prints[1:], strict=True))
             sources.append(provenance.Source(paths[0], prints[0], named))

@@ -21,7 +21,7 @@ Job = tuple[str, tuple[str, ...]]  # name, and paths of the outputs
 
 
 @dataclass(frozen=True)
-class Verdict:
+class JobCheck:
     """The result for one job. made: the record of the run that wrote the present outputs, None if unknown.
 
     sources: the names of the jobs that wrote its inputs; faults: the errors found; doubts: raw data that may
@@ -42,7 +42,7 @@ class Findings:
     absent: names of recorded jobs whose outputs do not exist; unknown_paths: files of no recorded job.
     """
 
-    verdicts: list[Verdict]
+    checks: list[JobCheck]
     absent: list[str]
     unknown_paths: list[Path]
 
@@ -76,7 +76,7 @@ def verify(folder: Path, records: Sequence[Record]) -> Findings:
     """Check every job that writes below `folder`, and the jobs upstream of these."""
     jobs = _Jobs(records)
     selected = [job for job in jobs.runs if any(_overlap(Path(out), folder) for out in job[1])]
-    verdicts: list[Verdict] = []
+    checks: list[JobCheck] = []
     checked = set[Job]()
 
     def check(job: Job) -> None:
@@ -85,13 +85,13 @@ def verify(folder: Path, records: Sequence[Record]) -> Findings:
             upstream = jobs.upstream(job)
             for other in upstream:
                 check(other)
-            verdicts.append(jobs.check(job, [name for name, _ in upstream]))
+            checks.append(jobs.check(job, [name for name, _ in upstream]))
 
     for job in filter(_exists, selected):
         check(job)
     known = {Path(out) for _, outs in jobs.runs for out in outs}
     unknown_paths = [path for path in files.list_files(folder) if known.isdisjoint([path, *path.parents])]
-    return Findings(verdicts, [job[0] for job in selected if not _exists(job)], unknown_paths)
+    return Findings(checks, [job[0] for job in selected if not _exists(job)], unknown_paths)
 
 
 class _Jobs:
@@ -108,14 +108,14 @@ class _Jobs:
                 if self.wrote.setdefault(fingerprint, (record, path))[0].job == record.job:
                     self.wrote[fingerprint] = record, path
 
-    def check(self, job: Job, sources: list[str]) -> Verdict:
+    def check(self, job: Job, sources: list[str]) -> JobCheck:
         """Return the verdict. If several runs wrote the same bytes, the one with the fewest faults counts."""
         candidates = self._candidates(job)
         if not candidates:
-            return Verdict(job[0], None, sources, self._differences(job))
+            return JobCheck(job[0], None, sources, self._differences(job))
         pairs = [(record, [*self._other_inputs(record)]) for record in reversed(candidates)]
         made, faults = min(pairs, key=lambda pair: len(pair[1]))
-        return Verdict(job[0], made, sources, faults, [*_changed_raw_data(made)])
+        return JobCheck(job[0], made, sources, faults, [*_changed_raw_data(made)])
 
     def upstream(self, job: Job) -> list[Job]:
         """Return the jobs with existing outputs that write inputs of this one."""

@@ -27,17 +27,17 @@ RECIPE = ("train_inter", "score", "rank", "pseudo_label", "train_intra", "evalua
 def texts(ablation: definition.Ablation | None = None) -> dict[str, str]:
     """Path below RESULTS -> content of every file; without an argument, of the ablation in FILE."""
     code, ablation = code_hash.Code(code_hash.PACKAGE), ablation or definition.load()
-    found = {"summary.txt": code.text(f"{__package__}.summaries")}
+    texts = {"summary.txt": code.text(f"{__package__}.summaries")}
     for name, benchmark in ablation.benchmarks.items():
         tree = tree_of(benchmark, seed=0)
         for job, stages in SHARED.items():
-            found[job_file(name, job)] = _text(code, "steps", stages, tree)
+            texts[job_file(name, job)] = _text(code, "steps", stages, tree)
         if tree["toycity"]:
-            found[job_file(name, "toycity")] = _text(code, "steps", ("toycity",), tree)
+            texts[job_file(name, "toycity")] = _text(code, "steps", ("toycity",), tree)
         for recipe, block in ablation.recipes.items():
             tree = tree_of(benchmark, seed=0, how=block.how)
-            found[job_file(name, f"recipes/{recipe}")] = _text(code, "recipes", RECIPE, tree)
-    return found
+            texts[job_file(name, f"recipes/{recipe}")] = _text(code, "recipes", RECIPE, tree)
+    return texts
 
 
 def job_file(benchmark: str, job: str) -> str:

@@ -10,7 +10,7 @@ from intrada.evaluation.reporting.figures import BLUE, GREY, MODELS, VERMILION
 from intrada.pipeline.ablation.definition import Ablation, Benchmark
 
 
-def dots(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> Figure:
+def dots(results: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> Figure:
     """Plot one line for each recipe: a marker for the mIoU of each seed and a stroke for their mean.
 
     A dashed line shows the mean of the control. found: one row for each recipe and seed, mIoU in percent.
@@ -18,7 +18,7 @@ def dots(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> Figur
     names = list(ablation.recipes)
     figure = Figure(figsize=(8, 0.32 * len(names) + 1.6), layout="constrained")
     axis = figure.subplots()
-    table = found.pivot(index="recipe", columns="seed", values="mIoU").loc[names]
+    table = results.pivot(index="recipe", columns="seed", values="mIoU").loc[names]
     places = np.arange(len(names))
     offsets = np.linspace(-0.2, 0.2, len(table.columns)) if len(table.columns) > 1 else [0.0]
     for number, (seed, offset) in enumerate(zip(table.columns, offsets, strict=True)):
@@ -37,17 +37,17 @@ def dots(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> Figur
     return figure
 
 
-def curve(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> Figure:
+def curve(results: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> Figure:
     """Plot mIoU over lambda; the paper's curve has its own axes, since its data and network differ.
 
     found: one row for each recipe and seed, mIoU in percent.
     """
     sweep = {name: recipe for name, recipe in ablation.recipes.items() if recipe.sweep}
     fractions = {name: float(recipe.how.changes["rank.easy_fraction"]) for name, recipe in sweep.items()}
-    points = found[found["recipe"].isin(sweep)].assign(x=lambda rows: rows["recipe"].map(fractions))
+    points = results[results["recipe"].isin(sweep)].assign(x=lambda rows: rows["recipe"].map(fractions))
     means = points.groupby("x")["mIoU"].mean()
     paper = pd.Series(
-        {fractions[name]: each.paper for name, each in sweep.items() if each.paper}
+        {fractions[name]: recipe.paper for name, recipe in sweep.items() if recipe.paper}
     ).sort_index()
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     own, theirs = figure.subplots(1, 2, sharex=True)

@@ -26,18 +26,20 @@ def summarise(ablation: Ablation, name: str) -> None:
         for recipe in ablation.recipes
         for seed in benchmark.seeds
     ]
-    found = pd.DataFrame(rows)
+    results = pd.DataFrame(rows)
     folder = summary(name)
-    files.write_csv(folder / "summary.csv", found)
-    _write(folder / "table.md", table.markdown(found, ablation, benchmark))
-    write_png(folder / "dots.png", partial(drawing.dots, found, ablation, benchmark))
-    write_png(folder / "lambda.png", partial(drawing.curve, found, ablation, benchmark))
+    files.write_csv(folder / "summary.csv", results)
+    _write(folder / "table.md", table.markdown(results, ablation, benchmark))
+    write_png(folder / "dots.png", partial(drawing.dots, results, ablation, benchmark))
+    write_png(folder / "lambda.png", partial(drawing.curve, results, ablation, benchmark))
 
 
 def collect(ablation: Ablation) -> None:
     """Write the summary.csv and the table.md of all benchmarks."""
-    found = {name: files.read_csv(summary(name) / "summary.csv", ["recipe"]) for name in ablation.benchmarks}
-    whole = pd.concat([rows.assign(benchmark=name) for name, rows in found.items()])
+    summaries = {
+        name: files.read_csv(summary(name) / "summary.csv", ["recipe"]) for name in ablation.benchmarks
+    }
+    whole = pd.concat([rows.assign(benchmark=name) for name, rows in summaries.items()])
     files.write_csv(RESULTS / "summary.csv", whole[["benchmark", *whole.columns.drop("benchmark")]])
     texts = [(summary(name) / "table.md").read_text(encoding="utf-8") for name in ablation.benchmarks]
     _write(RESULTS / "table.md", "\n".join(texts))

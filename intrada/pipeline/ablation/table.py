@@ -13,15 +13,15 @@ METRICS = ("mIoU", "mIoU_easy", "mIoU_hard")
 HEAD = ("recipe", "iterations", "mIoU", "easy", "hard", "mIoU - control", "hard - control", "paper")
 
 
-def markdown(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> str:
+def markdown(results: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> str:
     """Return mean and standard deviation (n - 1) over the seeds, and paired differences from the control.
 
     All in percentage points. found: one row for each recipe and seed: `iterations`, and METRICS in percent.
     """
-    control = _by_seed(found, ablation.control)
+    control = _by_seed(results, ablation.control)
     lines = [_line(HEAD), _line(["---", *["---:"] * (len(HEAD) - 1)])]
     for name, recipe in ablation.recipes.items():
-        rows = _by_seed(found, name)
+        rows = _by_seed(results, name)
         same = name == ablation.control
         differences = ["control" if same else _difference(rows[m], control[m]) for m in METRICS[::2]]
         cells = [recipe.label, _iterations(rows, control), *(_spread(rows[metric]) for metric in METRICS)]
@@ -29,18 +29,18 @@ def markdown(found: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> s
     parts = [
         f"## {benchmark.title}",
         "\n".join(lines),
-        _verdict(found, ablation),
+        _conclusion(results, ablation),
         _legend(ablation, benchmark),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _verdict(found: pd.DataFrame, ablation: Ablation) -> str:
+def _conclusion(results: pd.DataFrame, ablation: Ablation) -> str:
     """Return the recipes above the control with as many iterations: by the interval, and by the mean only."""
-    control = _by_seed(found, ablation.control)
+    control = _by_seed(results, ablation.control)
     above = []
     for name, recipe in ablation.recipes.items():
-        rows = _by_seed(found, name)
+        rows = _by_seed(results, name)
         difference = paired(rows["mIoU"], control["mIoU"])
         if name != ablation.control and _same_budget(rows, control) and difference.mean > 0:
             above.append((difference.mean, difference.low, recipe.label))
@@ -68,8 +68,8 @@ Iterations: sum of all trainings from the initial weights on; *: another number 
 Paper: {ablation.paper}."""
 
 
-def _by_seed(found: pd.DataFrame, recipe: str) -> pd.DataFrame:
-    return found[found["recipe"] == recipe].set_index("seed")
+def _by_seed(results: pd.DataFrame, recipe: str) -> pd.DataFrame:
+    return results[results["recipe"] == recipe].set_index("seed")
 
 
 def _line(cells: list[str] | tuple[str, ...]) -> str:
