@@ -37,7 +37,7 @@ class JobCheck:
 
 @dataclass(frozen=True)
 class Findings:
-    """The results of `verify`. verdicts: one for each job, after those of the jobs upstream of it.
+    """The results of `verify`. checks: one for each job, after those of the jobs upstream of it.
 
     absent: names of recorded jobs whose outputs do not exist; unknown_paths: files of no recorded job.
     """
@@ -109,7 +109,7 @@ class _Jobs:
                     self.wrote[fingerprint] = record, path
 
     def check(self, job: Job, sources: list[str]) -> JobCheck:
-        """Return the verdict. If several runs wrote the same bytes, the one with the fewest faults counts."""
+        """Check one job. If several runs wrote the same bytes, the one with the fewest faults counts."""
         candidates = self._candidates(job)
         if not candidates:
             return JobCheck(job[0], None, sources, self._differences(job))
