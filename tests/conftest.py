@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say last what was not run, why, and how to run it."""
+    """Print at the end which tests were not run, why, and how to run them."""
     skipped = terminalreporter.stats.get("skipped", [])
     for line in left_out(skipped, config.getoption("markexpr"), config.getini("markers")):
         terminalreporter.write_line(line)

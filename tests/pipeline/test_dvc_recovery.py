@@ -1,4 +1,4 @@
-"""What a killed DVC leaves behind does not stop the next start, and the DVC that runs is the unchanged one."""
+"""After DVC was killed, the next start works, and it runs the unchanged DVC."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_the_locks_of_a_killed_process_are_removed_even_if_nobody_has_waited_for
 
 @contextmanager
 def ended() -> Iterator[int]:
-    """The number of a killed process that nobody has waited for."""
+    """Return the PID of a zombie: a killed process that its parent has not reaped."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # a zombie from here on

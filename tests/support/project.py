@@ -20,7 +20,11 @@ from intrada.core.config import plain_yaml
 ROOT = Path(__file__).resolve().parents[2]
 LOG = Path("logs/execution.jsonl")
 DVC = (sys.executable, "-m", "dvc")
-DVC_AFTER_KILL = (sys.executable, "-m", "intrada.pipeline.dvc_command")  # puts right what a kill has left
+DVC_AFTER_KILL = (
+    sys.executable,
+    "-m",
+    "intrada.pipeline.dvc_command",
+)  # repairs the files that a killed DVC left
 SNAKEMAKE = (sys.executable, "-m", "snakemake", "--cores", "all")
 TRAINING = ("train_source", "train_inter", "train_intra")
 Driver = Callable[["Project"], subprocess.CompletedProcess[str]]

@@ -1,6 +1,6 @@
 """Draw the report's figures.
 
-The colours are those of Okabe and Ito; markers and dashes repeat what a colour says.
+The colours are those of Okabe and Ito; markers and dashes carry the same information as colours.
 """
 
 from __future__ import annotations
