@@ -10,7 +10,7 @@ from typing import get_type_hints
 
 from intrada.commands import COMMANDS
 from intrada.core.stage import Argument, Choice, Flag, FloatList, In, Option, Out, RoundOption
-from intrada.pipeline import stage_runner
+from intrada.pipeline import code_hash, stage_runner
 from intrada.stages import STAGES
 
 WORDS = STAGES | COMMANDS
@@ -19,10 +19,11 @@ WORDS = STAGES | COMMANDS
 def run(arguments: list[str]) -> None:
     """Run the command in `arguments`, the words after the program's name. UserErrors as from the command."""
     name = arguments[0] if arguments and arguments[0] in WORDS else None
+    code = code_hash.reading(name) if name in STAGES else None  # first, since `parser` imports the stage
     options = vars(parser(name).parse_args(arguments))
     word = options.pop("word")
     if word in STAGES:
-        stage_runner.execute(word, options.pop("params"), options)
+        stage_runner.execute(word, options.pop("params"), options, code)
     else:
         _module(word).run(**options)
 

@@ -145,10 +145,38 @@ class Code:
         return path.relative_to(self._top).as_posix()
 
 
-def of_stage(stage: str, values: Mapping[str, Any]) -> dict[str, str]:
-    """Return path below FOLDER -> content of the hash files of `stage`; see Code.of_stage."""
+def reading(stage: str) -> Code:
+    """Return the package with the modules of `stage` already read.
+
+    Call it before Python imports them: an edit of a module between the two is then a difference.
+    """
     code = Code(PACKAGE)
+    code.text(f"intrada.stages.{stage}")
+    return code
+
+
+def of_stage(stage: str, values: Mapping[str, Any], code: Code | None = None) -> dict[str, str]:
+    """Return path below FOLDER -> content of the hash files of `stage`; see Code.of_stage.
+
+    code: the package as read earlier; None: as it is now.
+    """
+    code = code or Code(PACKAGE)
     return code.texts(code.of_stage(stage, values))
+
+
+def refuse_edits(before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Raise UserError, which names the modules, unless the hash files of a stage are the same.
+
+    DVC records a result under the hash files of the run, also if Python has loaded another version.
+    """
+    old, new = ({line for text in texts.values() for line in text.splitlines()} for texts in (before, now))
+    if edited := sorted({line.partition(" ")[0] for line in old ^ new}):
+        raise UserError(
+            ", ".join(edited),
+            "the code was edited while the stage ran, so its result belongs to neither version",
+            "code that is not edited during a run",
+            "run the same command again; a training whose code is put back resumes from its last checkpoint",
+        )
 
 
 def texts() -> dict[str, str]:

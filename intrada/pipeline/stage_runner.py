@@ -29,13 +29,17 @@ RECOVERY_HINT = (
 )
 
 
-def execute(stage: str, params_file: Path, options: Mapping[str, Any]) -> None:
+def execute(
+    stage: str, params_file: Path, options: Mapping[str, Any], code: code_hash.Code | None = None
+) -> None:
     """Run `stage` with the command line's `options` (its paths and choices, by name).
 
-    The module's READS says which keys of the params file it may see. Raises UserError when params or
-    inputs are wrong, or when they change while the stage runs: DVC hashes them after the command and
-    would record values that made nothing.
+    The module's READS says which keys of the params file it may see. code: the package as it was before the
+    stage was imported. Raises UserError when params or inputs are wrong, or when params, inputs, code or
+    package versions change while the stage runs: DVC hashes them after the command and would record values
+    that made nothing.
     """
+    code = code or code_hash.reading(stage)
     module = import_module(f"intrada.stages.{stage}")
     marks = _marks(module)
     name = job_name(stage, marks, options)
@@ -45,9 +49,9 @@ def execute(stage: str, params_file: Path, options: Mapping[str, Any]) -> None:
     before = _state(inputs)
     hashes = _fingerprints(inputs, marks)
     values = provenance.values(chosen, keys)
-    code = code_hash.of_stage(stage, values)
-    code_hash.check(code_hash.FOLDER, code)
-    own = [name, digest(chosen, keys), *code.values(), *_versions()]
+    hash_files, versions = code_hash.of_stage(stage, values, code), _versions()
+    code_hash.check(code_hash.FOLDER, hash_files)
+    own = [name, digest(chosen, keys), *hash_files.values(), *versions]
     fingerprint = _fingerprint(own, hashes)
     command = [stage, "--params", str(params_file), *_words(options)]
     outputs = _outputs(marks, options)
@@ -62,6 +66,9 @@ def execute(stage: str, params_file: Path, options: Mapping[str, Any]) -> None:
         for path, state in _state(inputs).items():
             if state != before[path]:
                 raise _changed(path)
+        code_hash.refuse_edits(hash_files, code_hash.of_stage(stage, values))
+        if changed := {*versions} ^ {*_versions()}:
+            raise _changed("installed packages: " + ", ".join(sorted(changed)))
 
 
 def job_name(stage: str, marks: Mapping[str, object], options: Mapping[str, Any]) -> str:
@@ -164,12 +171,12 @@ def _words(options: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _changed(path: Path) -> UserError:
+def _changed(what: Path | str) -> UserError:
     return UserError(
-        path,
+        what,
         "changed while the stage ran, so its result belongs to neither state",
-        "params and inputs that do not change during a run",
-        "run the same command again, which uses the present params and inputs",
+        "params, inputs and packages that do not change during a run",
+        "run the same command again, which uses the present ones",
     )
 
 

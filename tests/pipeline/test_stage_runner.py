@@ -57,6 +57,20 @@ def folder(checkout: Path) -> Path:
     return checkout
 
 
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package, which is hashed instead of it."""
+    copy = tmp_path / "copy/intrada"
+    shutil.copytree(code_hash.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code_hash, "PACKAGE", copy)
+    return copy
+
+
+def append(path: Path, text: str) -> None:
+    with path.open("a") as handle:
+        handle.write(text)
+
+
 def leave_outputs(options: dict[str, Any]) -> None:
     """An empty file at every path that is not there."""
     for path in options.values():
@@ -276,18 +290,49 @@ def test_raw_data_are_known_by_size_and_time(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_the_fingerprint_changes_with_the_code_that_the_stage_imports(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, moved: bool
+    package: Path, module: str, moved: bool
 ) -> None:
-    copy = tmp_path / "copy/intrada"
-    shutil.copytree(code_hash.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     before = fingerprint()
-    monkeypatch.setattr(code_hash, "PACKAGE", copy)
-    with (copy / module).open("a") as handle:
-        handle.write("# a comment\n")
+    append(package / module, "# a comment\n")
     assert fingerprint() == before
-    with (copy / module).open("a") as handle:
-        handle.write("EDITED = 1\n")
+    append(package / module, "EDITED = 1\n")
     assert (fingerprint() != before) == moved
+
+
+def test_code_edited_during_the_run_fails_it(monkeypatch: pytest.MonkeyPatch, package: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"intrada\.methods\.ranking: the code was edited while the stage ran"
+    ):
+        execute_during(monkeypatch, lambda: append(package / "methods/ranking.py", "EDITED = 1\n"))
+    assert log()[0]["outcome"] == "failed" and provenance.read() == []
+
+
+def test_code_of_other_stages_and_comments_may_be_edited_during_the_run(
+    monkeypatch: pytest.MonkeyPatch, package: Path
+) -> None:
+    def edit() -> None:
+        append(package / "stages/score.py", "EDITED = 1\n")
+        append(package / "methods/ranking.py", "# a comment\n")
+
+    execute_during(monkeypatch, edit)
+    assert log()[0]["outcome"] == "done"
+
+
+def test_code_edited_between_the_hash_and_the_import_fails_the_run(package: Path) -> None:
+    code = code_hash.reading("rank")  # as the command line does before it imports the stage
+    append(package / "methods/ranking.py", "EDITED = 1\n")
+    with pytest.raises(UserError, match=r"intrada\.methods\.ranking: the code was edited"):
+        stage_runner.execute("rank", PARAMS, RANK, code)
+
+
+def test_a_package_updated_during_the_run_fails_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = provenance.version
+
+    def update() -> None:
+        monkeypatch.setattr(provenance, "version", lambda name: "0" if name == "torch" else installed(name))
+
+    with pytest.raises(UserError, match=r"installed packages: torch 0, torch .*: changed while"):
+        execute_during(monkeypatch, update)
 
 
 def test_a_stage_whose_code_was_edited_since_the_run_began_does_not_start(

@@ -48,7 +48,7 @@ def folder(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Five source and three target images, and params for eight iterations of a tiny network."""
     monkeypatch.setitem(MODELS, "tiny", "tests.support.tiny_segmenter")
     # it hashes modules of the package alone, and this network is none
-    monkeypatch.setattr(code_hash, "of_stage", lambda stage, values: {stage: f"the code of {stage}"})
+    monkeypatch.setattr(code_hash, "of_stage", lambda stage, *_: {stage: f"the code of {stage}"})
     index("source", 5)
     index("target", 3)
     setup()
