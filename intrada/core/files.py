@@ -18,7 +18,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+
+from intrada.core import image_headers
 
 # Other modules import the atomic writers from here.
 from intrada.core.atomic import atomic_file as atomic_file
@@ -53,10 +55,20 @@ STORAGE: dict[str, tuple[str, list[int]]] = {
         ],
     ),
 }
-_EXIF_ORIENTATION = 0x0112
-_PNG_GREY = 0  # colour type in the PNG header
+_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _IMAGE = "a PNG or JPEG image, 8 bits a channel, without an EXIF rotation"
 _IDS = "a PNG whose pixels are ids 0..255 (palette or grey)"
+MEND = "fix or replace it; if a stage wrote it, run that stage again"
+_PILLOW = 'python -c "from PIL import Image, ImageOps; '
+_UPRIGHT = (
+    f"{_PILLOW}ImageOps.exif_transpose(Image.open('IN')).save('OUT.png')\" turns it and drops the flag"
+    "; if the label fits the pixels as they are stored, drop the flag only: exiftool -Orientation= IN"
+)
+_TO_EIGHT = {
+    _IMAGE: "save it with 8 bits; how to scale the values depends on the camera (often: divide by 256)",
+    _IDS: f"if no id is above 255: {_PILLOW}import numpy as n; "
+    "Image.fromarray(n.asarray(Image.open('IN')).astype('uint8')).save('OUT.png')\"",
+}
 
 
 def _exists(path: Path) -> bool:
@@ -84,7 +96,7 @@ def unreadable(path: Path, why: Exception | str, allowed: str) -> UserError:
         found = "an empty file (0 bytes)"
     else:
         found = " ".join(str(why).split()) or type(why).__name__
-    return UserError(path, found, allowed, "fix or replace it; if a stage wrote it, run that stage again")
+    return UserError(path, found, allowed, MEND)
 
 
 def read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
@@ -128,28 +140,32 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _png_header(path: Path) -> tuple[int, int]:
-    """Return (bits a channel, colour type) of a PNG, which Pillow does not report; else (8, -1)."""
-    with path.open("rb") as handle:
-        head = handle.read(26)
-    return (head[24], head[25]) if head.startswith(b"\x89PNG") and len(head) == 26 else (8, -1)
-
-
 @contextmanager
 def open_image(path: Path, allowed: str, sixteen_bits: bool = False) -> Iterator[Image.Image]:
     """Open a PNG or JPEG with Pillow (header only); decoding errors in the block become UserErrors.
 
-    UserError if the file is neither, if its depth is not 8 bits a channel (16 with `sixteen_bits`), or if it
-    has an EXIF rotation: readers differ on whether they apply it, and a label could match either.
+    UserError if the file is neither, if its depth is not 8 bits a channel (16 with `sixteen_bits`), or if its
+    EXIF data say that viewers turn it: a label could match the image as stored or as turned. All readers of
+    images and labels use this function.
     """
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
-            if image.format != "PNG" and image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
-                raise unreadable(path, "an EXIF orientation: viewers rotate this image", allowed)
-            depth, _ = _png_header(path)
+            if (turned := image_headers.orientation(image, path)) != 1:
+                found = (
+                    f"an EXIF orientation ({turned}): viewers turn this image, its label may be turned or not"
+                )
+                raise UserError(path, found, allowed, _UPRIGHT)
+            depth, _ = image_headers.png_header(path)
             if (depth == 16) != sixteen_bits:
-                raise unreadable(path, f"{depth} bits a channel ({image.mode})", allowed)
+                found = (
+                    f"{depth} bits a channel ({image.mode}) where {16 if sixteen_bits else 8} are expected"
+                )
+                raise UserError(path, found, allowed, _TO_EIGHT.get(allowed, MEND))
             yield image
+    except UnidentifiedImageError as error:
+        name = image_headers.other_format(path)
+        found = f"a {name} file, which is not read" if name else "cannot identify image file"
+        raise unreadable(path, found, allowed) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise unreadable(path, error, allowed) from error
 
@@ -169,7 +185,7 @@ def read_image(path: Path) -> np.ndarray:
     with open_image(path, _IMAGE) as image:
         plain = image.format == "PNG" and image.mode == "RGB"
         # OpenCV decodes the same pixels in half the time. It returns None for corrupt data; Pillow explains.
-        decoded = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if plain else None
+        decoded = cv2.imdecode(np.fromfile(path, np.uint8), _AS_STORED) if plain else None
         if decoded is None:
             return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
         return np.asarray(decoded)
@@ -193,10 +209,10 @@ def read_label(path: Path) -> np.ndarray:
     UserErrors as from `open_image`, and for a JPEG or a PNG with colours.
     """
     with open_image(path, _IDS) as image:
-        depth, color_type = _png_header(path)
+        depth, color_type = image_headers.png_header(path)
         if image.mode == "P":
             return np.array(image)
-        if color_type == _PNG_GREY:
+        if color_type == image_headers.PNG_GREY:
             # Pillow scales grey of 1, 2 or 4 bits to 0..255; an id is the number in the file.
             return np.array(image.convert("L")) // np.uint8(255 // (2**depth - 1))
         found = f"colours ({image.mode})" if image.format == "PNG" else "a JPEG, whose pixels are not exact"

@@ -39,7 +39,7 @@ INVALID: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut within the header": (lambda path: path.write_bytes(path.read_bytes()[:30]), "cannot identify"),
     "text": (lambda path: path.write_text("no image"), "cannot identify image file"),
     "a web page": (lambda path: path.write_text("<!DOCTYPE html><html></html>"), "cannot identify"),
-    "a GIF with the extension png": (saved("P", kind="GIF"), "cannot identify image file"),
+    "a GIF with the extension png": (saved("P", kind="GIF"), "a GIF file, which is not read"),
     "16-bit grey": (lambda path: Image.new("I;16", (64, 32)).save(path), "16 bits a channel"),
     "16-bit colour": (lambda path: raw_png(path, 16, 2, [bytes(384)] * 32, 64), "16 bits a channel"),
     "an EXIF rotation": (rotated_by_exif, "an EXIF orientation"),
@@ -62,7 +62,7 @@ def test_check_refuses_an_invalid_source_image(stage: Stage, name: str) -> None:
 def test_preprocess_refuses_an_invalid_target_image(stage: Stage, name: str) -> None:
     damage, message = INVALID[name]
     damage(TARGET)
-    stage.refuses("preprocess@target", str(TARGET), message, "PNG or JPEG image, 8 bits", "fix or replace it")
+    stage.refuses("preprocess@target", str(TARGET), message, "PNG or JPEG image, 8 bits")
 
 
 @pytest.mark.parametrize("domain, path", [("source", PHOTO), ("target", TARGET)])

@@ -116,17 +116,6 @@ def test_16_bits_are_refused(tmp_path: Path, read: Callable[[Path], object]) -> 
             read(path)
 
 
-def test_an_image_with_an_exif_rotation_is_refused(tmp_path: Path) -> None:
-    image, exif = Image.new("RGB", (4, 2)), Image.Exif()
-    exif[0x0112] = 6
-    image.save(tmp_path / "a.jpg", exif=exif)
-    with pytest.raises(UserError, match="EXIF"):
-        files.image_size(tmp_path / "a.jpg")
-    exif[0x0112] = 1
-    image.save(tmp_path / "a.jpg", exif=exif)
-    assert files.image_size(tmp_path / "a.jpg") == (4, 2)
-
-
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_a_file_that_is_cut_short_is_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"

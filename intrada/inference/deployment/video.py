@@ -18,6 +18,7 @@ from intrada.core.errors import UserError
 CODEC = "mp4v"  # MPEG-4 part 2, the only codec for .mp4 that every build of OpenCV can write
 _ALLOWED = "a video that OpenCV's FFmpeg can decode (most .mp4, .avi, .mkv, .mov)"
 _FIX = "look whether it plays; ffmpeg -i IN -c:v libx264 OUT.mp4 makes most videos readable"
+_UPRIGHT = "ffmpeg -i IN -c:v libx264 OUT.mp4 turns the frames and drops the flag"
 
 
 class Facts(NamedTuple):
@@ -115,6 +116,9 @@ def _opened(path: Path) -> Iterator[Any]:
         if not capture.isOpened():
             found = "an empty file (0 bytes)" if path.stat().st_size == 0 else "no video that opens"
             raise UserError(path, found, _ALLOWED, _FIX)
+        if turned := int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360:
+            found = f"a flag that turns it by {turned} degrees; images with such a flag are refused, too"
+            raise UserError(path, found, f"{_ALLOWED}, without a rotation", _UPRIGHT)
         yield capture
     finally:
         capture.release()
