@@ -6,8 +6,10 @@ the file.
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +36,13 @@ from intrada.core.errors import UserError
 TEXT_COLUMNS = ("id", "image", "label", "subset")
 GREY = [level for level in range(256) for _ in range(3)]  # grey palette, for maps other than labels
 MAX_ID_BYTES = 200  # length of an image id; a file name may have 255 bytes, and the stages append suffixes
+# Names of files and folders that operating systems and file servers write anywhere, as in .dvcignore
+SYSTEM_FILES = (
+    *(".DS_Store", "._*", "__MACOSX", ".Spotlight-V100", ".Trashes", ".Trash-*", ".fseventsd"),
+    *("[Tt]humbs.db", "[Dd]esktop.ini", "$RECYCLE.BIN", "System Volume Information"),
+    *("@eaDir", ".directory", ".nfs*"),
+)
+_SYSTEM = re.compile("|".join(map(fnmatch.translate, SYSTEM_FILES)))
 # Image formats (docs/decisions/0006): suffix and OpenCV's options. Only JPEG changes pixels.
 STORAGE: dict[str, tuple[str, list[int]]] = {
     "png_uncompressed": (
@@ -235,7 +244,7 @@ def write_label(path: Path, label: np.ndarray, palette: Sequence[int]) -> None:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """Return every file below `folder`, sorted by relative name. Links are followed.
+    """Return every file below `folder`, sorted by relative name, without SYSTEM_FILES. Links are followed.
 
     UserError for a link loop, or a folder that cannot be read.
     """
@@ -245,7 +254,7 @@ def list_files(folder: Path) -> list[Path]:
         try:
             real = current.resolve(strict=True)
             with os.scandir(current) as scan:
-                entries = [(Path(entry), entry.is_dir()) for entry in scan]
+                entries = [(Path(entry), entry.is_dir()) for entry in scan if not _SYSTEM.match(entry.name)]
         except (OSError, RuntimeError) as error:
             raise unreadable(current, error, "a readable folder") from error
         if real in parents:
