@@ -10,7 +10,7 @@ from typing import get_type_hints
 
 from intrada.commands import COMMANDS
 from intrada.core.stage import Argument, Choice, Flag, FloatList, In, Option, Out, RoundOption
-from intrada.pipeline import code_hash, stage_runner
+from intrada.pipeline import code_hash, output_guard, stage_runner
 from intrada.stages import STAGES
 
 WORDS = STAGES | COMMANDS
@@ -25,7 +25,9 @@ def run(arguments: list[str]) -> None:
     if word in STAGES:
         stage_runner.execute(word, options.pop("params"), options, code)
     else:
-        _module(word).run(**options)
+        module = _module(word)
+        output_guard.check(stage_runner.marks_of(module), options)
+        module.run(**options)
 
 
 def parser(chosen: str | None) -> argparse.ArgumentParser:
@@ -68,13 +70,24 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
                 required = isinstance(mark, In) or not mark.optional
                 summary = f"{access}: {mark.help}"
                 command.add_argument(
-                    flag, required=required, type=Path, nargs=many, metavar="PATH", help=summary
+                    flag,
+                    required=required,
+                    type=Path if isinstance(mark, In) else _output,
+                    nargs=many,
+                    metavar="PATH",
+                    help=summary,
                 )
     if name in STAGES:
         default = Path("params.yaml")
         command.add_argument(
             "--params", type=Path, default=default, metavar="PATH", help="reads: the parameters"
         )
+
+
+def _output(text: str) -> Path:
+    """Return the path of an output; relative if it is in the working directory, as tables name files."""
+    path = Path(text)
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _module(name: str) -> ModuleType:

@@ -17,7 +17,7 @@ def run(
     params: Annotated[Path, In("params file with the model, classes and preprocess.val: one of presets/")],
     model: Annotated[list[Path], In("the checkpoint, ours or published; several: an ensemble", many=True)],
     root: Annotated[Path, In("folder of the raw evaluation data, such as data/raw/Cityscapes", raw=True)],
-    out: Annotated[Path, Out("folder for the results, inside the project")],
+    out: Annotated[Path, Out("folder for the results, inside the project", inside=True)],
     weights: Annotated[
         Sequence[float], FloatList("weights of the models of an ensemble, in their order; default: equal")
     ] = (),

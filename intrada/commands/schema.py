@@ -10,9 +10,11 @@ from intrada.core.config import plain_yaml
 from intrada.core.config.schema import Params
 from intrada.core.stage import Out
 
+OWN = "workflow/schemas/params.schema.yaml"
+
 
 def run(
-    out: Annotated[Path, Out("the schema (YAML); the project's own is workflow/schemas/params.schema.yaml")],
+    out: Annotated[Path, Out(f"the schema (YAML); the project's own is {OWN}", replaces=OWN)],
 ) -> None:
     """Write the types, ranges and names of the keys. `validate` also checks combinations of values."""
     with files.atomic_file(out) as temporary:

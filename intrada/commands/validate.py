@@ -19,7 +19,9 @@ from intrada.core.stage import In, Out
 from intrada.data.datasets import DATASETS
 from intrada.methods import METHODS
 from intrada.models import MODELS
-from intrada.pipeline import code_hash
+from intrada.pipeline import code_hash, output_guard
+
+OUTPUTS = ("data/preprocess", "results", "runs", "logs")  # folders that the pipeline writes
 
 
 def run(
@@ -36,6 +38,7 @@ def run(
 def load(path: Path) -> Params:
     """Return the params of a file. UserError for an invalid value, name or combination of values."""
     chosen = params_file.load(path)
+    _refuse_raw_data_in_the_way(path, chosen)
     for where, name, known in _names(chosen):
         if name not in known:
             raise UserError(f"{path}, {where}", repr(name), ", ".join(known), "choose one of these")
@@ -43,6 +46,21 @@ def load(path: Path) -> Params:
         found = f"method {chosen.train_source.method}"
         raise UserError(f"{path}, train_source", found, "source_only", "adapt in train_inter and train_intra")
     return chosen
+
+
+def _refuse_raw_data_in_the_way(path: Path, chosen: Params) -> None:
+    """Raise UserError for raw data among the outputs of stages, which DVC removes before it runs a stage."""
+    blocks = {name: getattr(chosen.preprocess, name).root for name in ("source", "target", "val")}
+    drawn = [block.root for block in (chosen.toycity.source, chosen.toycity.target) if block]
+    for name, root in blocks.items():
+        for output in (*OUTPUTS, *(toy for toy in drawn if root not in drawn)):
+            if how := output_guard.relation(Path(root), Path(output)):
+                raise UserError(
+                    f"{path}, preprocess.{name}.root",
+                    f"{root} {how} {output}, which stages write and DVC removes",
+                    f"a folder of raw data outside of {', '.join(OUTPUTS)}, through links too",
+                    "move the data below data/raw or to another disk, and name them there",
+                )
 
 
 def _names(chosen: Params) -> Iterable[tuple[str, str, Iterable[str]]]:

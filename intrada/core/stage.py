@@ -30,10 +30,17 @@ class In:
 
 @dataclass(frozen=True)
 class Out:
-    """A path that the stage writes atomically. optional: written only if the option is given."""
+    """A path that the stage writes atomically. intrada/pipeline/output_guard.py says which are refused.
+
+    optional: written only if the option is given. inside: it must be a path in the project, since a table
+    names its files. raw: it is generated raw data. replaces: the one file of the project that it may replace.
+    """
 
     help: str
     optional: bool = False
+    inside: bool = False
+    raw: bool = False
+    replaces: str = ""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from intrada.core.config.select import digest, select
 from intrada.core.errors import UserError
 from intrada.core.stage import Choice, Context, In, Out, RoundOption
 from intrada.data import tables
-from intrada.pipeline import code_hash, provenance
+from intrada.pipeline import code_hash, output_guard, provenance
 
 ARITHMETIC = ("torch", "torchvision", "numpy", "opencv-python", "pillow")
 LOG = Path("logs/execution.jsonl")
@@ -41,11 +41,12 @@ def execute(
     """
     code = code or code_hash.reading(stage)
     module = import_module(f"intrada.stages.{stage}")
-    marks = _marks(module)
+    marks = marks_of(module)
     name = job_name(stage, marks, options)
     keys = keys_of(module.READS, options)
     chosen = load(params_file)
     inputs = _inputs(marks, options)
+    output_guard.check(marks, options, _named(inputs, marks), params_file)
     before = _state(inputs)
     hashes = _fingerprints(inputs, marks)
     values = provenance.values(chosen, keys)
@@ -74,6 +75,10 @@ def execute(
 def job_name(stage: str, marks: Mapping[str, object], options: Mapping[str, Any]) -> str:
     """Return the name of this job in dvc.yaml: `rank`, `preprocess@source`, `rank_round@r2`."""
     words = [str(options[key]) for key, mark in marks.items() if isinstance(mark, Choice)]
+    for word in words:
+        if "/" in word or not word.isprintable() or word in ("", ".", ".."):
+            allowed = "printable text without /, since folders have this name"
+            raise UserError(f"{stage}, its name", repr(word), allowed, "name it otherwise")
     for key, mark in marks.items():
         if isinstance(mark, RoundOption) and options.get(key):
             stage, words = f"{stage}_round", [*words, str(options[key])]
@@ -88,8 +93,8 @@ def keys_of(reads: Iterable[str], options: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _marks(module: ModuleType) -> dict[str, object]:
-    """Return the stage's options by name, each with its type: In, Out, Choice or Context."""
+def marks_of(module: ModuleType) -> dict[str, object]:
+    """Return the options of a stage or command by name, each with its type: In, Out, Choice, Context..."""
     hints = get_type_hints(module.run, include_extras=True)
     return {
         key: hint.__metadata__[0] if hasattr(hint, "__metadata__") else hint
@@ -110,6 +115,12 @@ def _inputs(marks: Mapping[str, object], options: Mapping[str, Any]) -> dict[str
                     raise UserError(path, "no such file or folder", allowed, RECOVERY_HINT)
                 inputs[key] += [path, *(tables.files_of(path) if mark.index else [])]
     return inputs
+
+
+def _named(inputs: Mapping[str, list[Path]], marks: Mapping[str, object]) -> list[Path]:
+    """Return the files that the indexes name."""
+    indexes = (paths for key, paths in inputs.items() if isinstance(mark := marks[key], In) and mark.index)
+    return [path for paths in indexes for path in paths[1:]]
 
 
 def _state(inputs: Mapping[str, list[Path]]) -> dict[Path, str]:

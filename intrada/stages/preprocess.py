@@ -29,8 +29,10 @@ def run(
     domain: Annotated[str, Choice("the domain to preprocess", (SOURCE, TARGET, VAL))],
     root: Annotated[Path, In("folder of the raw dataset", raw=True)],
     index: Annotated[Path, Out("index.csv: id, image, label, width, height")],
-    images: Annotated[Path, Out("folder of the resized images (PNG or JPEG)")],
-    label_folder: Annotated[Path, Out("folder of the label maps (PNG, class indices, 255 ignored)")],
+    images: Annotated[Path, Out("folder of the resized images (PNG or JPEG)", inside=True)],
+    label_folder: Annotated[
+        Path, Out("folder of the label maps (PNG, class indices, 255 ignored)", inside=True)
+    ],
     context: Context,
 ) -> None:
     """Resize the images to `size` (bicubic, antialiased) and the source and target labels (nearest).

@@ -28,7 +28,8 @@ def run(
     easy: Annotated[Path, Out("index.csv of the easy images with their pseudo-labels")],
     hard: Annotated[Path, Out("index.csv of the hard images")],
     out: Annotated[
-        Path, Out("folder of pseudo-label PNGs: class indices in the classes' colours, 255 ignored")
+        Path,
+        Out("folder of pseudo-label PNGs: class indices in the classes' colours, 255 ignored", inside=True),
     ],
     context: Context,
     round: Annotated[str, RoundOption()] = "",

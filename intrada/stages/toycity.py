@@ -17,8 +17,10 @@ READS = ("toycity.{domain}",)
 def run(
     params: Params,
     domain: Annotated[str, Choice("the domain to draw", ("source", "target"))],
-    out: Annotated[Path, Out("folder of the generated dataset")],
-    table: Annotated[Path, Out("one row per image (CSV): image, split, severity in 0..1, condition")],
+    out: Annotated[Path, Out("folder of the generated dataset", raw=True)],
+    table: Annotated[
+        Path, Out("one row per image (CSV): image, split, severity in 0..1, condition", raw=True)
+    ],
     context: Context,
 ) -> None:
     """Draw one domain; the same seed gives the same bytes. UserError if the params lack its block."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from intrada.core import files
@@ -12,6 +13,7 @@ from intrada.core.errors import UserError
 from intrada.data.datasets.base import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv")
+RESULTS = ("prediction", "entropy", "overlay", "label_ids", "0_overlay.mp4")  # in the folder of the results
 _WILD = "*?["
 _ALLOWED = f"images ({' '.join(IMAGE_SUFFIXES)}), videos ({' '.join(VIDEO_SUFFIXES)}), folders, quoted globs"
 
@@ -70,6 +72,8 @@ def _expand(word: str, out: Path) -> Iterator[_Match]:
     """Yield the images and videos of one word; UserError if there is none."""
     path = Path(word)
     count = 0
+    if _catches(path, out):
+        raise _inside(out, path)
     for root, match in _matches(path):
         if match.is_dir():
             if out.is_relative_to(match.resolve()):
@@ -88,11 +92,34 @@ def _expand(word: str, out: Path) -> Iterator[_Match]:
         raise UserError(word, found, _ALLOWED, "fix the path; put a glob in quotes")
 
 
+def _catches(path: Path, out: Path) -> bool:
+    """Return whether the glob `path` would match a result in `out`."""
+    wild = _first_wild(path)
+    if wild is None or _exists(path):
+        return False
+    base = Path(*path.parts[:wild]).resolve()
+    if not out.is_relative_to(base):
+        return False
+    patterns, names = path.parts[wild:], out.relative_to(base).parts
+    for pattern, name in zip(patterns, names, strict=False):
+        if "**" in pattern:
+            return True
+        if not fnmatch(name, pattern):
+            return False
+    rest = patterns[len(names) :]  # none: the glob matches a folder, whose images are read at any depth
+    return not rest or any(fnmatch(name, rest[0]) for name in RESULTS)
+
+
+def _first_wild(path: Path) -> int | None:
+    """Return the index of the first part of a path that has a wildcard."""
+    return next((index for index, part in enumerate(path.parts) if set(part) & set(_WILD)), None)
+
+
 def _matches(path: Path) -> list[tuple[Path, Path]]:
     """Return (folder that names are relative to, file or folder) for each match of a path or a glob."""
     if _exists(path):
         return [(path if path.is_dir() else path.parent, path)]
-    wild = next((index for index, part in enumerate(path.parts) if set(part) & set(_WILD)), None)
+    wild = _first_wild(path)
     if wild is None:
         return []
     base = Path(*path.parts[:wild])
