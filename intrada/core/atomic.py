@@ -15,7 +15,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
+from errno import EACCES, EDQUOT, EFBIG, EIO, ENOSPC, EPERM, EROFS, ESTALE
 from pathlib import Path
 
 import psutil
@@ -25,7 +25,7 @@ from intrada.core.errors import UserError
 _HOST = hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<process>[0-9]+)-[0-9a-f]{8}\.tmp")
 _WORK = re.compile(r"^\.(?P<name>.+)\.[0-9A-Za-z]+\.work$")
-_UNWRITABLE = (EACCES, EDQUOT, ENOSPC, EPERM, EROFS)
+UNWRITABLE = (EACCES, EDQUOT, EFBIG, EIO, ENOSPC, EPERM, EROFS, ESTALE)
 
 
 def _sibling(path: Path) -> Path:
@@ -52,14 +52,24 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _UNWRITABLE:
+        if error.errno not in UNWRITABLE:
             raise
-        raise UserError(
-            Path(*map(_final_name, path.parts)),
-            f"cannot be written ({error.strerror})",
-            "a folder that this user may write to, on a disk with free space",
-            "free space or fix the folder's permissions, then run the same command again",
-        ) from error
+        raise unwritable(Path(*map(_final_name, path.parts)), error) from error
+
+
+def unwritable(where: str | Path, error: OSError) -> UserError:
+    """Return the UserError for an error with one of the numbers UNWRITABLE."""
+    fix = (
+        "raise the limit (ulimit -f unlimited)"
+        if error.errno == EFBIG
+        else ("free space or fix the folder's permissions")
+    )
+    return UserError(
+        where,
+        f"cannot be written ({error.strerror})",
+        "a folder that this user may write to, on a disk with free space",
+        f"{fix}, then run the same command again",
+    )
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from intrada.core import resources
 from intrada.core.errors import UserError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -59,17 +60,23 @@ class StopRequest:
 def exit_code(work: Callable[[], object]) -> int:
     """Run `work` and return the exit status of the program.
 
-    0 on success; 1 after a UserError; 130 after SIGINT; 143 after SIGTERM. Errors are printed to stderr.
+    0 on success; 1 after a UserError; 130 after SIGINT; 143 after SIGTERM; 141 if the reader of stdout has
+    gone, as with `| head`. Errors are printed to stderr.
     """
+    resources.open_standard_streams()
     try:
-        with at_once():
+        with at_once(), resources.named():
             work()
+            sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except Stopped as stop:
         print(stop, file=sys.stderr)
         return stop.code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes stdout once more at its end
+        return 128 + signal.SIGPIPE
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Where data and checkout may lie: behind a link, on a read-only disk, under any name; and where one may stand."""
+"""Where raw data and checkout lie: behind a link, on a read-only disk, under any name; the working directory."""
 
 from __future__ import annotations
 
@@ -11,13 +11,10 @@ from pathlib import Path
 import pytest
 
 from intrada.__main__ import main
-from intrada.core import hashing
+from tests.places.conftest import INFERENCE, TABLES, Place, made
 from tests.support import tiny_project
 
 RAW = Path("data/raw")
-# Every job but the ones that draw the raw data.
-JOBS = [name for name in tiny_project.ORDER if not name.startswith("toycity")]
-MADE = ("data/preprocess", "results")
 
 
 def states(folder: Path) -> dict[str, tuple[int, ...]]:
@@ -33,29 +30,6 @@ def states(folder: Path) -> dict[str, tuple[int, ...]]:
         )
         for path, stat in found.items()
     }
-
-
-def made(folder: Path) -> dict[str, str]:
-    """The fingerprint of every artifact, by its path."""
-    return {
-        path.relative_to(folder).as_posix(): hashing.fingerprint(path)
-        for name in MADE
-        for path in sorted((folder / name).rglob("*"))
-        if path.is_file()
-    }
-
-
-def start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make `folder` the working directory, a tiny project without raw data."""
-    folder.mkdir(parents=True)
-    tiny_project.start(folder)
-    (folder / "data").mkdir()
-    monkeypatch.chdir(folder)
-
-
-def run_everything() -> None:
-    for name in JOBS:
-        assert tiny_project.run(name) == 0, name
 
 
 _CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod", "os.utime")
@@ -87,34 +61,35 @@ def written() -> Iterator[set[str]]:
 
 @pytest.mark.slow
 def test_raw_data_on_a_read_only_disk_behind_a_link_are_read_and_never_written(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: set[str]
+    place: Place, tmp_path: Path, written: set[str]
 ) -> None:
-    disk, folder = tmp_path / "disk" / "raw", tmp_path / "checkout"
-    shutil.copytree(finished / RAW, disk)
+    disk = tmp_path / "disk" / "raw"
+    shutil.copytree(RAW, disk)
+    shutil.rmtree(RAW)
     for path in [disk, *disk.rglob("*")]:  # to root, permissions are no hindrance: hence the rest
         path.chmod(0o555 if path.is_dir() else 0o444)
     before = states(disk)
-    start(folder, monkeypatch)
     RAW.symlink_to(disk)
     written.clear()
-    run_everything()
+    for job in ("check", "preprocess@source", "preprocess@target", "preprocess@val"):
+        assert tiny_project.run(job) == 0
     assert states(disk) == before
     assert not [path for path in written if path.startswith(str(disk))]
-    assert str(folder / "results/rank/split.csv") in written  # so writing is seen
-    assert made(folder) == made(finished)
+    assert str(place.folder / "data/preprocess/val/index.csv") in written  # so writing is seen
+    assert made(place.folder) == place.expected
     for path in [disk, *disk.rglob("*/")]:
         path.chmod(0o755)  # so that it can be removed
 
 
 @pytest.mark.slow
-def test_a_checkout_may_have_any_name(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "Über's $HOME; (a) *" / "日本 1"
-    start(folder, monkeypatch)
-    shutil.copytree(finished / RAW, RAW)
-    run_everything()
-    assert made(folder) == made(finished)
+@pytest.mark.parametrize("name", ['Über\'s $HOME; (a) * "b" {c} %20 #1', "日本 1/-x", "l" * 200, " a\tb\\c"])
+def test_a_checkout_may_have_any_name(place: Place, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.parent.mkdir(exist_ok=True)
+    place.folder.rename(folder)
+    place.folder = folder
+    place.run(INFERENCE if name.startswith("Über") else TABLES)
+    place.same_bytes()
 
 
 def test_a_model_file_behind_a_link_is_read(project: Path) -> None:
