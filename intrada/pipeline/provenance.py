@@ -73,13 +73,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Record:
-    """The fields of a record that `verify` reads. All mappings are path -> fingerprint.
+    """The fields of a record that `verify` and the report read. params: by dotted key.
 
+    The other mappings are path -> fingerprint.
     images: joint fingerprint of the files of an index; raw: of names, sizes and times; sizes: without times.
     """
 
     job: str
     start: str
+    params: dict[str, Any]
     seed: int | None
     outputs: dict[str, str]
     inputs: dict[str, str]

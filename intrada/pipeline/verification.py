@@ -13,7 +13,7 @@ from pathlib import Path
 
 from intrada.core import files, hashing
 from intrada.data import tables
-from intrada.pipeline import provenance
+from intrada.pipeline import provenance, run_params
 from intrada.pipeline.provenance import Record
 
 SHOWN = 3  # names of files in one line
@@ -98,6 +98,7 @@ class _Jobs:
     """All recorded runs by job, and the present files."""
 
     def __init__(self, records: Sequence[Record]) -> None:
+        self.records = records
         self.runs: dict[Job, list[Record]] = {}
         self.current = CurrentFiles()
         # fingerprint -> the last run of the first job that wrote it, and the path; later jobs copied the file
@@ -115,6 +116,7 @@ class _Jobs:
             return JobCheck(job[0], None, sources, self._differences(job))
         pairs = [(record, [*self._other_inputs(record)]) for record in reversed(candidates)]
         made, faults = min(pairs, key=lambda pair: len(pair[1]))
+        faults += run_params.outdated(made, self.records, self.current.fingerprint)
         return JobCheck(job[0], made, sources, faults, [*_changed_raw_data(made)])
 
     def upstream(self, job: Job) -> list[Job]:

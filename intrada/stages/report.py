@@ -1,19 +1,24 @@
-"""Write the report: a table of the models, figures, a diagnosis with target labels, and an HTML page."""
+"""Write the report: a table of the models, figures, a diagnosis with target labels, and an HTML page.
+
+The page prints the params that made its numbers, from the records of the runs. The params of this stage are
+those at the start of the pipeline; params.yaml may have been edited between the stages.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import asdict, dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
 
-from intrada.core import files, hashing
+from intrada.core import files, hash_cache, hashing
 from intrada.core.config import plain_yaml
-from intrada.core.config.schema import Params
+from intrada.core.config.schema import Params, Rank
 from intrada.core.errors import UserError
 from intrada.core.stage import Context, In, Out
 from intrada.data import tables
@@ -24,6 +29,9 @@ from intrada.evaluation.reporting import diagnosis as diagnoses
 from intrada.evaluation.reporting import figures as draw
 from intrada.evaluation.reporting import page as html
 from intrada.evaluation.reporting import samples as sample_images
+from intrada.pipeline import provenance
+from intrada.pipeline import run_params as run_values
+from intrada.pipeline.run_params import RunParams
 
 READS = (
     "seed", "compute", "classes", "toycity", "preprocess", "model", "train_source", "train_inter", "score",
@@ -53,6 +61,7 @@ def run(
     curves: Annotated[Path, Out("figure of the losses (PNG)")],
     table: Annotated[Path, Out("mIoU and pixel accuracy of the models (Markdown)")],
     diagnosis: Annotated[Path, Out("quality of the labels predicted on the target (JSON)")],
+    run_params: Annotated[Path, Out("the params of the runs that made the numbers (JSON)")],
     context: Context,
 ) -> None:
     """Write the report of a run. No other stage reads it; the diagnosis alone reads target labels."""
@@ -66,31 +75,87 @@ def run(
     target = _labelled(truth, ranked, tables.read(scores, tables.SCORES))
     comparisons = _compare(target, predictions, pseudo_labels, len(classes), context)
     quality = diagnoses.diagnose(comparisons, len(classes)) if len(target) else diagnoses.without_labels()
+    used = [scores, split, predictions, truth, pseudo_labels, losses_source, losses_inter, losses_intra]
+    used += [model_source, model_inter, model_intra, *folders.values()]
+    runs = _runs(params, [*used, *(snapshots / name for name in folders)])
 
     extremes = sample_images.easiest_and_hardest(shown, params.evaluate.samples)
     figures = {
         samples: partial(draw.samples, extremes, classes),
         class_iou: partial(draw.class_iou, models, classes),
-        histogram: partial(draw.entropy_histogram, ranked, html.QUANTITIES[params.rank.rule]),
+        histogram: partial(draw.entropy_histogram, ranked, html.QUANTITIES[runs.rank.rule]),
         curves: partial(draw.training_curves, losses),
     }
     for path, figure in figures.items():
         drawing.write_png(path, figure)
     _write(diagnosis, json.dumps(quality, indent=2, ensure_ascii=False) + "\n")
     _write(table, results.markdown(models))
-    used = (model_source, model_inter, model_intra, scores, split, pseudo_labels, evaluate, snapshots)
+    files.write_json(run_params, asdict(runs.params))
+    drawn = html.figures(figures[class_iou], figures[curves], figures[histogram], ranked, runs.rank)
+    _write(page, _page(params, models, selected, ranked, drawn, shown, quality, runs))
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """The runs that made the numbers. rank: of the run of rank; the present one if that is not recorded."""
+
+    params: RunParams
+    fingerprints: dict[str, str]
+    rank: Rank
+    is_ranking_recorded: bool
+
+
+def _runs(params: Params, used: Sequence[Path]) -> _Runs:
+    """Find the runs that made the files and folders `used`."""
+    with hash_cache.opened() as file_hash:
+
+        @cache
+        def fingerprint(name: str) -> str | None:
+            return hashing.fingerprint(Path(name), file_hash) if Path(name).exists() else None
+
+        names = [path.as_posix() for path in used]
+        own, present = provenance.values(params, run_values.OWN), params.model_dump(mode="json")
+        found = run_values.collect(names, own, present, provenance.read(), fingerprint)
+        fingerprints = {name: fingerprint(name) or "" for name in names}
+    rank = {name: found.value(f"rank.{name}", "rank") for name in Rank.model_fields}
+    is_recorded = None not in rank.values()
+    return _Runs(found, fingerprints, Rank.model_validate(rank) if is_recorded else params.rank, is_recorded)
+
+
+def _page(
+    params: Params,
+    models: list[results.Result],
+    selected: list[results.SelectedSnapshots],
+    ranked: pd.DataFrame,
+    figures: list[html.Figure],
+    shown: Any,
+    quality: dict[str, Any],
+    runs: _Runs,
+) -> str:
+    """Return the page. Its provenance has no time and no version, because these vary."""
+    classes, recorded = params.class_set, runs.params
+    different = {
+        key: {job: json.dumps(value, ensure_ascii=False) for job, value in values.items()}
+        for key, values in recorded.different.items()
+    }
     content = html.Content(
         params.report.title,
-        html.facts(ranked, params.rank, classes),
-        advice.advise(models, classes, selected, quality),
+        html.facts(ranked, runs.rank, classes, runs.is_ranking_recorded),
+        advice.advise(models, classes, selected, quality) + advice.runs(different, recorded.files),
         models,
         selected,
-        html.figures(figures[class_iou], figures[curves], figures[histogram], ranked, params.rank),
+        figures,
         gallery.build(shown, classes.palette()),
         quality,
-        _provenance(params, used),
+        html.Provenance(
+            plain_yaml.dump(recorded.params),
+            different,
+            recorded.not_recorded,
+            recorded.files,
+            runs.fingerprints,
+        ),
     )
-    _write(page, html.render(content, classes))
+    return html.render(content, classes)
 
 
 def _write(path: Path, text: str) -> None:
@@ -105,12 +170,6 @@ def _selected(snapshots: Path, names: Iterable[str], rule: str) -> list[results.
 
 def _losses(paths: Mapping[str, Path]) -> dict[str, pd.DataFrame]:
     return {name: files.read_csv(path, ["iteration"]) for name, path in paths.items()}
-
-
-def _provenance(params: Params, used: tuple[Path, ...]) -> html.Provenance:
-    """Return the parameters and the fingerprints of the files in use; no time and no version, which vary."""
-    text = plain_yaml.dump(params.model_dump(mode="json"))
-    return html.Provenance(text, {path.as_posix(): hashing.fingerprint(path) for path in used})
 
 
 def _labelled(truth: Path, ranked: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:

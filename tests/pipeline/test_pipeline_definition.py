@@ -84,7 +84,9 @@ def test_every_stage_is_in_dvc_yaml() -> None:
 def test_a_stage_runs_the_command_of_its_name_with_every_option(preset: str, job: Job) -> None:
     assert job.name.split("@")[0].removesuffix("_round") == job.word
     optional = {name for name, mark in marks(job).items() if left_out(mark)}
-    assert set(job.options) | optional == set(marks(job))
+    params_file = {"params"} if job.word in STAGES else set()  # the option of every stage
+    assert {*job.options} - params_file | optional == set(marks(job))
+    assert job.options.get("params", "params.yaml") in ("params.yaml", *job.deps)
 
 
 @pytest.mark.parametrize("preset, job", every_job())

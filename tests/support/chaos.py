@@ -36,7 +36,7 @@ from tests.support.definition import ROOT, jobs
 from tests.support.project import DVC_AFTER_KILL, SNAKEMAKE, TRAINING, Project
 from tests.support.tiny_project import ORDER
 
-JOBS = (*ORDER, "report")
+JOBS = ("validate", *ORDER, "report")
 SCRIPT = "jobs.sh"
 COMMANDS = {"cli": ("sh", SCRIPT), "dvc": (*DVC_AFTER_KILL, "repro"), "snakemake": SNAKEMAKE}
 RANDOM, JOB_END = "random", "job end"

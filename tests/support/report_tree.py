@@ -129,6 +129,7 @@ def write_report(out: str = "report", split: float = 0.5, **rounds: Round) -> Pa
         curves=folder / "figures/training_curves.png",
         table=folder / "table.md",
         diagnosis=folder / "diagnosis.json",
+        run_params=folder / "params.json",
         context=Context("report", "0" * 32, Path("runs")),
     )
     return folder

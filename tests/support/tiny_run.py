@@ -19,7 +19,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         os.chdir(folder)
         tiny_project.start(Path())
-        for name in (*tiny_project.ORDER, "report"):
+        for name in ("validate", *tiny_project.ORDER, "report"):
             if status := tiny_project.run(name):
                 raise SystemExit(status)
         for path in sorted([*Path("data/preprocess").rglob("*"), *Path("results").rglob("*")]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -58,6 +58,27 @@ def advise(
         *_ranking(diagnosis),
         *_pseudo_labels(diagnosis),
     ]
+
+
+def runs(different: Collection[str], files: Sequence[str]) -> list[Advice]:
+    """Return problems of the runs. different: keys with several values; files: those without a record."""
+    return [*_runs(different, files)]
+
+
+def _runs(different: Collection[str], files: Sequence[str]) -> Iterator[Advice]:
+    if different:
+        yield Advice(
+            "bad",
+            f"The runs of this report used different values of {', '.join(different)}: the params were "
+            "edited between them. The section Provenance lists the values of each run. Start the pipeline "
+            "again to compute all stages with the present params.",
+        )
+    if files:
+        yield Advice(
+            "note",
+            f"{len(files)} of the files of this report have no record in this checkout, so their params are "
+            "not known: see the section Provenance.",
+        )
 
 
 def _points(value: float) -> str:

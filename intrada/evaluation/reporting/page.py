@@ -65,9 +65,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Provenance:
-    """The origin of the results. params: YAML; fingerprints: path -> fingerprint of the file or folder."""
+    """The origin of the results.
+
+    params: YAML of the values in which all runs agree; different: key -> job -> its value, for the others.
+    not_recorded, files: keys, and files, of which no run is recorded. fingerprints: path -> fingerprint of
+    the file or folder.
+    """
 
     params: str
+    different: dict[str, dict[str, str]]
+    not_recorded: list[str]
+    files: list[str]
     fingerprints: dict[str, str]
 
 
@@ -112,13 +120,19 @@ def _cut_caption(split: pd.DataFrame, rank: Rank) -> str:
     )
 
 
-def facts(split: pd.DataFrame, rank: Rank, classes: ClassSet) -> list[tuple[str, str]]:
-    """Return how the target images were ranked and split, as pairs of a term and its value."""
+def facts(
+    split: pd.DataFrame, rank: Rank, classes: ClassSet, is_recorded: bool = True
+) -> list[tuple[str, str]]:
+    """Return how the target images were ranked and split, as pairs of a term and its value.
+
+    is_recorded: `rank` is from the record of the run; if not, it is of params.yaml, and the page says so.
+    """
+    note = "" if is_recorded else " (of params.yaml; the run is not recorded)"
     easy, hard = (int((split["subset"] == subset).sum()) for subset in (EASY, HARD))
     ties = int(near_ties(split, rank.rule, len(classes)).sum())
     rows = [
-        ("ranking rule", rank.rule),
-        ("lambda (rank.easy_fraction)", f"{rank.easy_fraction:g}"),
+        ("ranking rule", f"{rank.rule}{note}"),
+        ("lambda (rank.easy_fraction)", f"{rank.easy_fraction:g}{note}"),
         ("target training images", f"{len(split)}: {easy} easy, {hard} hard"),
         ("near ties, whose subset could change under bfloat16 rounding", str(ties)),
         ("classes", str(len(classes))),

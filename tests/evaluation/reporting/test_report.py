@@ -77,9 +77,11 @@ def test_the_content_security_policy_allows_only_the_pages_own_script(written: P
     )
 
 
-def test_the_page_has_the_params_and_the_fingerprints(written: Path) -> None:
+def test_the_page_has_the_fingerprints_and_says_that_no_run_is_recorded(written: Path) -> None:
     html = (written / "index.html").read_text(encoding="utf-8")
-    assert "easy_fraction: 0.5" in html and "seed: 1" in html
+    assert "<dd>mean_entropy (of params.yaml; the run is not recorded)</dd>" in html
+    assert "<code>rank</code>" in html and "easy_fraction: 0.5" not in html
+    assert "17 of the files of this report have no record in this checkout" in html
     assert hashing.fingerprint(written.parent / "intra.safetensors") in html
     assert str(written.parent) not in html, "no absolute path"
 
@@ -116,7 +118,7 @@ def test_two_runs_give_the_same_bytes_with_any_matplotlib_style(
     with mpl.rc_context({"font.size": 25, "figure.facecolor": "pink", "savefig.bbox": "tight"}):
         second = write_report("second")
     names = [path.relative_to(written) for path in files.list_files(written)]
-    assert len(names) == 7
+    assert len(names) == 8
     for name in names:
         assert (written / name).read_bytes() == (second / name).read_bytes(), name
 
