@@ -243,12 +243,13 @@ def write_label(path: Path, label: np.ndarray, palette: Sequence[int]) -> None:
         image.save(temporary, format="PNG", compress_level=6, optimize=False)
 
 
-def list_files(folder: Path) -> list[Path]:
+def list_files(folder: Path, folder_links: bool = True) -> list[Path]:
     """Return every file below `folder`, sorted by relative name, without SYSTEM_FILES. Links are followed.
 
-    UserError for a link loop, or a folder that cannot be read.
+    folder_links: allow links to folders below `folder`, which itself may be one. UserError for such a link if
+    they are not allowed, for a link loop, or a folder that cannot be read.
     """
-    listed, pending = list[Path](), [(folder, frozenset[Path]())]
+    listed, linked, pending = list[Path](), list[Path](), [(folder, frozenset[Path]())]
     while pending:
         current, parents = pending.pop()
         try:
@@ -259,6 +260,21 @@ def list_files(folder: Path) -> list[Path]:
             raise unreadable(current, error, "a readable folder") from error
         if real in parents:
             raise unreadable(current, f"a link back to {real}", "a folder tree without loops")
+        linked += [entry for entry, is_folder in entries if is_folder and entry.is_symlink()]
         pending += [(entry, parents | {real}) for entry, is_folder in entries if is_folder]
         listed += [entry for entry, is_folder in entries if not is_folder]
+    if linked and not folder_links:
+        raise _folder_links(folder, sorted(linked))
     return sorted(listed, key=Path.as_posix)
+
+
+def _folder_links(folder: Path, links: Sequence[Path]) -> UserError:
+    more = f" and {len(links) - 1} more such links" if len(links) > 1 else ""
+    return UserError(
+        links[0],
+        f"a link to the folder {links[0].resolve()}{more}: DVC does not follow it, so a change of the files "
+        "behind it would not be noticed",
+        f"links to files in {folder}; {folder} itself or a folder above it may be a link, too",
+        f"make {folder} the link; or replace the link by a copy, on the same disk without the space by hard "
+        "links (`cp -alL FOLDER COPY`); or mount the folder there (`mount --bind`)",
+    )

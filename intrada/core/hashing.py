@@ -19,7 +19,7 @@ def _digest(path: Path, of_file: Callable[[Path], str]) -> str:
             raise unreadable(file, error, "a readable file or folder") from error
 
     try:
-        members = list_files(path) if path.is_dir() else None
+        members = list_files(path, folder_links=False) if path.is_dir() else None
     except (OSError, ValueError) as error:
         raise unreadable(path, error, "a readable file or folder") from error
     if members is None:
@@ -47,7 +47,7 @@ def fingerprint(path: Path, of_file: Callable[[Path], str] = file_hash) -> str:
     """Return the content hash of a file, or of a folder's relative names and bytes; 32 hex digits.
 
     of_file: hash of one file, `file_hash` or its cached version (see hash_cache). UserError if a file or
-    folder cannot be read.
+    folder cannot be read, or if a folder has a link to a folder, which DVC does not follow.
     """
     return _digest(path, of_file)
 
@@ -56,7 +56,7 @@ def stat_fingerprint(path: Path, times: bool = True) -> str:
     """Return a hash of names, sizes and modification times, 32 hex digits; it reads no content.
 
     times: include the modification times. Without them, a copy of the data has the same fingerprint.
-    UserError if a file or folder cannot be read.
+    UserErrors as from `fingerprint`.
     """
 
     def stat(file: Path) -> str:

@@ -134,7 +134,10 @@ def _stage(
     before = [path for parent in stage.upstream for path in outputs[parent]]
     hashes = folder / project / code_hash.FOLDER  # the token covers code hashes and params
     inputs = [path for path in stage.deps if path.is_file() and not path.is_relative_to(hashes)]
-    files = [path.relative_to(folder).as_posix() for path in inputs]
+    # weights of the user may be outside of the checkout: these keep their absolute path
+    files = [
+        (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix() for path in inputs
+    ]
     if stage.name == FIRST[project][0]:  # it runs before the rules exist: see _validate
         files = []
     resources = {key: int(value) for key, value in stage.meta.get("resources", {}).items()}

@@ -47,7 +47,22 @@ def test_a_loop_of_links_is_refused(stage: Stage, to: str) -> None:
     stage.refuses("check", f"{TARGET}/again", "a link back to", "a folder tree without loops")
 
 
-def test_images_and_folders_may_be_links(stage: Stage) -> None:
+@pytest.mark.parametrize("job", ["check", "preprocess@target"])
+def test_a_link_to_a_folder_below_the_root_is_refused(stage: Stage, job: str) -> None:
+    """DVC does not follow it: images that are added behind it would not be noticed."""
+    TARGET.rename("elsewhere")
+    TARGET.symlink_to("../../elsewhere")
+    for inner in ("more", "again"):
+        Path("raw/target", inner).symlink_to("../../elsewhere")
+    stage.refuses(
+        job,
+        f"raw/target/again: a link to the folder {Path('elsewhere').resolve()} and 2 more such links",
+        "raw/target itself or a folder above it may be a link",
+        "cp -alL FOLDER COPY",
+    )
+
+
+def test_the_root_and_images_may_be_links(stage: Stage) -> None:
     Path("raw/target").rename("elsewhere")
     Path("raw/target").symlink_to("../elsewhere")
     PHOTO.rename("b.png")

@@ -161,6 +161,14 @@ OURS: dict[str, tuple[Make, tuple[str, ...]]] = {
         lambda path: save_file(converted(torch.bool), path, {"intrada": "{}"}),
         ("81 of a wrong type: aux.conv2d_list.0.bias torch.bool, not torch.float32",),
     ),
+    "int8": (
+        lambda path: save_file(converted(torch.int8), path, {"intrada": "{}"}),
+        ("81 of a wrong type: aux.conv2d_list.0.bias torch.int8, not torch.float32",),
+    ),
+    "complex": (
+        lambda path: save_file(converted(torch.complex64), path, {"intrada": "{}"}),
+        ("81 of a wrong type: aux.conv2d_list.0.bias torch.complex64, not torch.float32",),
+    ),
     "without tensors": (lambda path: header(path, {"intrada": "{}"}), ("missing: stem.0.weight",)),
     "of other classes": (
         lambda path: save_model(path, build_model("small", 4, {}), {}),

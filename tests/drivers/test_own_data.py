@@ -50,7 +50,8 @@ def test_without_target_labels_and_killed_midway_all_bytes_are_the_same(
 def _without_target_labels(first: Project, folder: Path) -> Project:
     """The same raw data as data of one's own, less every label of the target's training images.
 
-    They lie on another disk, so to say: behind a link, in a folder with a space in its name.
+    They lie on another disk, so to say: behind a link, in a folder with a space in its name. The initial
+    weights of step 3 lie outside of the checkout, without a link.
     """
     project = projects.make(folder / "checkout")
     disk, link = folder / "disk", project.folder / "data/raw/my disk"
@@ -60,5 +61,6 @@ def _without_target_labels(first: Project, folder: Path) -> Project:
     link.symlink_to(disk)
     roots = {"source": "gta5", "target": "cityscapes", "val": "cityscapes"}
     changes = {f"preprocess__{domain}__root": f"data/raw/my disk/{name}" for domain, name in roots.items()}
-    project.set_params(toycity={}, **changes)
+    weights = shutil.copy(first.folder / "results/train_inter/last.safetensors", folder / "own.safetensors")
+    project.set_params(toycity={}, train_intra__init=str(weights), **changes)
     return project

@@ -240,3 +240,14 @@ def test_a_stage_on_two_devices_asks_for_both_and_for_the_threads_of_two_process
     stage = Definition("score", "score", [], [], [], meta)
     found = bridge._stage(stage, {"score": []}, tmp_path, bridge.MAIN, on_cpu)
     assert (found.threads, found.resources) == (6, resources)
+
+
+def test_a_weight_file_outside_of_the_checkout_is_an_input_of_its_rule(tmp_path: Path) -> None:
+    folder = tmp_path / "checkout"
+    weights = [folder / "data/inside.pth", tmp_path / "outside.pth"]
+    for path in weights:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    stage = Definition("train_source", "train_source", weights, [], [], {})
+    found = bridge._stage(stage, {"train_source": []}, folder, bridge.MAIN, True)
+    assert found.inputs[:2] == [str(weights[1]), "data/inside.pth"]

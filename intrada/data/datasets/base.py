@@ -16,7 +16,8 @@ from intrada.core.errors import UserError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 STEM = "{stem}"
-SPLITS = "all, list:FILE (one image name a line) or range:START:STOP (of the sorted images)"
+_SHOWN = 80  # characters of a line of a split list in an error
+SPLITS = "all, list:FILE (below `root`, one image name a line) or range:START:STOP (of the sorted images)"
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def pattern_of(where: str, key: str, value: object, example: str) -> str:
         path = PurePosixPath(value)
         if not path.is_absolute() and ".." not in path.parts:
             return path.as_posix()
-    allowed = f"a path below `root`, such as {example} (a link there may lead elsewhere)"
+    allowed = f"a path below `root`, such as {example} (`root` itself may be a link)"
     raise UserError(where, f"{key}: {value!r}", allowed, "fix this key")
 
 
@@ -160,7 +161,7 @@ def _selected(items: list[Item], layout: Layout, split: str) -> list[Item]:
     if split == "all":
         chosen = items
     elif kind == "list" and rest:
-        chosen = _listed(items, layout, layout.root / rest)
+        chosen = _listed(items, layout, _list_path(layout.root, rest))
     elif kind == "range" and (bounds := re.fullmatch(r"(-?\d{1,18})?:(-?\d{1,18})?", rest)):
         start, stop = (int(bound) if bound else None for bound in bounds.groups())
         chosen = items[start:stop]
@@ -172,6 +173,16 @@ def _selected(items: list[Item], layout: Layout, split: str) -> list[Item]:
     return chosen
 
 
+def _list_path(root: Path, name: str) -> Path:
+    """Return the path of the text file of a split. UserError if it is not below `root`, which DVC watches."""
+    path = root / name
+    if ".." in PurePosixPath(name).parts or not path.is_relative_to(root):
+        allowed = "a text file below `root`, named relative to it: DVC notices changes of `root` only"
+        fix = f"copy or link the file to a place below {root}, and write `list:NAME`"
+        raise UserError("split", f"{f'list:{name}'!r}, a file outside of {root}", allowed, fix)
+    return path
+
+
 def _listed(items: list[Item], layout: Layout, path: Path) -> list[Item]:
     """Return the items that a text file lists by id, file name or relative path, in the order of `items`."""
     allowed = "a text file with one image per line: its id, its name or its path below the image folder"
@@ -179,6 +190,7 @@ def _listed(items: list[Item], layout: Layout, path: Path) -> list[Item]:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, ValueError) as error:
         raise files.unreadable(path, error, allowed) from error
+    is_inside = path.resolve().is_relative_to(layout.root.resolve())  # else the text is not shown
     by_name: dict[str, set[str]] = {}
     for item in items:
         for name in _names(item, layout):
@@ -188,7 +200,8 @@ def _listed(items: list[Item], layout: Layout, path: Path) -> list[Item]:
         if line and not line.startswith("#"):
             ids = by_name.get(line, set())
             if len(ids) != 1:
-                found = f"{line!r} is the name of {len(ids)} images"
+                text = f"{line[:_SHOWN]!r}{'...' * (len(line) > _SHOWN)}" if is_inside else "it"
+                found = f"{text} is the name of {len(ids)} images"
                 raise UserError(f"{path}, line {number}", found, allowed, "fix or remove the line")
             chosen |= ids
     return [item for item in items if item.id in chosen]

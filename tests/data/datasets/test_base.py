@@ -47,6 +47,34 @@ def test_a_list_may_have_ids_file_names_or_paths(gta5: Path, line: str) -> None:
     assert names(opened("gta5", gta5, f"list:{gta5 / 'some.txt'}")) == ["00002", "00003"]
 
 
+@pytest.mark.parametrize("name", ["/etc/passwd", "../some.txt", "images/../../some.txt"])
+def test_a_list_outside_of_the_root_is_refused_unread(gta5: Path, name: str) -> None:
+    with pytest.raises(
+        UserError, match=rf"split: 'list:{name}', a file outside of .*\n.* below `root`"
+    ) as error:
+        opened("gta5", gta5, f"list:{name}").items()
+    assert "root:" not in str(error.value)
+
+
+def test_a_linked_list_is_read_and_its_text_is_not_shown(
+    gta5: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("elsewhere") / "list.txt"
+    path.write_text("00002\n\nsecret\n")
+    (gta5 / "some.txt").symlink_to(path)
+    with pytest.raises(UserError, match=r"some\.txt, line 3: it is the name of 0 images") as error:
+        opened("gta5", gta5, "list:some.txt").items()
+    assert "secret" not in str(error.value)
+    path.write_text("00002\n")
+    assert names(opened("gta5", gta5, "list:some.txt")) == ["00002"]
+
+
+def test_a_wrong_line_of_a_list_is_shown_escaped_and_shortened(gta5: Path) -> None:
+    (gta5 / "some.txt").write_text("\x1b[31m" + "a" * 1000)
+    with pytest.raises(UserError, match=r"line 1: '\\x1b\[31ma{75}'\.\.\. is the name of 0 images"):
+        opened("gta5", gta5, "list:some.txt").items()
+
+
 def test_a_line_that_matches_no_image_is_refused(gta5: Path) -> None:
     (gta5 / "some.txt").write_text("00001\n00004.png\n")
     with pytest.raises(UserError, match=r"some\.txt, line 2: '00004\.png' is the name of 0 images"):

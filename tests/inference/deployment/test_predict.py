@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from intrada.__main__ import main
 from intrada.core import files
@@ -118,6 +120,18 @@ def test_the_network_gets_the_given_size_and_results_have_the_size_of_the_image(
     (row,) = files.read_csv(OUT / "predictions.csv").itertuples()
     assert row.entropy == pytest.approx(confidence.mean(), rel=1e-5)
     assert sum(row[3:]) == 101 * 67
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int8, torch.complex64])
+def test_a_model_with_tensors_of_another_type_is_refused(
+    model: Path, dtype: torch.dtype, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put("photo.png")
+    with safe_open(MODEL, "pt") as file:
+        metadata = file.metadata()
+    save_file({name: tensor.to(dtype) for name, tensor in load_file(MODEL).items()}, MODEL, metadata)
+    assert predict("photo.png") == 1
+    assert f" {dtype}, not torch.float32" in capsys.readouterr().err and not OUT.exists()
 
 
 @pytest.mark.parametrize("alpha", ["0", "0.25", "0.5", "1"])
