@@ -20,7 +20,7 @@ from intrada.core.stage import In, Out
 from intrada.data.datasets import DATASETS, NO_ROOT
 from intrada.methods import METHODS
 from intrada.models import MODELS
-from intrada.pipeline import code_hash, output_guard
+from intrada.pipeline import code_hash, output_guard, raw_data
 
 OUTPUTS = ("data/preprocess", "results", "runs", "logs")  # folders that the pipeline writes
 
@@ -32,6 +32,7 @@ def run(
 ) -> None:
     """Write the values and the hashes. UserError if the file is not valid; a note if raw data are missing."""
     chosen = load(params)
+    raw_data.check_links(chosen)
     for note in missing_roots(chosen):
         print(f"note: {note}", file=sys.stderr)  # DVC's own error for a missing dependency has no advice
     files.write_json(out, chosen.model_dump(mode="json"))

@@ -264,11 +264,12 @@ def list_files(folder: Path, folder_links: bool = True) -> list[Path]:
         pending += [(entry, parents | {real}) for entry, is_folder in entries if is_folder]
         listed += [entry for entry, is_folder in entries if not is_folder]
     if linked and not folder_links:
-        raise _folder_links(folder, sorted(linked))
+        raise folder_link_error(folder, sorted(linked))
     return sorted(listed, key=Path.as_posix)
 
 
-def _folder_links(folder: Path, links: Sequence[Path]) -> UserError:
+def folder_link_error(folder: Path, links: Sequence[Path]) -> UserError:
+    """Return the UserError for links to folders below `folder`, where DVC must notice every change."""
     more = f" and {len(links) - 1} more such links" if len(links) > 1 else ""
     return UserError(
         links[0],

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from intrada.core import locks
-from intrada.pipeline import code_hash, dvc_api, dvc_recovery
+from intrada.pipeline import code_hash, dvc_api, dvc_recovery, raw_data
 from intrada.pipeline.ablation import code as ablation_code
 from intrada.pipeline.dvc_api import Definition
 
@@ -75,9 +75,12 @@ def stages(
     fresh: ask DVC which stages are stale and renew their tokens. Only the main process does so, since a job
     that parses the Snakefile again would see the state of an unfinished run. The files that a killed DVC left
     are repaired before (`dvc_recovery`). dry: do not run `validate`. on_cpu: the params run every stage on
-    the CPU, so no stage requests a GPU. Raises UserError while a `dvc repro` runs one of the stages.
+    the CPU, so no stage requests a GPU. Raises UserError while a `dvc repro` runs one of the stages, and for
+    links in raw data that DVC does not follow.
     """
     top = folder.resolve()
+    if fresh:
+        raw_data.check_links_of(top)
     return [
         stage for project in wanted for stage in _stages_of(top, project, fresh=fresh, dry=dry, on_cpu=on_cpu)
     ]

@@ -1,6 +1,7 @@
 """`python -m intrada.pipeline.dvc_command repro ...`: `dvc repro ...` that also starts after a kill.
 
-It runs `dvc_recovery`, which repairs the state that a killed DVC left, and then the unchanged DVC.
+It runs `dvc_recovery`, which repairs the state that a killed DVC left, and then the unchanged DVC. Before
+`repro` it refuses links in raw data that DVC does not follow.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from intrada.core.errors import UserError
-from intrada.pipeline import dvc_api, dvc_recovery
+from intrada.pipeline import dvc_api, dvc_recovery, raw_data
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--cd", type=Path, default=Path(), metavar="FOLDER")  # one of DVC's own options
     try:
-        dvc_recovery.prepare(parser.parse_known_args(words)[0].cd)
+        folder = parser.parse_known_args(words)[0].cd
+        if "repro" in words:
+            raw_data.check_links_of(folder)
+        dvc_recovery.prepare(folder)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
