@@ -19,7 +19,7 @@ from intrada.core.config.select import digest, select
 from intrada.core.errors import UserError
 from intrada.core.stage import Choice, Context, In, Out, RoundOption
 from intrada.data import tables
-from intrada.data.datasets import NO_ROOT
+from intrada.data.datasets import MISSING
 from intrada.pipeline import code_hash, output_guard, provenance
 
 ARITHMETIC = ("torch", "torchvision", "numpy", "opencv-python", "pillow")
@@ -113,7 +113,7 @@ def _inputs(marks: Mapping[str, object], options: Mapping[str, Any]) -> dict[str
             for path in options[key] if mark.many else [options[key]]:
                 if not path.exists():
                     allowed = "raw data" if mark.raw else "an output of an earlier stage, or a file of yours"
-                    fix = NO_ROOT if mark.raw else RECOVERY_HINT
+                    fix = MISSING if mark.raw else RECOVERY_HINT
                     raise UserError(path, "no such file or folder", allowed, fix)
                 inputs[key] += [path, *(tables.files_of(path) if mark.index else [])]
     return inputs

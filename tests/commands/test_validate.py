@@ -28,15 +28,16 @@ def test_the_values_are_written_whatever_the_layout_of_the_file() -> None:
     assert OUT.read_bytes() == before
 
 
-def test_a_missing_root_is_noted_with_what_an_experiment_in_a_temporary_folder_needs(
+def test_a_missing_file_is_noted_with_what_an_experiment_in_a_temporary_folder_needs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     validate.run(PARAMS, OUT)
     assert capsys.readouterr().err == ""  # the toy city will be generated
-    write_params(change(tree(), preprocess__val__root="data/raw/mine"))
+    write_params(change(tree(), preprocess__val__root="data/raw/mine", train_inter__init="data/w.pth"))
     validate.run(PARAMS, OUT)
-    [note] = capsys.readouterr().err.splitlines()
-    assert note.startswith("note: preprocess.val.root: data/raw/mine does not exist in ")
+    root, note = capsys.readouterr().err.splitlines()
+    assert root.startswith("note: preprocess.val.root: data/raw/mine does not exist in ")
+    assert note.startswith("note: train_inter.init: data/w.pth does not exist in ")
     assert "`dvc exp run --temp` and `--queue`" in note and "`-C data/raw`" in note
 
 

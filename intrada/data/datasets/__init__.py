@@ -20,9 +20,9 @@ DATASETS = {
 }
 
 
-NO_ROOT = (
-    "put the data, or a link to their folder, there, or fix `root`; `dvc exp run --temp` and `--queue` see "
-    "only what Git tracks: add `-C data/raw`, or use an absolute `root`"
+MISSING = (
+    "put the data, or a link to them, there, or fix the path; `dvc exp run --temp` and `--queue` see only "
+    "what Git tracks: add `-C data/raw` (`-C FILE` for weights), or use an absolute path"
 )
 
 
@@ -36,6 +36,6 @@ def open_dataset(name: str, root: Path, split: str, options: Mapping[str, Any], 
         fix = "choose one of these; `folders` describes any dataset by its options"
         raise UserError("dataset", f"the unknown name {name!r}", ", ".join(sorted(DATASETS)), fix)
     if not root.is_dir():
-        raise UserError(root, "no such folder", f"the root folder of a {name} dataset", NO_ROOT)
+        raise UserError(root, "no such folder", f"the root folder of a {name} dataset", MISSING)
     dataset: Dataset = import_module(DATASETS[name]).build(root, split, options, classes)
     return dataset
