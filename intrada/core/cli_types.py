@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from intrada.core.errors import UserError
 
-MIN_SIDE = 16  # pixels, as in params.yaml
+# Pixels of a side of the images that a network gets, also in params.yaml
+MIN_SIDE, MAX_SIDE = 16, 16384
 
 
 class ImageSize(NamedTuple):
@@ -23,10 +24,10 @@ class ImageSize(NamedTuple):
 
 
 def size(text: str) -> ImageSize:
-    """Parse `1024x512`, each side at least 16 pixels. UserError for anything else."""
+    """Parse `1024x512`, each side 16 to 16384 pixels. UserError for anything else."""
     match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text)
-    if not match or min(int(match[1]), int(match[2])) < MIN_SIDE:
-        allowed = f"WIDTHxHEIGHT in pixels, each at least {MIN_SIDE}"
+    if not match or not all(MIN_SIDE <= int(side) <= MAX_SIDE for side in match.groups()):
+        allowed = f"WIDTHxHEIGHT in pixels, each from {MIN_SIDE} to {MAX_SIDE}"
         raise UserError("--size", repr(text), allowed, "write, for example, --size 1024x512")
     return ImageSize(int(match[1]), int(match[2]))
 

@@ -1,4 +1,4 @@
-"""UserError, the exception for mistakes that a user can fix."""
+"""UserError, the exception for mistakes that a user can fix, and the length of its texts."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ class UserError(Exception):
     def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str, str]]:
         """Support pickling, which passes the error to another process."""
         return type(self), (self.where, self.found, self.allowed, self.fix)
+
+
+def shortened(text: str, length: int) -> str:
+    """Return `text`, cut to at most `length` characters; " ..." marks a cut."""
+    return text if len(text) <= length else f"{text[: length - 4]} ..."

@@ -10,6 +10,7 @@ import fnmatch
 import json
 import os
 import re
+import stat
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -30,7 +31,7 @@ from intrada.core.atomic import atomic_folder as atomic_folder
 from intrada.core.atomic import resumed_folder as resumed_folder
 from intrada.core.atomic import write_bytes as write_bytes
 from intrada.core.atomic import writing as writing
-from intrada.core.errors import UserError
+from intrada.core.errors import UserError, shortened
 
 # Columns that are always text: "00001" must not be read as 1, nor an image called "NA" as missing.
 TEXT_COLUMNS = ("id", "image", "label", "subset")
@@ -104,8 +105,20 @@ def unreadable(path: Path, why: Exception | str, allowed: str) -> UserError:
     elif path.is_file() and path.stat().st_size == 0:
         found = "an empty file (0 bytes)"
     else:
-        found = " ".join(str(why).split()) or type(why).__name__
+        found = shortened(" ".join(str(why).split()), 400) or type(why).__name__
     return UserError(path, found, allowed, MEND)
+
+
+def refuse_special(path: Path, allowed: str) -> None:
+    """Raise UserError unless `path` is a file: a pipe may be waited for without end, a device has no end."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error, allowed) from error
+    if stat.S_ISDIR(mode):
+        raise unreadable(path, IsADirectoryError(), allowed)
+    if not stat.S_ISREG(mode):
+        raise unreadable(path, "a pipe, a socket or a device, but a file is expected", allowed)
 
 
 def read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
@@ -158,6 +171,7 @@ def open_image(path: Path, allowed: str, sixteen_bits: bool = False) -> Iterator
     images and labels use this function.
     """
     try:
+        refuse_special(path, allowed)
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             if (turned := image_headers.orientation(image, path)) != 1:
                 found = (

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from intrada.core.files import list_files, unreadable
+from intrada.core.files import list_files, refuse_special, unreadable
 
 
 def _digest(path: Path, of_file: Callable[[Path], str]) -> str:
@@ -38,7 +38,8 @@ def joint_fingerprint(fingerprints: Mapping[str, str]) -> str:
 
 
 def file_hash(path: Path) -> str:
-    """Return the 128-bit blake2b hash of a file's bytes, 32 hex digits."""
+    """Return the 128-bit blake2b hash of a file's bytes, 32 hex digits. UserError for a pipe or a device."""
+    refuse_special(path, "a readable file or folder")
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 

@@ -7,7 +7,6 @@ training. Files of older versions have only the network and the classes; publish
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from intrada import __version__
+from intrada.core.cli_types import MAX_SIDE
 from intrada.core.config.classes import ClassSet, LabelClass, class_set
-from intrada.core.errors import UserError
+from intrada.core.errors import UserError, shortened
 from intrada.core.files import unreadable
 from intrada.models import all_options, build_model, weights
 from intrada.models.base import Normalisation, SegmentationModel
@@ -52,7 +52,7 @@ class ModelInfo(BaseModel):
     model: str
     options: dict[str, Any]
     classes: list[LabelClass]
-    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+    size: tuple[Annotated[int, Field(ge=1, le=MAX_SIDE)], Annotated[int, Field(ge=1, le=MAX_SIDE)]]
     normalisation: Normalisation
     method: str
     iteration: Annotated[int, Field(ge=0)]
@@ -101,9 +101,7 @@ def read(path: Path) -> ModelInfo | None:
     metadata = weights.read_metadata(path)
     if "intrada" in metadata:
         return _valid(path, metadata)
-    if missing := [key for key in ("model", "classes") if not isinstance(metadata.get(key), str)]:
-        fix = "choose a file that a training stage wrote"
-        raise UserError(path, f"no {' and no '.join(missing)} in its metadata", _ALLOWED, fix)
+    _refuse_nameless(path, metadata)
     return None
 
 
@@ -111,7 +109,7 @@ def iteration(path: Path) -> int:
     """Return the training iteration of the model file at `path`, written by this or an older version."""
     value = str(weights.read_metadata(path).get("iteration"))
     if not value.isdecimal():
-        raise unreadable(path, f"iteration {value} in its metadata", _ALLOWED)
+        raise unreadable(path, f"iteration {shortened(value, 40)} in its metadata", _ALLOWED)
     return int(value)
 
 
@@ -133,7 +131,8 @@ def _refuse_other(path: Path, spec: ModelSpec, model: SegmentationModel) -> None
         info = _valid(path, metadata)
         stated, own = info.facts(), describe(spec, model, info.size, info.method).facts()
         origin = f" (written by intrada {info.intrada})"
-    else:  # of an older version, or without any metadata but the key
+    else:  # of an older version
+        _refuse_nameless(path, metadata)
         stated, own = metadata, {"model": spec.name, "classes": ",".join(names)}
         origin = ""
     other = [key for key in own if key in stated and stated[key] != own[key]]
@@ -146,6 +145,13 @@ def _refuse_other(path: Path, spec: ModelSpec, model: SegmentationModel) -> None
             "; ".join(f"{key}: {_short(own[key])}" for key in other) + ", as in the params",
             "use a file of this model, or set `model` and `classes` in the params to those of the file",
         )
+
+
+def _refuse_nameless(path: Path, metadata: Mapping[str, object]) -> None:
+    """Raise UserError if the metadata of an older version do not name the network and the classes."""
+    if missing := [key for key in ("model", "classes") if not isinstance(metadata.get(key), str)]:
+        fix = "choose a file that a training stage wrote"
+        raise UserError(path, f"no {' and no '.join(missing)} in its metadata", _ALLOWED, fix)
 
 
 def _valid(path: Path, metadata: Mapping[str, object]) -> ModelInfo:
@@ -161,5 +167,4 @@ def _valid(path: Path, metadata: Mapping[str, object]) -> ModelInfo:
 
 
 def _short(value: object) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return textwrap.shorten(text, 400, placeholder=" ...")
+    return shortened(", ".join(map(str, value)) if isinstance(value, list) else str(value), 400)

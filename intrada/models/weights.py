@@ -10,6 +10,7 @@ import io
 import json
 import pickle
 import warnings
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from intrada.core import files
-from intrada.core.errors import UserError
-from intrada.core.files import unreadable
+from intrada.core.errors import UserError, shortened
+from intrada.core.files import refuse_special, unreadable
 from intrada.models.base import SegmentationModel
 
 SUFFIX = ".safetensors"
 # safetensors writes its metadata in random order; one entry of sorted JSON makes equal files equal.
 _METADATA = "intrada"
+_ZIP = b"PK\x03\x04"  # the first bytes by which torch recognises a zip file
 _OURS = "a safetensors file written by this project"
 _PUBLISHED = "a PyTorch file that holds a plain mapping of names to tensors"
 # float32 represents every value of these types. load_state_dict also converts other types without a warning,
@@ -64,15 +66,18 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
     Raises UserError if the file has no metadata of this project.
     """
+    refuse_special(path, _OURS)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-    except (OSError, safetensors.SafetensorError) as error:
+    except (MemoryError, OSError, RuntimeError, safetensors.SafetensorError) as error:
+        # MemoryError, RuntimeError: the file is larger than the memory or than `ulimit -v`
         raise unreadable(path, error, _OURS) from error
     if _METADATA not in header:
         raise unreadable(path, "safetensors without this project's metadata", _OURS)
     try:
         metadata = json.loads(header[_METADATA])
+        json.dumps(metadata, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise unreadable(path, f"metadata that are no JSON ({error})", _OURS) from error
     if not isinstance(metadata, dict):
@@ -126,11 +131,16 @@ def read_torch(path: Path) -> dict[str, Tensor]:
 
     Raises UserError for a file that is missing, corrupt, or has anything other than names and tensors.
     """
+    refuse_special(path, _PUBLISHED)
     try:
+        # mmap: a file of another model may be larger than the memory
+        is_zip = _is_zip(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sparse tensors, which `load_tensors` refuses
-            content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (PermissionError, IsADirectoryError) as error:
+            content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+    except UserError:
+        raise
+    except PermissionError as error:
         raise unreadable(path, error, _PUBLISHED) from error
     except pickle.UnpicklingError as error:  # torch's own message explains how to execute the file's code
         raise unreadable(
@@ -149,6 +159,27 @@ def read_torch(path: Path) -> dict[str, Tensor]:
     if other:
         raise unreadable(path, f"{_first_names(other)} are no tensors by name", _PUBLISHED)
     return dict(content)
+
+
+def _is_zip(path: Path) -> bool:
+    """Return whether torch takes the file for a zip file. Raises UserError if an entry is compressed.
+
+    torch.save never compresses, and a small compressed file may expand to more than the memory.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_ZIP)) != _ZIP:
+            return False
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        expanded = sum(entry.file_size for entry in entries)
+        raise UserError(
+            path,
+            f"a zip file with compression (is it TorchScript?) that expands to {expanded} bytes",
+            f"{_PUBLISHED}, as torch.save writes it, without compression",
+            "if you trust the file, load it with torch, and save its tensors again with torch.save",
+        )
+    return True
 
 
 def load_tensors(
@@ -170,7 +201,10 @@ def load_tensors(
         "unexpected": [name for name in tensors if name not in state],
         "mis-shaped": [f"{name} {shape}, not {expected}" for name, (shape, expected) in wrong_shapes.items()],
         "of a wrong type": [f"{name} {wrong}" for name, wrong in types.items()],
-        "nan or infinite": [name for name in plain if not _is_finite(tensors[name])],
+        # not of other shapes: a tensor of one value with stride 0 may claim more elements than memory holds
+        "nan or infinite": [
+            name for name in plain if name not in wrong_shapes and not _is_finite(tensors[name])
+        ],
     }
     fix = "use a file of this model with these `classes`, or set `model` to that of the file"
     if types:
@@ -211,5 +245,5 @@ def _raise_misfits(path: Path, misfits: Mapping[str, list[str]], fix: str, summa
 
 
 def _first_names(names: Iterable[str]) -> str:
-    names = list(names)
+    names = [shortened(name, 200) for name in names]
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

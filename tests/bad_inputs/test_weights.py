@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import pickle
 import shutil
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +49,15 @@ def converted(dtype: torch.dtype) -> dict[str, torch.Tensor]:
 def cut(path: Path) -> None:
     torch.save(states(), path)
     path.write_bytes(path.read_bytes()[:5000])
+
+
+def compressed(path: Path) -> None:
+    """Write the zip file of torch.save with compression, as a file that expands to more than memory has it."""
+    torch.save(states(), path)
+    written = io.BytesIO(path.read_bytes())
+    with zipfile.ZipFile(written) as plain, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for entry in plain.infolist():
+            packed.writestr(entry.filename, plain.read(entry))
 
 
 PICKLES: dict[str, tuple[Make, tuple[str, ...]]] = {
@@ -94,6 +106,20 @@ PICKLES: dict[str, tuple[Make, tuple[str, ...]]] = {
         lambda path: torch.save(states() | {"stem.0.weight": torch.zeros(16, 3, 3, 3).to_sparse()}, path),
         ("1 of a wrong type: stem.0.weight torch.sparse_coo",),
     ),
+    "without values": (
+        lambda path: torch.save(states() | {"stem.0.weight": torch.zeros(1, device="meta")}, path),
+        ("1 of a wrong type: stem.0.weight without plain values",),
+    ),
+    "one value that claims to be 160 GB": (
+        lambda path: torch.save(states() | {"stem.0.weight": torch.zeros(1).expand(4 * 10**10)}, path),
+        ("1 mis-shaped: stem.0.weight (40000000000,), not (16, 3, 3, 3)",),
+    ),
+    "compressed": (compressed, ("a zip file with compression", "save its tensors again with torch.save")),
+    "a pipe": (os.mkfifo, ("a pipe, a socket or a device, but a file is expected",)),
+    "a name of many characters": (
+        lambda path: torch.save({"x" * 10**5: 3}, path),
+        (f"{'x' * 196} ... are no tensors by name",),
+    ),
     "truncated": (cut, ("no PyTorch file, or a damaged one",)),
     "zero bytes": (lambda path: path.touch(), ("an empty file (0 bytes)",)),
     "text": (lambda path: path.write_text("hello world\n"), ("no PyTorch file, or a damaged one",)),
@@ -130,6 +156,10 @@ def header(path: Path, metadata: dict[str, str]) -> None:
     path.write_bytes(struct.pack("<Q", len(text)) + text)
 
 
+# of version 0.1, which names the network and the classes alone
+NAMED = {"intrada": json.dumps({"model": "small", "classes": "sky,road,car"})}
+
+
 def truncated(size: int) -> Make:
     return lambda path: path.write_bytes(Path(MODEL).read_bytes()[:size])
 
@@ -151,27 +181,32 @@ OURS: dict[str, tuple[Make, tuple[str, ...]]] = {
         ("metadata that are no JSON",),
     ),
     "float8": (
-        lambda path: save_file(converted(torch.float8_e4m3fn), path, {"intrada": "{}"}),
+        lambda path: save_file(converted(torch.float8_e4m3fn), path, NAMED),
         (
             "81 of a wrong type: aux.conv2d_list.0.bias torch.float8_e4m3fn, not torch.float32",
             "tensor.float()",
         ),
     ),
     "bool": (
-        lambda path: save_file(converted(torch.bool), path, {"intrada": "{}"}),
+        lambda path: save_file(converted(torch.bool), path, NAMED),
         ("81 of a wrong type: aux.conv2d_list.0.bias torch.bool, not torch.float32",),
     ),
     "int8": (
-        lambda path: save_file(converted(torch.int8), path, {"intrada": "{}"}),
+        lambda path: save_file(converted(torch.int8), path, NAMED),
         ("81 of a wrong type: aux.conv2d_list.0.bias torch.int8, not torch.float32",),
     ),
     "complex": (
-        lambda path: save_file(converted(torch.complex64), path, {"intrada": "{}"}),
+        lambda path: save_file(converted(torch.complex64), path, NAMED),
         ("81 of a wrong type: aux.conv2d_list.0.bias torch.complex64, not torch.float32",),
     ),
-    "without tensors": (lambda path: header(path, {"intrada": "{}"}), ("missing: stem.0.weight",)),
+    "without tensors": (lambda path: header(path, NAMED), ("missing: stem.0.weight",)),
+    "metadata without names": (
+        lambda path: header(path, {"intrada": "{}"}),
+        ("no model and no classes in its metadata",),
+    ),
+    "a pipe": (os.mkfifo, ("a pipe, a socket or a device, but a file is expected",)),
     "of other classes": (
-        lambda path: save_model(path, build_model("small", 4, {}), {}),
+        lambda path: save_model(path, build_model("small", 4, {}), json.loads(NAMED["intrada"])),
         ("aux.conv2d_list.0.weight (4, 56, 3, 3), not (3, 56, 3, 3)", "these `classes`"),
     ),
 }

@@ -55,7 +55,7 @@ def test_pretrained_is_refused_for_a_model_without_pretrained_weights() -> None:
 
 def test_the_weights_of_a_file_are_loaded(tmp_path: Path) -> None:
     other, segmenter = model(2), model(1)
-    save_model(tmp_path / "other.safetensors", other, {})
+    save_model(tmp_path / "other.safetensors", other, {"model": "tiny", "classes": "sky,road,car"})
     initialise(segmenter, SPEC, tmp_path / "other.safetensors")
     torch.testing.assert_close(values(segmenter), values(other), rtol=0, atol=0)
 

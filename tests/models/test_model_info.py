@@ -120,6 +120,8 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a class twice": ({"classes": [{"name": "sky", "color": [0, 0, 0]}] * 2}, "the name sky twice"),
     "a size of nothing": ({"size": [0, 32]}, "size.0"),
+    "a size of a million": ({"size": [10**6, 32]}, "size.0"),
+    "half of a surrogate pair": ({"method": "\ud800"}, "metadata that are no JSON"),
     "a size of three": ({"size": [64, 32, 3]}, "size"),
     "a size of text": ({"size": ["64", "32"]}, "size.0"),
     "a mean of two": ({"normalisation": {"channel_order": "bgr", "mean": [0, 0], "std": [1, 1, 1]}}, "mean"),
@@ -204,9 +206,22 @@ def test_a_model_with_other_colours_is_loaded() -> None:
     model_info.load(write({}), ModelSpec("tiny", SPEC.options, classes), model)
 
 
+@pytest.mark.parametrize(
+    "metadata, missing",
+    [({}, "model and no classes"), ({"model": "tiny"}, "classes"), ({"model": 3, "classes": "a"}, "model")],
+)
+def test_a_file_without_the_names_of_network_and_classes_is_refused_by_each_reader(
+    metadata: dict[str, object], missing: str
+) -> None:
+    weights.save_model(Path("model.safetensors"), network(), metadata)
+    for read in (model_info.read, lambda path: model_info.load(path, SPEC, network())):
+        with pytest.raises(UserError, match=f"no {missing} in its metadata"):
+            read(Path("model.safetensors"))
+
+
 def test_a_published_checkpoint_is_loaded_without_metadata() -> None:
     model = network()
     weights.export_published(Path("model.pth"), model)
     model_info.load(Path("model.pth"), SPEC, network())
-    with pytest.raises(UserError, match="a name that ends in .pth"):
+    with pytest.raises(UserError, match=r"a name that ends in \.pth"):
         model_info.read(Path("model.pth"))

@@ -156,6 +156,8 @@ def test_a_checkpoint_without_heads_is_refused_if_it_is_not_an_imagenet_file(
         ({"bn1.bias": torch.full((64,), float("nan"))}, "1 nan or infinite: bn1.bias"),
         ({"bn1.bias": torch.full((64,), float("inf"))}, "1 nan or infinite: bn1.bias"),
         ({"bn1.bias": None, "x": torch.ones(1)}, "1 missing: bn1.bias; 1 unexpected: x"),
+        ({"bn1.bias": torch.tensor(1.0)}, r"1 mis-shaped: bn1.bias \(\), not \(64,\)"),
+        ({"bn1.bias": torch.empty(0)}, r"1 mis-shaped: bn1.bias \(0,\), not \(64,\)"),
     ],
 )
 def test_the_error_lists_tensors_that_do_not_fit_and_the_model_is_unchanged(
@@ -189,6 +191,12 @@ TYPES: dict[str, tuple[str, Tensor, str]] = {
         "bn1.bias torch.float8_e4m3fn, not",
     ),
     "float8_e5m2": ("bn1.bias", torch.ones(64).to(torch.float8_e5m2), "bn1.bias torch.float8_e5m2, not"),
+    "float8_e8m0fnu": ("bn1.bias", torch.ones(64).to(torch.float8_e8m0fnu), "bn1.bias torch.float8_e8m0fnu"),
+    "float4": (
+        "bn1.bias",
+        torch.ones(64, dtype=torch.uint8).view(torch.float4_e2m1fn_x2),
+        "bn1.bias torch.float4_e2m1fn_x2, not",
+    ),
     "a counter of floats": (COUNTER, torch.tensor(3.0), f"{COUNTER} torch.float32, not torch.int64"),
     "a counter of bool": (COUNTER, torch.tensor(True), f"{COUNTER} torch.bool, not torch.int64"),
 }
@@ -290,6 +298,18 @@ def test_missing_empty_and_truncated_files_are_refused(
     elif isinstance(content, bytes):
         path.write_bytes(content)
     with pytest.raises(UserError, match=name):
+        weights.load_weights(path, build(2))
+
+
+def test_a_file_that_is_larger_than_the_memory_is_refused(tmp_path: Path) -> None:
+    """160 GiB of zeros, of which the disk holds none: Linux maps no such file into memory for writing."""
+    size, path = 160 * 2**30, tmp_path / "huge.safetensors"
+    tensors = {"x": {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}}
+    header = json.dumps({"__metadata__": {"intrada": "{}"}, **tensors}).encode()
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(file.tell() + size)
+    with pytest.raises(UserError, match=r"huge.safetensors: (unable to mmap|\d+ missing)"):
         weights.load_weights(path, build(2))
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from intrada.core.cli_types import MAX_SIDE, MIN_SIDE
+
 _MAX_NUMBER = 1e18  # so that the product of two (learning rate and its multiplier) fits a float32
 
 
@@ -77,4 +79,5 @@ Switch = Annotated[Literal["auto", True, False], BeforeValidator(_no_number)]
 Decay = Annotated[Number, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Size = Annotated[list[Annotated[int, Field(ge=16)]], Field(min_length=2, max_length=2)]
+Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
+Size = Annotated[list[Side], Field(min_length=2, max_length=2)]

@@ -167,7 +167,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     [
         (("--opset", "11"), "--opset: '11'\n  allowed: an integer from 18 to 23"),
         (("--size", "64,32"), "--size: '64,32'\n  allowed: WIDTHxHEIGHT"),
-        (("--size", "8x32"), "--size: '8x32'\n  allowed: WIDTHxHEIGHT in pixels, each at least 16"),
+        (("--size", "8x32"), "--size: '8x32'\n  allowed: WIDTHxHEIGHT in pixels, each from 16 to 16384"),
     ],
 )
 def test_a_wrong_option_is_refused(
