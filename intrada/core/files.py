@@ -257,11 +257,19 @@ def write_label(path: Path, label: np.ndarray, palette: Sequence[int]) -> None:
         image.save(temporary, format="PNG", compress_level=6, optimize=False)
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
 def list_files(folder: Path, folder_links: bool = True) -> list[Path]:
     """Return every file below `folder`, sorted by relative name, without SYSTEM_FILES. Links are followed.
 
-    folder_links: allow links to folders below `folder`, which itself may be one. UserError for such a link if
-    they are not allowed, for a link loop, or a folder that cannot be read.
+    A link that leads nowhere is listed as a file. folder_links: allow links to folders below `folder`, which
+    itself may be one. UserError for such a link if they are not allowed, for a folder in a loop of links, or
+    that cannot be read.
     """
     listed, linked, pending = list[Path](), list[Path](), [(folder, frozenset[Path]())]
     while pending:
@@ -269,7 +277,9 @@ def list_files(folder: Path, folder_links: bool = True) -> list[Path]:
         try:
             real = current.resolve(strict=True)
             with os.scandir(current) as scan:
-                entries = [(Path(entry), entry.is_dir()) for entry in scan if not _SYSTEM.match(entry.name)]
+                entries = [
+                    (Path(entry), _is_folder(entry)) for entry in scan if not _SYSTEM.match(entry.name)
+                ]
         except (OSError, RuntimeError) as error:
             raise unreadable(current, error, "a readable folder") from error
         if real in parents:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -21,6 +21,7 @@ from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.core.errors import UserError
 
 Item = TypeVar("Item")
+Failed = Callable[[str, UserError], None]  # called with the id of an image and its error
 PREFETCHED = 2  # batches that are read in advance
 _NO_LABEL = np.array(IGNORE, np.uint8)
 
@@ -106,18 +107,28 @@ class InfiniteShuffledDataset(Dataset[Sample]):
         return _sample(str(row.id), image, label)
 
 
-class SequentialDataset(Dataset[Sample]):
-    """The images of an index in its order. Labels are not read."""
+class SequentialDataset(Dataset[Sample | None]):
+    """The images of an index in its order. Labels are not read.
 
-    def __init__(self, index: pd.DataFrame) -> None:
-        self.index = index
+    failed: called with the id and the UserError of an image that cannot be read, which is then None; without
+    it, the error is raised.
+    """
+
+    def __init__(self, index: pd.DataFrame, failed: Failed | None = None) -> None:
+        self.index, self.failed = index, failed
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def __getitem__(self, position: int) -> Sample:
+    def __getitem__(self, position: int) -> Sample | None:
         row = self.index.iloc[position]
-        image = files.read_image(Path(row.image))
+        try:
+            image = _read_as_listed(row)
+        except UserError as error:
+            if not self.failed:
+                raise
+            self.failed(str(row.id), error)
+            return None
         return _sample(str(row.id), image, np.broadcast_to(_NO_LABEL, image.shape[:2]))
 
 
@@ -156,24 +167,26 @@ def training_stream(
     return iter(DataLoader(data, batch_sampler=positions, collate_fn=_collate, generator=generator))
 
 
-def inference_batches(index: pd.DataFrame, batch_size: int, rank: Rank = SINGLE_RANK) -> Iterator[Batch]:
+def inference_batches(
+    index: pd.DataFrame, batch_size: int, rank: Rank = SINGLE_RANK, failed: Failed | None = None
+) -> Iterator[Batch]:
     """Yield every image once. The images of a batch have the same size and are in the order of the index.
 
     rank: this process gets every `rank.world_size`-th batch. Batches are never split across processes, so
-    results are bit-identical for any number of processes.
+    results are bit-identical for any number of processes. failed: see SequentialDataset; images that cannot
+    be read are left out. Raises UserError while iterating for such an image if there is no `failed`.
     """
-    return iter(
-        DataLoader(
-            SequentialDataset(index), batch_sampler=_rows(index, batch_size, rank), collate_fn=_collate
-        )
-    )
+    rows = _rows(index, batch_size, rank)
+    loader = DataLoader(SequentialDataset(index, failed), batch_sampler=rows, collate_fn=_collate_read)
+    return (batch for batch in loader if batch is not None)
 
 
 def counted_batches(
-    index: pd.DataFrame, batch_size: int, rank: Rank = SINGLE_RANK
+    index: pd.DataFrame, batch_size: int, rank: Rank = SINGLE_RANK, failed: Failed | None = None
 ) -> tuple[Iterator[Batch], int]:
     """Return `inference_batches` with prefetching, and the number of batches."""
-    return prefetch(inference_batches(index, batch_size, rank)), len(_rows(index, batch_size, rank))
+    batches = inference_batches(index, batch_size, rank, failed)
+    return prefetch(batches), len(_rows(index, batch_size, rank))
 
 
 def _rows(index: pd.DataFrame, batch_size: int, rank: Rank) -> list[list[int]]:
@@ -193,6 +206,19 @@ def prefetch(items: Iterable[Item]) -> Iterator[Item]:
         while (item := futures.popleft().result()) is not end:
             futures.append(pool.submit(next, source, end))
             yield item
+
+
+def _read_as_listed(row: pd.Series) -> np.ndarray:
+    """Read the image of a row of the index. UserError if it is unreadable or has another size than listed."""
+    image = files.read_image(Path(row.image))
+    if image.shape[:2] != (row.height, row.width):
+        raise UserError(
+            row.image,
+            f"{image.shape[1]}x{image.shape[0]} pixels, the index says {row.width}x{row.height}",
+            "the image as its stage wrote it",
+            "run the stage again that wrote it",
+        )
+    return image
 
 
 def read_pair(row: pd.Series) -> tuple[np.ndarray, np.ndarray]:
@@ -236,6 +262,12 @@ def augmented(
 def _sample(name: str, image: np.ndarray, label: np.ndarray) -> Sample:
     pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
     return Sample(name, pixels, torch.from_numpy(np.ascontiguousarray(label)))
+
+
+def _collate_read(samples: list[Sample | None]) -> Batch | None:
+    """Stack the images that were read; None if there is none."""
+    read = [sample for sample in samples if sample is not None]
+    return _collate(read) if read else None
 
 
 def _collate(samples: list[Sample]) -> Batch:

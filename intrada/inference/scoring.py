@@ -13,7 +13,7 @@ from intrada.core import files
 from intrada.core.config.classes import ClassSet
 from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.core.stage import Context
-from intrada.data.loader import counted_batches
+from intrada.data.loader import Failed, counted_batches
 from intrada.data.tables import PIXELS
 from intrada.inference.postprocess import PixelPrediction, predict_pixels
 from intrada.inference.predictor import Predictor
@@ -30,10 +30,12 @@ def score(
     device: torch.device,
     context: Context,
     rank: Rank = SINGLE_RANK,
+    failed: Failed | None = None,
 ) -> pd.DataFrame:
     """Write label and confidence maps to `folders`; return the table of scores.csv, in the index's order.
 
     rank: this process scores the images `index[rank::world_size]`; `merge_tables` merges the tables.
+    failed: called for an image that cannot be read, which is left out; without it, its UserError is raised.
     """
     label_folder, confidence_folder = folders
     palette = classes.palette()
@@ -46,7 +48,7 @@ def score(
     rows = []
     with ThreadPoolExecutor(context.workers) as pool:
         writing: Iterator[None] = iter(())
-        for batch in context.progress(*counted_batches(index, batch_size, rank), "batch"):
+        for batch in context.progress(*counted_batches(index, batch_size, rank, failed), "batch"):
             batch = batch.to(device)
             size = batch.image.shape[2], batch.image.shape[3]
             low_res_logits = predictor.low_res_logits(batch)

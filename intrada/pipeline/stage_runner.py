@@ -179,7 +179,7 @@ def _words(options: Mapping[str, Any]) -> list[str]:
     words = []
     for key, value in options.items():
         if value:
-            values = value if isinstance(value, list) else [value]
+            values = [] if value is True else value if isinstance(value, list) else [value]
             words += [f"--{key.replace('_', '-')}", *map(str, values)]
     return words
 

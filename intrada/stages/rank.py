@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+from intrada.core import failures
 from intrada.core.config.schema import Params
 from intrada.core.stage import In, Out, RoundOption
 from intrada.data import tables
@@ -23,11 +24,12 @@ def run(
     """Rank the target images by `rank.rule` and split them at lambda.
 
     lambda is `rank.easy_fraction` in the first round and `rounds.<round>.easy_fraction` in a later one.
-    Prints a note if lambda is above 0 but no image is easy.
+    Prints a note if lambda is above 0 but no image is easy. UserError for scores without images that failed.
     """
     block = params.rank
     fraction = params.rounds[round].easy_fraction if round else block.easy_fraction
     table = tables.read(scores, tables.SCORES)
+    failures.refuse_incomplete(scores, table["image"])
     split = ranking.rank(table, block.rule, fraction, block.rare_classes)
     tables.write(out, split, tables.SPLIT)
     if fraction > 0 and not (split["subset"] == tables.EASY).any():

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from PIL import Image
 
+from intrada.__main__ import main
 from intrada.core import files
 from tests.core.test_files_images import raw_png
-from tests.support.bad_inputs_tree import MASK, PHOTO, Stage, photo
+from tests.support.bad_inputs_tree import MASK, MODEL, PHOTO, Stage, photo
 
 TARGET = Path("raw/target/photos/q.png")
 
@@ -99,18 +103,72 @@ def test_images_of_other_sizes_are_resized_and_a_label_may_have_another_scale(st
     assert {files.image_size(path) for path in Path("data/preprocess").rglob("images/*.png")} == {(64, 32)}
 
 
-def test_a_damaged_preprocessed_image_is_refused_by_training_and_score(
-    stage: Stage,
-) -> None:
+def test_a_damaged_preprocessed_image_is_refused_by_training(stage: Stage) -> None:
     image = Path("data/preprocess/source/images/b.png")
     cut(image)
     stage.refuses("train_source", f"{image}: ", "runcated", "if a stage wrote it, run that stage again")
-    image = Path("data/preprocess/target/images/q.png")
-    image.write_bytes(b"")
-    stage.refuses(
-        "score",
-        f"{image}: ",
-        "0 bytes",
-        "run that stage again",
-        model="results/train_source/last.safetensors",
-    )
+
+
+OWN = ("mine/q.png", "mine/r.png", "mine/s.png")
+
+
+def score(*extra: str) -> int:
+    """Score images that no stage wrote, by an index of one's own; return the exit status."""
+    if not Path("mine").exists():
+        shutil.copytree("data/preprocess/target/images", "mine")
+        index = files.read_csv(Path("data/preprocess/target/index.csv"))
+        files.write_csv(
+            Path("mine/index.csv"), index.assign(image=[f"mine/{name}.png" for name in index["id"]])
+        )
+    outs = ("out", "own/scores.csv", "predictions", "own/predictions", "confidence", "own/confidence")
+    words = [f"--{outs[place]}" if place % 2 == 0 else outs[place] for place in range(len(outs))]
+    return main(["score", "--target", "mine/index.csv", "--model", MODEL, *words, *extra])
+
+
+def test_images_that_cannot_be_scored_are_listed_all_others_are_scored_and_rank_refuses_the_table(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert score() == 0
+    whole = files.read_csv(Path("own/scores.csv")).set_index("image")
+    records = sorted(Path("logs/provenance/jobs").rglob("*.json"))
+    contents = [Path(path).read_bytes() for path in OWN]
+    cut(Path(OWN[0]))
+    Path(OWN[1]).write_bytes(b"")
+    photo(Path(OWN[2]), (32, 32))
+    assert score() == 1
+    err = capsys.readouterr().err
+    assert "own/scores.failed.csv: 3 of 4 files cannot be used" in err and "--strict" in err
+    assert "mine/q.png: " in err and "mine/r.png: an empty file" in err
+    assert "mine/s.png: 32x32 pixels, the index says 64x32" in err
+    failed = files.read_csv(Path("own/scores.failed.csv"))
+    assert failed["image"].tolist() == ["q", "r", "s"] and failed["path"].tolist() == list(OWN)
+    rest = files.read_csv(Path("own/scores.csv")).set_index("image")
+    pd.testing.assert_frame_equal(rest, whole.loc[["p"]], rtol=1e-4)
+    for folder in ("own/predictions", "own/confidence"):
+        assert [path.name for path in files.list_files(Path(folder))] == ["p.png"]
+    assert sorted(Path("logs/provenance/jobs").rglob("*.json")) == records
+    assert json.loads(Path("logs/execution.jsonl").read_text().splitlines()[-1])["outcome"] == "failed"
+
+    rank = ["rank", "--scores", "own/scores.csv", "--out", "own/split.csv"]
+    assert main(rank) == 1
+    err = capsys.readouterr().err
+    assert "own/scores.csv: 3 images are missing, as own/scores.failed.csv says: q, r, s" in err
+    for path, content in zip(OWN, contents, strict=True):
+        Path(path).write_bytes(content)
+    stale = Path("own/scores.failed.csv").read_bytes()
+    assert score() == 0 and not Path("own/scores.failed.csv").exists()
+    Path("own/scores.failed.csv").write_bytes(stale)  # as after the whole table came out of DVC's cache
+    assert main(rank) == 0
+
+
+def test_with_strict_the_first_image_that_cannot_be_scored_stops_the_stage(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert score() == 0
+    before = {path: path.read_bytes() for path in files.list_files(Path("own"))}
+    for path in OWN[:2]:
+        cut(Path(path))
+    assert score("--strict") == 1
+    err = capsys.readouterr().err
+    assert "error: mine/q.png: " in err and "mine/r.png" not in err
+    assert {path: path.read_bytes() for path in files.list_files(Path("own"))} == before

@@ -11,7 +11,7 @@ import torch
 
 from intrada.core import files
 from intrada.training import trainer
-from tests.support.bad_inputs_tree import MODEL, Stage, mask, photo, use
+from tests.support.bad_inputs_tree import Stage, mask, photo, use
 
 LOSSES = Path("results/train_source/losses.csv")
 
@@ -130,11 +130,6 @@ def test_training_refuses_images_of_several_sizes_in_a_batch(stage: Stage) -> No
     mask(Path("data/preprocess/source_labels/b.png"), (32, 32))
     use(train_source__batch_size=3)
     stage.refuses("train_source", "images ", "in one batch", "one size for all images", "run preprocess")
-
-
-def test_score_refuses_an_image_whose_size_differs_from_the_index(stage: Stage) -> None:
-    photo(Path("data/preprocess/target/images/q.png"), (32, 32))
-    stage.refuses("score", "images ", "in one batch", "run preprocess", model=MODEL)
 
 
 def test_training_refuses_images_too_small_for_the_discriminator(stage: Stage) -> None:

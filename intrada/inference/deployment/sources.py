@@ -28,10 +28,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Sources:
-    """Each file once, in the order of the arguments; the files of a folder or a glob are sorted."""
+    """Each file once, in the order of the arguments; the files of a folder or a glob are sorted.
+
+    failed: (name, error) of each file that no result can be named after.
+    """
 
     images: list[Source]
     videos: list[Source]
+    failed: list[tuple[str, UserError]]
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,14 @@ def collect(words: Sequence[str], out: Path) -> Sources:
         for match in _expand(word, out.resolve()):
             matches.setdefault(match.path, match)
     top = Path(os.path.commonpath([match.root for match in matches.values()]))
-    named = [Source(_name(path, top), path) for path in matches]
-    sources = Sources(
-        [source for source in named if _is_image(source.path)],
-        [source for source in named if _is_video(source.path)],
-    )
+    sources = Sources([], [], [])
+    for path in matches:
+        try:
+            source = Source(_name(path, top), path)
+        except UserError as error:
+            sources.failed.append((error.where, error))
+        else:
+            (sources.videos if _is_video(path) else sources.images).append(source)
     _refuse_twice(sources)
     return sources
 
@@ -78,11 +85,11 @@ def _expand(word: str, out: Path) -> Iterator[_Match]:
         if match.is_dir():
             if out.is_relative_to(match.resolve()):
                 raise _inside(out, match)
-            inner = [file for file in files.list_files(match) if _is_image(file) and _is_visible(file, match)]
+            inner = _images_of(match) or ([match] if _is_image(match) and match != root else [])
         else:
             inner = [match] if _is_image(match) or _is_video(match) else []
         for file in inner:
-            if file.resolve().is_relative_to(out):
+            if Path(os.path.realpath(file)).is_relative_to(out):
                 raise _inside(out, file)
             count += 1
             yield _Match(root.resolve(), file.relative_to(root))
@@ -90,6 +97,15 @@ def _expand(word: str, out: Path) -> Iterator[_Match]:
         is_known = _exists(path) or set(word) & set(_WILD)
         found = "no image or video" if is_known else "no such file or folder"
         raise UserError(word, found, _ALLOWED, "fix the path; put a glob in quotes")
+
+
+def _images_of(folder: Path) -> list[Path]:
+    """Return the images below `folder`, and the folders without images that are called like an image."""
+    images = [file for file in files.list_files(folder) if _is_image(file) and _is_visible(file, folder)]
+    for path in sorted(folder.rglob("*")):
+        if _is_image(path) and path.is_dir() and _is_visible(path, folder):
+            images += [] if any(file.is_relative_to(path) for file in images) else [path]
+    return images
 
 
 def _catches(path: Path, out: Path) -> bool:
@@ -117,7 +133,7 @@ def _first_wild(path: Path) -> int | None:
 
 def _matches(path: Path) -> list[tuple[Path, Path]]:
     """Return (folder that names are relative to, file or folder) for each match of a path or a glob."""
-    if _exists(path):
+    if _exists(path) or path.is_symlink():
         return [(path if path.is_dir() else path.parent, path)]
     wild = _first_wild(path)
     if wild is None:

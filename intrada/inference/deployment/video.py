@@ -21,6 +21,14 @@ _FIX = "look whether it plays; ffmpeg -i IN -c:v libx264 OUT.mp4 makes most vide
 _UPRIGHT = "ffmpeg -i IN -c:v libx264 OUT.mp4 turns the frames and drops the flag"
 
 
+# A header may count too many frames, for instance if the sound is longer; more than this is damage
+_MISSING = 0.05
+
+
+class VideoError(UserError):
+    """One video cannot be read or written; others may be fine."""
+
+
 class Facts(NamedTuple):
     """rate: frames per second; frames: their number as the header estimates it, 0 if it does not."""
 
@@ -29,19 +37,22 @@ class Facts(NamedTuple):
 
 
 def facts(path: Path) -> Facts:
-    """Read the header. UserError for a file that does not open as a video, or without a frame rate."""
+    """Read the header. VideoError for a file that does not open as a video, or without a frame rate."""
     with _opened(path) as capture:
         rate, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
         if not 0 < rate < float("inf"):
-            raise UserError(path, f"a frame rate of {rate}", _ALLOWED, _FIX)
+            raise VideoError(path, f"a frame rate of {rate}", _ALLOWED, _FIX)
         return Facts(rate, max(0, int(count)))
 
 
-def read(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def read(
+    path: Path, every: int = 1, short: Callable[[VideoError], None] | None = None
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Yield (number, (H, W, 3) uint8 BGR) of the frames 0, every, 2 * every, ...; one is in memory at a time.
 
-    UserError if there is no frame. OpenCV does not distinguish a broken frame from the end of the file: if it
-    yields fewer frames than the header announces, a line on stderr names both numbers.
+    VideoError if there is no frame. OpenCV does not distinguish a broken frame from the end of the file. If
+    fewer frames are decoded than the header announces, a line on stderr names both numbers; if more than 5 %
+    are missing, `short` gets the error instead.
     """
     number = 0
     with _opened(path) as capture:
@@ -54,12 +65,13 @@ def read(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.uint8]]]:
                 yield number, frame
             number += 1
     if not number:
-        raise UserError(path, "no frame that can be decoded", _ALLOWED, _FIX)
+        raise VideoError(path, "no frame that can be decoded", _ALLOWED, _FIX)
     if number < expected:
-        print(
-            f"{path}: ends after {number} frames, its header says {expected}: cut short or damaged?",
-            file=sys.stderr,
-        )
+        found = f"ends after {number} frames, its header says {expected}: cut short or damaged?"
+        if short and expected - number > _MISSING * expected:
+            short(VideoError(path, found, "a whole video", "replace it, if there is a whole one"))
+        else:
+            print(f"{path}: {found}", file=sys.stderr)
 
 
 @contextmanager
@@ -95,22 +107,24 @@ class _Writer:
         self.handle.release()
 
     def check(self) -> None:
-        """UserError if frames are missing: OpenCV reports neither a full disk nor frames of another size."""
+        """VideoError if frames are missing: OpenCV reports neither a full disk nor frames of another size."""
         with _opened(self.temporary) as capture:
             readable = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         if readable != self.frames:
             raise self.unwritable(f"{self.frames} frames were written, but {readable} can be read")
 
-    def unwritable(self, found: str) -> UserError:
+    def unwritable(self, found: str) -> VideoError:
         allowed = "frames of one size, at least 2 x 2 pixels, on a disk with free space"
-        return UserError(self.path, found, allowed, "free space, then run the same command again")
+        return VideoError(self.path, found, allowed, "free space, then run the same command again")
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """A cv2.VideoCapture; UserError if it opens no video. The path is absolute, so it is no URL."""
-    if not path.is_file():
-        raise files.unreadable(path, "no file", _ALLOWED)
+    """A cv2.VideoCapture; VideoError if it opens no video. The path is absolute, so it is no URL."""
+    try:
+        files.refuse_special(path, _ALLOWED)
+    except UserError as error:
+        raise VideoError(error.where, error.found, error.allowed, error.fix) from None
     capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():

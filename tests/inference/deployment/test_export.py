@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 import intrada
@@ -21,6 +24,7 @@ from intrada.inference.deployment import onnx_file
 from intrada.methods import entropy
 from intrada.models.base import upsample
 from tests.support import trained_model
+from tests.support.definition import ROOT
 from tests.support.optional import needs
 from tests.support.tiny_segmenter import TinySegmenter
 from tests.support.trained_model import CLASSES, MODEL, NAMES
@@ -91,6 +95,18 @@ def test_the_file_has_classes_colours_and_training_in_its_metadata_and_the_train
     assert shape[0].dim_param
     assert [entry.version for entry in model.opset_import if not entry.domain] == [18]
     assert [path.name for path in OUT.parent.iterdir()] == [OUT.name]
+    run_the_example_of_the_documentation()
+
+
+def run_the_example_of_the_documentation() -> None:
+    """Run the Python code of docs/predict.md on OUT, a file of the default size, and a photo of another size."""
+    [block] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/predict.md").read_text(encoding="utf-8"), re.S)
+    OUT.rename("model.onnx")
+    Image.fromarray(np.zeros((67, 101, 3), np.uint8)).save("photo.png")
+    names: dict[str, Any] = {}
+    exec(compile(block, "docs/predict.md", "exec"), names)  # noqa: S102  # a page of this project
+    assert names["logits"].shape == (1, len(NAMES), 32, 48) and names["entropy"].shape == (1, 32, 48)
+    assert names["names"] == NAMES
 
 
 def test_a_model_of_an_older_version_is_exported_with_the_params_of_its_training(checkout: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -203,15 +205,31 @@ def test_frames_are_read_only_as_fast_as_they_are_predicted(model: Path) -> None
     assert read <= 6 + 2 + 1  # two prefetched, one being read
 
 
-def test_a_truncated_video_gives_a_warning(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_a_truncated_video_the_decodable_frames_are_predicted_and_the_status_is_1(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     film("street.avi", size=(160, 120))
     whole = Path("street.avi").read_bytes()
     Path("street.avi").write_bytes(whole[: len(whole) * 2 // 3])
-    assert predict("street.avi") == 0
+    assert predict("street.avi") == 1
     out, err = capsys.readouterr()
     count = len(files.read_csv(OUT / "predictions.csv"))
     assert 0 < count < 5 and f"{count} images and frames" in out
-    assert f"ends after {count} frames, its header says 5" in err
+    assert f"street.avi: ends after {count} frames, its header says 5" in err
+    assert video.facts(OUT / "street_overlay.mp4").frames == count
+
+
+def test_a_header_that_counts_a_few_frames_too_many_is_a_warning(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film("street.avi")
+    monkeypatch.setattr(video, "_MISSING", 0.5)  # of five frames
+    whole = Path("street.avi").read_bytes()
+    position = whole.index(b"strh") + 8 + 32  # dwLength, the number of frames
+    assert whole[position : position + 4] == (5).to_bytes(4, "little")
+    Path("street.avi").write_bytes(whole[:position] + (6).to_bytes(4, "little") + whole[position + 4 :])
+    assert predict("street.avi") == 0
+    assert "street.avi: ends after 5 frames, its header says 6" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------- names
@@ -329,18 +347,132 @@ def test_a_path_that_cannot_be_predicted_is_named(
         Path(name).write_text("no picture at all")
     for name in ("broken.png", "broken.mp4"):
         Path(name).touch()
-    assert predict(word) == 1
+    assert predict(word, "--strict") == 1
     first, *rest = capsys.readouterr().err.splitlines()
     assert first.startswith("error: ") and word in first and found in first
     assert [line.split(":")[0] for line in rest] == ["  allowed", "  do next"]
     assert not (OUT / "predictions.csv").exists()
 
 
-def test_a_broken_video_is_an_error_before_any_image_is_predicted(model: Path) -> None:
+def test_with_strict_a_broken_video_is_an_error_before_any_image_is_predicted(model: Path) -> None:
     put("photo.png")
     Path("text.mp4").write_text("no video")
-    assert predict("photo.png", "text.mp4") == 1
+    assert predict("photo.png", "text.mp4", "--strict") == 1
     assert not OUT.exists()
+
+
+def break_images(folder: Path) -> dict[str, str]:
+    """Add images that cannot be read to `folder`; return the reason of each by its name."""
+    whole = (folder / "good.png").read_bytes()
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.JPG").touch()
+    (folder / "text.jpeg").write_text("no image")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", SIZE).save(folder / "turned.jpg", exif=exif)
+    Image.new("I;16", SIZE).save(folder / "deep.png")
+    (folder / "folder.png").mkdir()
+    (folder / "gone.png").symlink_to("nowhere.png")
+    (folder / "loop.png").symlink_to("loop.png")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "two\nlines.png").write_bytes(whole)
+    return {
+        "cut": "truncated",
+        "empty": "an empty file (0 bytes)",
+        "text": "cannot identify image file",
+        "turned": "an EXIF orientation (6)",
+        "deep": "16 bits a channel",
+        "folder": "a folder, but a file is expected",
+        "gone": "a link to nowhere.png, which does not exist",
+        "loop": "a link to loop.png",
+        "pipe": "a pipe, a socket or a device",
+        "two\\nlines": "a name that no result can have",
+    }
+
+
+@pytest.mark.parametrize("word", ["data", "data/*"])
+def test_images_that_cannot_be_read_are_listed_and_all_others_are_predicted(
+    model: Path, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put("data/good.png", 1)
+    put("data/sub/late.png", 2)
+    reasons = break_images(Path("data"))
+    assert predict(word, "--batch-size", "2") == 1
+    out, err = capsys.readouterr()
+    assert set(files.read_csv(OUT / "predictions.csv")["image"]) == {"good", "sub/late"}
+    assert written("overlay") == {"good", "sub/late"} and "2 images and frames" in out
+    failed = files.read_csv(OUT / "predictions.failed.csv").set_index("image")
+    assert len(failed) == len(reasons)
+    for name, reason in reasons.items():
+        [row] = [failed.loc[image] for image in failed.index if name in image]
+        assert reason in row["reason"] and name in row["path"] and row["fix"]
+        assert reason in err
+    assert err.startswith(f"error: out/predictions.failed.csv: 10 of 12 files cannot be used; {OUT}/pred")
+    assert "\n  allowed: " in err and "--strict stops" in err and "\x1b" not in err
+
+
+def test_a_run_without_failures_removes_the_list_of_an_earlier_one(model: Path) -> None:
+    put("data/good.png")
+    Path("data/bad.png").touch()
+    assert predict("data") == 1 and (OUT / "predictions.failed.csv").exists()
+    Path("data/bad.png").unlink()
+    assert predict("data") == 0 and not (OUT / "predictions.failed.csv").exists()
+
+
+def test_with_strict_the_first_image_that_cannot_be_read_stops_the_run(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put("data/a.png")
+    for name in ("b", "c"):
+        Path(f"data/{name}.png").touch()
+    assert predict("data", "--strict") == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and "b.png: an empty file" in err and "c.png" not in err
+    assert not (OUT / "predictions.csv").exists() and not (OUT / "predictions.failed.csv").exists()
+
+
+def test_a_broken_video_does_not_end_a_run(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put("photo.png")
+    film("street.avi", frames=2)
+    Path("text.mp4").write_text("no video")
+    os.mkfifo("pipe.mp4")
+    film("frameless.avi")
+    whole = Path("frameless.avi").read_bytes()
+    start = whole.index(b"movi") + 4
+    Path("frameless.avi").write_bytes(whole[:start] + bytes(len(whole) - start))
+    assert predict("text.mp4", "frameless.avi", "pipe.mp4", "photo.png", "street.avi") == 1
+    names = files.read_csv(OUT / "predictions.csv")["image"].tolist()
+    assert names == ["photo", "street/000000", "street/000001"] and (OUT / "street_overlay.mp4").exists()
+    failed = files.read_csv(OUT / "predictions.failed.csv")["image"].tolist()
+    assert failed == ["text", "pipe", "frameless"] and not (OUT / "frameless_overlay.mp4").exists()
+    assert "3 of 5 files" in capsys.readouterr().err
+
+
+def test_the_message_on_many_failures_is_short_and_the_list_has_all(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("data").mkdir()
+    for number in range(30):
+        Path(f"data/{number:02d}{'x' * 150}.png").touch()
+    assert predict("data") == 1
+    err = capsys.readouterr().err
+    assert "30 of 30 files" in err and "and 20 more, all in out/predictions.failed.csv" in err
+    assert max(map(len, err.splitlines())) < 400 and len(files.read_csv(OUT / "predictions.failed.csv")) == 30
+    assert len(files.read_csv(OUT / "predictions.csv")) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int8, torch.complex64])
+def test_a_model_of_another_type_of_numbers_is_refused(
+    model: Path, dtype: torch.dtype, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put("photo.png")
+    tensors = load_file(MODEL)
+    with safe_open(MODEL, "pt") as file:
+        metadata = file.metadata()
+    save_file(tensors | {"stem.0.weight": tensors["stem.0.weight"].to(dtype)}, MODEL, metadata)
+    assert predict("photo.png") == 1
+    err = capsys.readouterr().err
+    assert f"error: model.safetensors: 1 of a wrong type: stem.0.weight {dtype}, not torch.float32" in err
 
 
 SWAPPED = [NAMES[1], NAMES[0], *NAMES[2:]]
