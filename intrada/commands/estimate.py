@@ -1,4 +1,4 @@
-"""Print an estimate of the memory and the hours that the trainings of a preset need on this machine."""
+"""Print an estimate of the memory and the time that the trainings of a preset need on this machine."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Annotated
 from intrada.commands import preset, validate
 from intrada.core.distributed.device import acquire_device
 from intrada.core.stage import Argument
-from intrada.training import cost_estimate
+from intrada.training import cost_estimate, step_timing
+from intrada.training.step_timing import StageTime
 
-NOT_COUNTED = (
-    "A lower bound: it does not include temporary memory (gradients in the backward pass, workspaces, "
-    "the allocator's reserve, torch itself), reading of images, optimizer steps, scoring and evaluation."
-)
+NOT_COUNTED = """\
+GiB: a lower bound, without temporary memory (gradients in the backward pass, workspaces, the reserve of the
+allocator, torch itself). time: without the start of a stage (seconds), reading of images that takes longer
+than a step, checkpoints and snapshots, scoring and evaluation."""
 
 
 def run(
@@ -20,16 +21,38 @@ def run(
 ) -> None:
     """Print a row for each training stage. It reads no data and writes no file."""
     chosen = validate.load(preset.find(name) if name else preset.ACTIVE)
-    device = acquire_device(chosen.compute, chosen.compute.threads)
+    threads = chosen.compute.threads
+    device = acquire_device(chosen.compute, threads)
+    busy = step_timing.is_busy(device)
     costs = cost_estimate.estimate_all(chosen)
-    throughput = cost_estimate.measured_throughput(chosen, device)
-    print(f"{'stage':13} {'method':12} {'images':27} {'GiB':>7} {'TFLOP':>8} {'iterations':>10} {'hours':>9}")
-    for cost in costs:
+    times = step_timing.measure_all(chosen, costs, device, busy)
+    print(
+        f"{'stage':13} {'method':12} {'images':27} {'GiB':>7} {'TFLOP':>8} {'iterations':>10} {'GFLOP/s':>8} "
+        f"{'time':>8}"
+    )
+    for cost, taken in zip(costs, times, strict=True):
         images = " + ".join(f"{cost.batch_size} of {width}x{height}" for width, height in cost.sizes)
         print(
             f"{cost.stage:13} {cost.method:12} {images:27} {cost.gib:7.2f} {cost.flop / 1e12:8.3f} "
-            f"{cost.iterations:10} {cost.hours(throughput):9.2f}"
+            f"{cost.iterations:10} {cost.flop / taken.step / 1e9:8.0f} {step_timing.words(taken.seconds):>8}"
         )
-    threads = f", threads: {chosen.compute.threads}" if device.type == "cpu" else ""
-    print(f"images, TFLOP: of one iteration; hours: at {throughput / 1e9:.0f} GFLOP/s ({device}{threads}).")
+    place = f"{device}, threads: {threads}" if device.type == "cpu" else f"{device}"
+    print(f"images, TFLOP: of one iteration; {_basis(times)} ({place}).")
+    if busy:
+        print(
+            "Other programs use this machine: the times are processor times of one thread, divided by "
+            f"{step_timing.gain(threads):.1f}\nfor {threads} threads. They hold for a free machine, "
+            "and are less exact than times measured on one."
+        )
     print(NOT_COUNTED)
+
+
+def _basis(times: list[StageTime]) -> str:
+    """Say what the times are measured on, and how far single steps are apart."""
+    low, high = min(taken.low for taken in times), max(taken.high for taken in times)
+    fraction = min(taken.fraction for taken in times)
+    smaller = "" if fraction == 1 else f" on images of {fraction:.1%} of the pixels"
+    return (
+        f"time: of all iterations, by steps measured{smaller}; single steps took {low:.2f} to {high:.2f} "
+        "times\nas long as the median"
+    )

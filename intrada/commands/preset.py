@@ -77,17 +77,16 @@ def _show(known: dict[str, Path]) -> None:
 
 
 def _show_costs(chosen: Params) -> None:
-    """Print memory and hours of each training, or why there is no estimate (no GPU, a package missing)."""
+    """Print memory and time of each training, or why there is no estimate (no GPU, a package missing)."""
     from intrada.core.distributed import device
-    from intrada.training import cost_estimate
+    from intrada.training import cost_estimate, step_timing
 
     try:
+        place = device.acquire_device(chosen.compute, chosen.compute.threads)
         costs = cost_estimate.estimate_all(chosen)
-        throughput = cost_estimate.measured_throughput(
-            chosen, device.acquire_device(chosen.compute, chosen.compute.threads)
-        )
+        times = step_timing.measure_all(chosen, costs, place, step_timing.is_busy(place))
     except UserError as error:
         print(f"  no estimate of memory and time: {error.where}: {error.found}")
         return
-    for cost in costs:
-        print(f"  {cost.stage:12} about {cost.gib:.2f} GiB and {cost.hours(throughput):.2f} hours here")
+    for cost, taken in zip(costs, times, strict=True):
+        print(f"  {cost.stage:12} about {cost.gib:.2f} GiB and {step_timing.words(taken.seconds)} here")

@@ -1,4 +1,4 @@
-"""Estimate of the memory, FLOPs and hours of a training stage before it starts.
+"""Estimate of the memory and FLOPs of a training stage before it starts; step_timing.py measures its time.
 
 The first iteration of the stage runs on torch's meta device, whose tensors have no data. It executes the code
 of the method, so that the estimate also holds for a new method, and reads no file.
@@ -12,10 +12,9 @@ itself), the optimizer's step, checkpoints, and reading the images.
 
 from __future__ import annotations
 
-import time
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -29,15 +28,10 @@ from torch.utils.flop_counter import flop_registry
 from intrada.core.config.schema import Intra, Params, Training
 from intrada.data.loader import Batch
 from intrada.data.train_batches import TrainBatch
-from intrada.methods import method
-from intrada.methods.backward import training_step
 from intrada.models.initialise import MARKERS, RANDOM
 from intrada.training.trainer import Trainer
 
 META = torch.device("meta")
-# Widths in pixels, tried in order until a pass takes longer than MIN_SECONDS, so that it can be timed.
-WIDTHS = (128, 256, 512)
-MIN_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -64,10 +58,6 @@ class Cost:
         """Memory in GiB."""
         return (self.weights + self.activations) / 2**30
 
-    def hours(self, throughput: float) -> float:
-        """Return the duration of all iterations, in hours, at `throughput` FLOP/s."""
-        return self.iterations * self.flop / throughput / 3600
-
 
 def estimate_all(params: Params) -> list[Cost]:
     """Return the costs of train_source, train_inter and train_intra, in this order.
@@ -88,43 +78,22 @@ def estimate_stage(params: Params, stage: str) -> Cost:
         sizes = sizes[:1]
     supervision = block.supervision if isinstance(block, Intra) else "pseudo"
     supervised_sizes = [] if supervision == "pseudo" else [(domains.source.size[0], domains.source.size[1])]
-    images = block.batch_size // params.compute.devices
-    source_batch, *target = (noise_batch(images, size, META) for size in sizes)
-    supervised = [noise_batch(images, size, META) for size in supervised_sizes]
-    batch = TrainBatch(source_batch, target[0] if target else None, supervised[0] if supervised else None)
+    all_sizes = (*sizes, *supervised_sizes)
+    batch = noise_train_batch(params, stage, all_sizes, META)
     counts = count_iteration(trainer, batch, has_labels=supervision != "source")
-    return Cost(stage, block.method, block.batch_size, (*sizes, *supervised_sizes), block.iterations, *counts)
+    return Cost(stage, block.method, block.batch_size, all_sizes, block.iterations, *counts)
 
 
-def measured_throughput(params: Params, device: torch.device) -> float:
-    """Return the FLOP/s of a forward and backward pass of the network of `params` on `device`.
-
-    The pass runs in training mode, at the precision of `params`, on one image of increasing size. It takes a
-    second or two. A GPU may be faster on a larger batch.
-    """
-    trainer, meta_trainer = (build_trainer(params, params.train_source, where) for where in (device, META))
-    throughput = 0.0
-    for width in WIDTHS:
-        size = (width, width // 2)
-        with FlopCounter() as counter:
-            _forward_backward(meta_trainer, noise_batch(1, size, META))
-        batch = noise_batch(1, size, device)
-        _duration(trainer, batch)  # the first call compiles the network
-        seconds = _duration(trainer, batch)
-        throughput = counter.flop / seconds
-        if seconds > MIN_SECONDS:
-            break
-    return throughput
-
-
-def _duration(trainer: Trainer, batch: Batch) -> float:
-    start = time.perf_counter()
-    torch.stack(list(_forward_backward(trainer, batch).values())).tolist()  # waits for the GPU
-    return time.perf_counter() - start
-
-
-def _forward_backward(trainer: Trainer, batch: Batch) -> dict[str, Tensor]:
-    return training_step(method("source_only"), trainer.networks, batch, None, trainer.block.weights)
+def noise_train_batch(
+    params: Params, stage: str, sizes: Sequence[tuple[int, int]], device: torch.device
+) -> TrainBatch:
+    """Return a batch of noise of one device of a stage. sizes: as in Cost."""
+    block: Training = getattr(params, stage)
+    images = block.batch_size // params.compute.devices
+    source, *others = (noise_batch(images, size, device) for size in sizes)
+    is_supervised = isinstance(block, Intra) and block.supervision != "pseudo"
+    supervised = others.pop() if is_supervised else None
+    return TrainBatch(source, others[0] if others else None, supervised)
 
 
 def build_trainer(params: Params, block: Training, device: torch.device) -> Trainer:

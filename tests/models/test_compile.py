@@ -11,7 +11,7 @@ from intrada.core.config.load import validate
 from intrada.core.errors import UserError
 from intrada.data.train_batches import TrainBatch
 from intrada.models.compile import is_enabled
-from intrada.training import cost_estimate
+from intrada.training import cost_estimate, step_timing
 from intrada.training.cost_estimate import META, build_trainer, noise_batch
 from intrada.training.trainer import Trainer
 from tests.support.tiny_project import PARAMS, change, tree
@@ -75,10 +75,10 @@ def test_other_values_of_compile_are_refused(value: object) -> None:
     assert caught.value.found.startswith("compute.compile") and "; " not in caught.value.found
 
 
-def test_the_throughput_of_a_compiled_network_can_be_measured(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_time_of_a_compiled_network_can_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("intrada.models.compile.BACKEND", "eager")
-    monkeypatch.setattr(cost_estimate, "WIDTHS", (64,))
+    monkeypatch.setattr(step_timing, "MOST", 1)
     params = validate(PARAMS, change(tree(), compute__compile=True))
-    assert cost_estimate.measured_throughput(params, CPU) > 1e7
+    cost = cost_estimate.estimate_stage(params, "train_source")
+    [taken] = step_timing.measure_all(params, [cost], CPU, busy=False)
+    assert 0 < taken.seconds < 1000

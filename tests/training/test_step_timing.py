@@ -1,0 +1,123 @@
+"""The measured time of the training stages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from intrada.__main__ import main
+from intrada.core.config.load import validate
+from intrada.core.config.schema import Params
+from intrada.training import cost_estimate, step_timing
+from tests.support.tiny_project import PARAMS, change, tree
+
+CPU = torch.device("cpu")
+
+
+def params_with(**changes: Any) -> Params:
+    return validate(PARAMS, change(tree(), **changes))
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[tuple[int, int]]]:
+    """Replace a step by one that takes a second per 100,000 pixels; the sizes of all steps."""
+    measured = list[Sequence[tuple[int, int]]]()
+
+    def duration(trainer: object, params: object, stage: str, sizes: Any, clock: object) -> float:
+        measured.append(sizes)
+        return float(sum(width * height for width, height in sizes) / 1e5)
+
+    monkeypatch.setattr(step_timing, "_duration", duration)
+    return measured
+
+
+def cost(width: int, height: int, activations: int = 1) -> cost_estimate.Cost:
+    return cost_estimate.Cost("train_inter", "advent", 2, ((width, height),) * 2, 300, 1, activations, 10**9)
+
+
+def test_a_step_is_measured_at_its_real_size_and_all_iterations_take_as_long(steps: list[Any]) -> None:
+    [taken] = step_timing.measure_all(params_with(), [cost(200, 100)], CPU, busy=False)
+    assert steps[-1] == [(200, 100)] * 2 and taken.fraction == 1
+    assert taken.step == pytest.approx(0.4) and taken.seconds == pytest.approx(120)
+
+
+def test_a_long_step_is_measured_on_smaller_images(steps: list[Any]) -> None:
+    [taken] = step_timing.measure_all(params_with(), [cost(2000, 1000)], CPU, busy=False)
+    (width, height), _ = steps[-1]
+    assert 50_000 < width * height < 70_000 and width % 32 == height % 32 == 0 and width > 1.8 * height
+    assert taken.step == pytest.approx(40) and taken.fraction == pytest.approx(width * height / 2e6)
+    assert len(steps) == 3 + step_timing.MOST  # of the time of a monkey
+
+
+def test_a_step_that_needs_more_than_half_of_the_free_memory_is_measured_on_smaller_images(
+    steps: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_timing, "_free", lambda: 10**9)
+    step_timing.measure_all(params_with(), [cost(200, 200, activations=2 * 10**9)], CPU, busy=False)
+    (width, height), _ = steps[-1]
+    assert width == height == 128
+
+
+def test_on_a_busy_machine_the_processor_time_of_one_thread_is_divided_by_the_gain_of_the_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = list[int]()
+
+    def duration(trainer: object, params: object, stage: str, sizes: object, clock: Any) -> float:
+        threads.append(torch.get_num_threads())
+        assert clock is time.process_time
+        return 3.0
+
+    monkeypatch.setattr(step_timing, "_duration", duration)
+    monkeypatch.setattr(step_timing.psutil, "cpu_count", lambda: 8)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    [taken] = step_timing.measure_all(params_with(compute__threads=2), [cost(64, 32)], CPU, busy=True)
+    assert set(threads) == {1} and torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+    assert taken.step == pytest.approx(3 / 2**0.6)
+    assert step_timing.gain(1) == 1 and step_timing.gain(64) == 8**0.6
+
+
+def test_the_processor_time_of_a_stage_is_that_of_its_steps() -> None:
+    params = params_with()
+    [cost] = [cost for cost in cost_estimate.estimate_all(params) if cost.stage == "train_inter"]
+    [taken] = step_timing.measure_all(params, [cost], CPU, busy=True)
+    trainer = cost_estimate.build_trainer(params, params.train_inter, CPU)
+    batch = cost_estimate.noise_train_batch(params, "train_inter", cost.sizes, CPU)
+    trainer.step(batch)
+    start = time.process_time()
+    for _ in range(10):
+        trainer.iteration = 0
+        trainer.step(batch)
+    assert taken.step == pytest.approx((time.process_time() - start) / 10, rel=0.5)
+
+
+def test_a_cpu_is_busy_if_other_programs_use_a_quarter_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = [24.0, 26.0, 90.0]
+    monkeypatch.setattr(step_timing.psutil, "cpu_percent", lambda interval: used.pop(0))
+    assert [step_timing.is_busy(torch.device(name)) for name in ("cpu", "cpu", "cuda")] == [
+        False,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    "seconds, text", [(38.7, "39 s"), (119, "119 s"), (600, "10 min"), (7100, "118 min"), (9000, "2.5 h")]
+)
+def test_a_duration_is_written_in_its_own_unit(seconds: float, text: str) -> None:
+    assert step_timing.words(seconds) == text
+
+
+def test_the_command_says_when_other_programs_use_the_machine(
+    checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_timing.psutil, "cpu_percent", lambda interval: 100.0)
+    assert main(["estimate"]) == 0
+    assert "Other programs use this machine" in capsys.readouterr().out
