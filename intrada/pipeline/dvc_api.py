@@ -113,7 +113,13 @@ def stale(repo: Any, path: Path, among: Sequence[Definition]) -> set[str]:
 
 def readable(repo: Any, path: Path) -> bool:
     """Return whether DVC can read the dvc.lock at `path`."""
-    unreadable = (_get("dvc.utils.serialize:ParseError"), _get("dvc.utils.strictyaml:YAMLValidationError"))
+    # ValueError: a number of thousands of digits
+    unreadable = (
+        _get("dvc.utils.serialize:ParseError"),
+        _get("dvc.utils.strictyaml:YAMLValidationError"),
+        RecursionError,
+        ValueError,
+    )
     try:
         _get("dvc.dvcfile:Lockfile")(repo, str(path)).load()
     except unreadable:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from intrada.core.atomic import alive, sweep, write_bytes
-from intrada.core.errors import UserError
+from intrada.core.errors import UserError, shortened
+from intrada.core.files import refuse_special
 from intrada.pipeline import dvc_api
 
 LOCK = "dvc.lock"
@@ -42,6 +43,7 @@ def _keep_or_restore(repo: Any, lock: Path, folder: Path) -> None:
     good, broken = folder / GOOD, folder / BROKEN
     if not lock.exists():
         return
+    refuse_special(lock, "the file that DVC writes")
     content = lock.read_bytes()
     if good.exists() and good.read_bytes() == content:
         return
@@ -75,10 +77,10 @@ def _remove_ended(path: Path) -> None:
         write, read = held.get("write", {}), held.get("read", {})
         owners = [*write.values(), *(owner for some in read.values() for owner in some)]
         ended = {owner["pid"]: owner["cmd"] for owner in owners if not alive(owner["pid"])}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise UserError(
             path,
-            f"cannot be read ({error!r}), as after a kill while DVC wrote it",
+            f"cannot be read ({shortened(repr(error), 200)}), as after a kill while DVC wrote it",
             "the paths that running stages have locked, as JSON",
             "when no dvc and no snakemake runs in this checkout, remove the file",
         ) from None
@@ -89,7 +91,8 @@ def _remove_ended(path: Path) -> None:
     left = {"write": write, "read": {key: some for key, some in read.items() if some}}
     write_bytes(path, json.dumps(left).encode())
     for process, command in ended.items():
-        _tell(f"{path}: the locks of process {process} ({command}), which has ended, are removed")
+        shown = command if str(command).isprintable() else repr(command)
+        _tell(f"{path}: the locks of process {process} ({shown}), which has ended, are removed")
 
 
 def _tell(line: str) -> None:

@@ -1,93 +1,34 @@
-"""Fuzz params, tables and label images: each input is accepted or refused with a UserError.
-
-INTRADA_FUZZ_EXAMPLES=2000 python -m pytest tests/bad_inputs/test_fuzz.py   # a longer run
-"""
+"""Fuzz params, tables, label images and the output of `published`: accepted, or refused with a UserError."""
 
 from __future__ import annotations
 
-import copy
 import io
-import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from intrada import cli
 from intrada.commands import validate
 from intrada.core import files, hashing
 from intrada.core.config import plain_yaml
 from intrada.core.config.classes import class_set
 from intrada.core.config.select import digest
-from intrada.core.errors import UserError
 from intrada.data import tables
 from intrada.data.datasets import open_dataset
 from intrada.methods import ranking
 from tests.support import bad_inputs_tree
+from tests.support.fuzzing import LEAVES, TEXT, damaged, fuzz, mutated, user_error
 
-EXAMPLES = int(os.environ.get("INTRADA_FUZZ_EXAMPLES", "25"))
-fuzz = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
-)
 CLASSES = class_set(["sky", "road", "car"])
-TEXT = st.text(max_size=8) | st.sampled_from(
-    ["all", "range:0:2", "list:a", "..", "/", "sky", "1e5", "nan", "\0", "a" * 300]
-)
-LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | TEXT
-VALUES = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT | st.integers(0, 300), inner, max_size=3),
-    max_leaves=6,
-)  # fmt: skip
-
-
-def user_error(call: Callable[[], object]) -> UserError | None:
-    """Call a function and return its UserError, which must have four parts, or None. No other error may occur."""
-    try:
-        call()
-    except UserError as error:
-        assert error.where and error.found and error.allowed and error.fix
-        return error
-    return None
 
 
 # --- params
-
-
-def key_paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the path of keys of each value of a tree."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path for key, below in inner for path in [(*at, key), *key_paths(below, (*at, key))]]
-
-
-@st.composite
-def mutated_trees(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw a valid params tree with up to four keys removed, replaced or added."""
-    tree = copy.deepcopy(bad_inputs_tree.params())
-    for _ in range(draw(st.integers(1, 4))):
-        *above, last = draw(st.sampled_from(key_paths(tree)))
-        block = tree
-        for key in above:
-            block = block[key]
-        action = draw(st.sampled_from(["remove", "replace", "add"]))
-        if action == "remove":
-            del block[last]
-        elif action == "replace" or not isinstance(block, dict):
-            block[last] = draw(VALUES)
-        else:
-            block[draw(TEXT)] = draw(VALUES)
-    return tree
 
 
 def use_params(path: Path) -> None:
@@ -101,34 +42,12 @@ def use_params(path: Path) -> None:
 
 
 @fuzz
-@given(mutated_trees())
-def test_a_mutated_params_tree_is_valid_or_refused(tree: dict[str, Any]) -> None:
+@given(st.data())
+def test_a_mutated_params_tree_is_valid_or_refused(data: st.DataObject) -> None:
+    tree = data.draw(mutated(bad_inputs_tree.params()))
     path = Path("mutated.yaml")
     path.write_text(plain_yaml.dump(tree), encoding="utf-8")
     user_error(lambda: use_params(path))
-
-
-@st.composite
-def damaged(draw: st.DrawFn, content: bytes) -> bytes:
-    """Draw the bytes with up to four cuts, repetitions, insertions or flips."""
-    data = bytearray(content)
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, max(len(data) - 1, 0)))
-        stop = min(len(data), start + draw(st.integers(0, 40)))
-        match draw(st.sampled_from(["cut", "repeat", "insert", "flip", "end"])):
-            case "cut":
-                del data[start:stop]
-            case "repeat":
-                data[start:start] = data[start:stop] * draw(st.integers(1, 5))
-            case "insert":
-                data[start:start] = draw(
-                    st.binary(max_size=6) | st.sampled_from([b"\n", b",", b'"', b"&a ", b"*a", b": ", b"-"])
-                )
-            case "flip" if data:
-                data[start] = draw(st.integers(0, 255))
-            case _:
-                del data[start:]
-    return bytes(data)
 
 
 @fuzz
@@ -212,3 +131,29 @@ def test_a_label_image_of_any_kind_is_read_or_refused(content: bytes, name: str)
         if not user_error(lambda: dataset.read_label(path)):
             label = dataset.read_label(path)
             assert label.dtype == np.uint8 and set(np.unique(label)) <= {0, 1, 2, 255}
+
+
+# --- the output of `published`
+
+PARTS = (
+    st.sampled_from(
+        ["..", ".", "", "a", "~", " ", "results", "raw", "raw/val", "data", "x\n", "\x1b[2J", "-"]
+    )
+    | TEXT
+)
+
+
+@fuzz
+@given(st.lists(PARTS, min_size=1, max_size=4).map("/".join), st.booleans())
+def test_an_output_of_published_anywhere_is_accepted_or_refused_before_anything_is_written(
+    text: str, absolute: bool
+) -> None:
+    """The raw data do not exist, so that an accepted output ends in the next error."""
+    out = text.replace("\0", "")  # no command line can contain it
+    out = f"/{out}" if absolute else out
+    before = {path.name for folder in ("/", "..", ".") for path in Path(folder).iterdir()}
+    words = ["--params", "params.yaml", "--model", "gone.pth", "--root", "gone", f"--out={out}"]
+    error = user_error(lambda: cli.run(["published", *words]))
+    assert error and {path.name for folder in ("/", "..", ".") for path in Path(folder).iterdir()} == before
+    if absolute or ".." in Path(out).parts:
+        assert error.where == "--out"

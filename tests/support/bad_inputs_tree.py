@@ -78,7 +78,8 @@ def contents(folder: Path = Path()) -> dict[str, bytes]:
         for path in (Path(above, name) for name in files):
             if path.parts[0] not in ("runs", "logs"):
                 link = path.is_symlink()
-                by_path[str(path)] = os.fsencode(path.readlink()) if link else path.read_bytes()
+                content = path.read_bytes if path.is_file() else bytes  # a pipe has none
+                by_path[str(path)] = os.fsencode(path.readlink()) if link else content()
     return by_path
 
 
