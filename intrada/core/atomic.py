@@ -15,7 +15,10 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from errno import EACCES, EDQUOT, EFBIG, EIO, ENOSPC, EPERM, EROFS, ESTALE
+        if error.errno == ENAMETOOLONG:
+            found = "a name that is too long, or a path that is"
+            raise UserError(path, found, "names of at most 200 bytes", "choose a shorter one") from error
+        if error.errno not in UNWRITABLE:
 from pathlib import Path
 
 import psutil
@@ -52,6 +55,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno == ENAMETOOLONG:
+            found = "a name that is too long, or a path that is"
+            raise UserError(path, found, "names of at most 200 bytes", "choose a shorter one") from error
         if error.errno not in UNWRITABLE:
             raise
         raise unwritable(Path(*map(_final_name, path.parts)), error) from error

@@ -61,7 +61,8 @@ def of_projects(output: Path, mark: Out) -> Iterator[Kept]:
 def project_of(path: Path) -> Path | None:
     """Return the nearest folder at or above `path` with a pipeline of DVC's."""
     real = Path(os.path.realpath(path))
-    return next((above for above in (real, *real.parents) if (above / "dvc.yaml").is_file()), None)
+    # Path.is_file raises an error for a name that is too long
+    return next((above for above in (real, *real.parents) if os.path.isfile(above / "dvc.yaml")), None)  # noqa: PTH113
 
 
 def caches(project: Path | None) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Fuzz params, tables, label images and the output of `published`: accepted, or refused with a UserError."""
+"""Fuzz params, tables and label images: each input is accepted or refused with a UserError."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from intrada import cli
 from intrada.commands import validate
 from intrada.core import files, hashing
 from intrada.core.config import plain_yaml
@@ -23,7 +22,7 @@ from intrada.data import tables
 from intrada.data.datasets import open_dataset
 from intrada.methods import ranking
 from tests.support import bad_inputs_tree
-from tests.support.fuzzing import LEAVES, TEXT, damaged, fuzz, mutated, user_error
+from tests.support.fuzzing import LEAVES, damaged, fuzz, mutated, user_error
 
 CLASSES = class_set(["sky", "road", "car"])
 
@@ -131,29 +130,3 @@ def test_a_label_image_of_any_kind_is_read_or_refused(content: bytes, name: str)
         if not user_error(lambda: dataset.read_label(path)):
             label = dataset.read_label(path)
             assert label.dtype == np.uint8 and set(np.unique(label)) <= {0, 1, 2, 255}
-
-
-# --- the output of `published`
-
-PARTS = (
-    st.sampled_from(
-        ["..", ".", "", "a", "~", " ", "results", "raw", "raw/val", "data", "x\n", "\x1b[2J", "-"]
-    )
-    | TEXT
-)
-
-
-@fuzz
-@given(st.lists(PARTS, min_size=1, max_size=4).map("/".join), st.booleans())
-def test_an_output_of_published_anywhere_is_accepted_or_refused_before_anything_is_written(
-    text: str, absolute: bool
-) -> None:
-    """The raw data do not exist, so that an accepted output ends in the next error."""
-    out = text.replace("\0", "")  # no command line can contain it
-    out = f"/{out}" if absolute else out
-    before = {path.name for folder in ("/", "..", ".") for path in Path(folder).iterdir()}
-    words = ["--params", "params.yaml", "--model", "gone.pth", "--root", "gone", f"--out={out}"]
-    error = user_error(lambda: cli.run(["published", *words]))
-    assert error and {path.name for folder in ("/", "..", ".") for path in Path(folder).iterdir()} == before
-    if absolute or ".." in Path(out).parts:
-        assert error.where == "--out"

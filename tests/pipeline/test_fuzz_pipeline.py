@@ -1,4 +1,7 @@
-"""Fuzz dvc.lock and DVC's list of locked paths: the next start works, or a UserError says what to do."""
+"""Fuzz dvc.lock, DVC's list of locked paths and the output of `published`.
+
+Each content and each path is accepted, or a UserError says what to do.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,11 @@ from dvc.repo import Repo
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intrada.commands import published
 from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
-from intrada.pipeline import dvc_api, dvc_recovery
-from tests.support.fuzzing import VALUES, damaged, fuzz, mutated, user_error
+from intrada.pipeline import dvc_api, dvc_recovery, output_guard, stage_runner
+from tests.support.fuzzing import TEXT, VALUES, damaged, fuzz, mutated, user_error
 
 HASH = {"hash": "md5", "md5": "d41d8cd98f00b204e9800998ecf8427e", "size": 0}
 STAGE = {"cmd": "true", "deps": [{"path": "in.txt", **HASH}], "outs": [{"path": "out.txt", **HASH}]}
@@ -25,6 +29,12 @@ OWNER = {"pid": 1, "cmd": "dvc repro"}
 HELD: dict[str, Any] = {"write": {"/a": OWNER}, "read": {"/b": [OWNER, {**OWNER, "pid": 2**22 + 1}]}}
 HARD = (b"{a: " * 5000 + b"\n", b"a: &x [*x]\n", b"[" + b"1" * 5000 + b"]\n", b'{"a":' * 10**5)
 MARKERS = (b"<<<<<<< HEAD\n", b"=======\n", b">>>>>>> theirs\n", b"||||||| base\n")
+
+
+@pytest.fixture(autouse=True)
+def working_directory(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests run in the project."""
+    monkeypatch.chdir(project)
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +125,24 @@ def test_a_dvc_lock_that_is_no_file_is_refused(project: Path, make: Callable[[Pa
     with pytest.raises(UserError, match=r"dvc\.lock: a (folder|pipe)"):
         dvc_recovery.prepare(project)
     lock.rmdir() if lock.is_dir() else lock.unlink()
+
+
+PARTS = (
+    st.sampled_from(["..", ".", "", "a", "~", " ", "results", "x\n", "\x1b[2J", "-", "\udcff", "a" * 300])
+    | TEXT
+)
+
+
+@fuzz
+@given(st.lists(PARTS, min_size=1, max_size=4).map("/".join), st.booleans())
+def test_an_output_of_published_is_accepted_or_refused_before_anything_is_written(
+    project: Path, text: str, absolute: bool
+) -> None:
+    out = Path(("/" if absolute else "") + text.replace("\0", ""))  # no command line contains a zero byte
+    missing = {"params": Path("gone.yaml"), "model": [Path("gone.pth")], "root": Path("gone"), "weights": []}
+    before = {path.name for folder in ("/", "..", ".") for path in Path(folder).iterdir()}
+    marks = stage_runner.marks_of(published)
+    error = user_error(lambda: output_guard.check(marks, missing | {"out": out}))
+    assert {path.name for folder in ("/", "..", ".") for path in Path(folder).iterdir()} == before
+    if absolute or ".." in out.parts:
+        assert error and error.where == "--out"
