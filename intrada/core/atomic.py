@@ -15,10 +15,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-        if error.errno == ENAMETOOLONG:
-            found = "a name that is too long, or a path that is"
-            raise UserError(path, found, "names of at most 200 bytes", "choose a shorter one") from error
-        if error.errno not in UNWRITABLE:
+from errno import EACCES, EDQUOT, EFBIG, EIO, ENAMETOOLONG, ENOSPC, EPERM, EROFS, ESTALE
 from pathlib import Path
 
 import psutil

@@ -257,13 +257,6 @@ def write_label(path: Path, label: np.ndarray, palette: Sequence[int]) -> None:
         image.save(temporary, format="PNG", compress_level=6, optimize=False)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
 def list_files(folder: Path, folder_links: bool = True) -> list[Path]:
     """Return every file below `folder`, sorted by relative name, without SYSTEM_FILES. Links are followed.
 
@@ -277,8 +270,10 @@ def list_files(folder: Path, folder_links: bool = True) -> list[Path]:
         try:
             real = current.resolve(strict=True)
             with os.scandir(current) as scan:
-                entries = [
-                    (Path(entry), _is_folder(entry)) for entry in scan if not _SYSTEM.match(entry.name)
+                entries = [  # a link to itself is an error to DirEntry.is_dir
+                    (Path(entry), Path(entry).is_dir() if entry.is_symlink() else entry.is_dir())
+                    for entry in scan
+                    if not _SYSTEM.match(entry.name)
                 ]
         except (OSError, RuntimeError) as error:
             raise unreadable(current, error, "a readable folder") from error

@@ -129,10 +129,10 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         if not capture.isOpened():
             found = "an empty file (0 bytes)" if path.stat().st_size == 0 else "no video that opens"
-            raise UserError(path, found, _ALLOWED, _FIX)
+            raise VideoError(path, found, _ALLOWED, _FIX)
         if turned := int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360:
             found = f"a flag that turns it by {turned} degrees; images with such a flag are refused, too"
-            raise UserError(path, found, f"{_ALLOWED}, without a rotation", _UPRIGHT)
+            raise VideoError(path, found, f"{_ALLOWED}, without a rotation", _UPRIGHT)
         yield capture
     finally:
         capture.release()
