@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-PNG_GREY = 0  # colour type in the PNG header
+PNG_GREY, _PNG_PALETTE = 0, 3  # colour types in the PNG header
 _PNG_START = 8  # bytes of the signature
+_HEAD = struct.Struct(">I4s")  # length and name of a chunk
 _ORIENTATION = 0x0112
 _TURNED = range(2, 9)  # 1 is upright, 0 means unknown; every other value is invalid
 # Text chunks in which other programs store EXIF or XMP data
@@ -47,12 +50,15 @@ def other_format(path: Path) -> str:
 def orientation(image: Image.Image, path: Path) -> int:
     """Return the EXIF orientation 2..8 of an open PNG or JPEG; 1 if it is upright or says nothing.
 
-    Invalid values and invalid EXIF data count as upright, as in all viewers. Raises what Pillow raises for a
-    PNG whose pixels cannot be decoded.
+    Invalid values and invalid EXIF data count as upright, as in all viewers. Raises OSError for a PNG whose
+    end is missing, which OpenCV reads without an error, and what Pillow raises if pixels cannot be decoded.
     """
     if image.format != "PNG":
         return _turned(image)
-    if not _may_have_exif(path):
+    chunks = list(_chunks(path, dict.fromkeys(_TEXT_CHUNKS, 32)))
+    if not chunks or chunks[-1][0] != b"IEND":
+        raise OSError("image file is truncated: its end is missing")
+    if not any(kind == b"eXIf" or start.startswith(_KEYWORDS) for kind, start in chunks):
         return 1
     # The chunk may follow the pixels, so they are decoded; on a copy, because a decoded file is closed.
     with Image.open(path, formats=("PNG",)) as copy:
@@ -68,16 +74,21 @@ def _turned(image: Image.Image) -> int:
     return int(value) if value in _TURNED else 1
 
 
-def _may_have_exif(path: Path) -> bool:
-    """Return whether a PNG has a chunk that can hold an orientation. The pixels are not read."""
+def palette(path: Path) -> bytes:
+    """Return the palette of a PNG, red, green and blue of the indices 0, 1, ...; b"" without a palette."""
+    if png_header(path)[1] != _PNG_PALETTE:
+        return b""
+    return next((data for kind, data in _chunks(path, {b"PLTE": 768}) if kind == b"PLTE"), b"")
+
+
+def _chunks(path: Path, wanted: dict[bytes, int]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name of each chunk of a PNG up to its end, with as many first bytes as `wanted` says."""
     with path.open("rb", buffering=0) as handle:
-        handle.seek(_PNG_START)
-        while len(head := handle.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", head)
-            if kind == b"eXIf":
-                return True
-            start = handle.read(min(length, 32)) if kind in _TEXT_CHUNKS else b""
-            if start.startswith(_KEYWORDS):
-                return True
-            handle.seek(length - len(start) + 4, 1)  # 4: the checksum
-    return False
+        file, offset = handle.fileno(), _PNG_START
+        while len(head := os.pread(file, _HEAD.size, offset)) == _HEAD.size:
+            length, kind = _HEAD.unpack(head)
+            offset += _HEAD.size
+            yield kind, os.pread(file, min(length, wanted[kind]), offset) if kind in wanted else b""
+            if kind == b"IEND":
+                return
+            offset += length + 4  # 4: the checksum

@@ -48,8 +48,8 @@ INVALID: dict[str, tuple[Callable[[Path], object], str]] = {
     "16-bit colour": (lambda path: raw_png(path, 16, 2, [bytes(384)] * 32, 64), "16 bits a channel"),
     "an EXIF rotation": (rotated_by_exif, "an EXIF orientation"),
     "another shape than its label": (saved("RGB", (32, 64)), "64x32 pixels, its image has 32x64"),
-    "a folder": (folder, "1 labels have no image"),
-    "a missing file": (lambda path: path.unlink(), "1 labels have no image"),
+    "a folder": (folder, "no image has this label"),
+    "a missing file": (lambda path: path.unlink(), "no image has this label"),
 }
 
 
@@ -74,7 +74,7 @@ def test_preprocess_refuses_a_truncated_image_with_a_valid_header(
     stage: Stage, domain: str, path: Path
 ) -> None:
     cut(path)
-    stage.run("check")  # check reads only the headers
+    stage.refuses("check", f"{path}: ", "runcated", "fix or replace it; or leave the image out: narrow")
     stage.refuses(f"preprocess@{domain}", f"{path}: ", "runcated", "PNG or JPEG")
 
 

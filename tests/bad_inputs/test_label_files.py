@@ -53,16 +53,22 @@ def test_an_invalid_target_label_is_refused_by_preprocess_and_not_read_by_check(
 def test_an_image_without_a_label_and_a_label_without_an_image_are_refused(stage: Stage) -> None:
     MASK.rename("raw/source/masks/elsewhere.png")
     stage.refuses(
-        "check", "b.png: ", "1 of 3 images have no label: b", "a target needs none", "`split: list:FILE`"
+        "check",
+        "b.png: no label raw/source/masks/b.png",
+        "1 of 3 images have none",
+        "raw/source/masks has c.png, a.png",
+        "elsewhere.png: no image has this label",
+        "`exclude`",
+        "logs/check_faults.txt lists all",
     )
     Path("raw/source/photos/b.png").unlink()
-    stage.refuses("check", "raw/source/masks/elsewhere.png: ", "1 labels have no image")
+    stage.refuses("check", "raw/source/masks/elsewhere.png: no image has this label", "`split: list:FILE`")
 
 
 def test_all_invalid_labels_are_reported_at_once(stage: Stage) -> None:
     for stem in "abc":
         mask(MASK.with_stem(stem), values=(0, 9))
-    stage.refuses("check", "raw/source: 3 of 3 images", "a.png: unknown id 9", "c.png: unknown id 9")
+    stage.refuses("check", "3 faults: 3 in source", "a.png: unknown id 9", "c.png: unknown id 9")
 
 
 # --- classes that do not match the labels

@@ -121,7 +121,7 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path: Path, suffix: str) -> Non
     path = tmp_path / f"a.{suffix}"
     png(path, np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
     whole = path.read_bytes()
-    for length in (3, 30, len(whole) // 2):
+    for length in (3, 30, len(whole) // 2, len(whole) - 20, len(whole) - 12):
         path.write_bytes(whole[:length])
         with pytest.raises(UserError, match=rf"a\.{suffix}: "):
             files.read_image(path)

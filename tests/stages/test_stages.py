@@ -353,6 +353,7 @@ def test_every_model_is_evaluated_on_the_subsets_of_the_inter_model(project: Pat
 
 def test_metrics_without_labels_are_null_and_not_zero(project: Path) -> None:
     shutil.rmtree("data/raw/toycity/cityscapes/gtFine/val")
+    use(preprocess__val__options={"labels": "none"})
     for name in ("check", "preprocess@val", "evaluate@inter"):
         assert run(name) == 0
     metrics = json.loads(Path("results/evaluate/inter/metrics.json").read_text())
@@ -376,6 +377,7 @@ def test_snapshots_are_selected_with_and_without_labels(project: Path) -> None:
 
 def test_without_labels_the_oracle_chooses_none_and_its_model_is_the_last(project: Path) -> None:
     shutil.rmtree("data/raw/toycity/cityscapes/gtFine/val")
+    use(preprocess__val__options={"labels": "none"})
     for name in ("check", "preprocess@val", "evaluate_snapshots@inter"):
         assert run(name) == 0
     table = tables.read(Path("results/evaluate_snapshots/inter/snapshots.csv"), tables.SNAPSHOTS)

@@ -9,7 +9,7 @@ from typing import Any
 from intrada.core import files
 from intrada.core.config.classes import CITYSCAPES_19, CITYSCAPES_IDS, IGNORE, ClassSet
 from intrada.core.errors import UserError
-from intrada.data.datasets.base import Dataset, Layout, options_of
+from intrada.data.datasets.base import Dataset, Layout, exclude_of, options_of
 from intrada.data.datasets.coding import Coding, id_coding
 
 LABELS = ("labelIds", "labelTrainIds", "none")
@@ -19,10 +19,12 @@ def build(root: Path, split: str, options: Mapping[str, Any], classes: ClassSet)
     """Return one folder of Cityscapes (train, val or test) below `root`.
 
     split: the name of the folder, alone or followed by `:list:FILE` or `:range:START:STOP`. options: labels,
-    the kind of label images: labelIds (default), labelTrainIds, or none. Images without a label, as in `test`
-    or in a download without gtFine, can be used as target. Raises UserError for a wrong option or split.
+    the kind of label images: labelIds (default), labelTrainIds, or none; exclude, patterns of files that are
+    left out. Images without a label, as in `test` or in a download without gtFine, can be used as target.
+    Raises UserError for a wrong option or split.
     """
-    kind = options_of("cityscapes", options, {"labels": LABELS[0]})["labels"]
+    chosen = options_of("cityscapes", options, {"labels": LABELS[0], "exclude": []})
+    kind = chosen["labels"]
     if kind not in LABELS:
         found = f"labels: {kind!r}"
         raise UserError("options of cityscapes", found, f"labels: {', '.join(LABELS)}", "choose one of these")
@@ -36,8 +38,11 @@ def build(root: Path, split: str, options: Mapping[str, Any], classes: ClassSet)
     labels = None if kind == "none" else f"gtFine/{folder}/{{stem}}_gtFine_{kind}.png"
     coding = _train_ids(classes) if kind == "labelTrainIds" else _label_ids(classes)
     # The name of a file contains the city, so the id needs no folder.
-    layout = Layout(root, images, labels, lambda stem: PurePosixPath(stem).name)
-    return Dataset(layout, rest or "all", classes, lambda path: coding.decode(files.read_label(path), path))
+    exclude = exclude_of("cityscapes", chosen["exclude"])
+    layout = Layout(root, images, labels, lambda stem: PurePosixPath(stem).name, exclude, "labels: none")
+    return Dataset(
+        layout, rest or "all", classes, lambda path: coding.decode(files.read_label(path), path), True
+    )
 
 
 def _label_ids(classes: ClassSet) -> Coding:

@@ -1,11 +1,12 @@
 """Your own data, described by options: the paths of images and labels, and the meaning of the labels' values.
 
 options:
-  images: photos/**/*.jpg           # a glob relative to root; PNG and JPEG
+  images: photos/**/*.{png,jpg}     # a pattern below root (see patterns.py), of PNG and JPEG images
   labels: masks/{stem}.png          # {stem}: the part that the glob's wildcards match; null: no labels
   encoding: ids                     # or rgb
   mapping: {sky: [0], tree: [5, 6]} # class: its ids; rgb: its colours, {sky: ['#4682b4'], ...}
   ignore: [11, 255]                 # ids (rgb: colours) that belong to no class
+  exclude: [photos/old]             # patterns of files that are left out, or of folders with all their files
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ from typing import Any, TypeVar
 from intrada.core import files
 from intrada.core.config.classes import ClassSet
 from intrada.core.errors import UserError
-from intrada.data.datasets.base import STEM, Dataset, Layout, options_of, pattern_of
+from intrada.data.datasets import patterns
+from intrada.data.datasets.base import Dataset, Layout, exclude_of, options_of
 from intrada.data.datasets.coding import Color, color_coding, id_coding, read_colors
 
 Value = TypeVar("Value", int, Color)
 _WHERE = "options of folders"
 _FIX = "add them to `mapping`, or to `ignore` if they belong to no class"
 _FORM = "each class -> a list of its ids, or of its colours as '#rrggbb'"
-_DEFAULTS: dict[str, Any] = {"images": None, "labels": None, "encoding": "ids", "mapping": {}, "ignore": []}
+_DEFAULTS: dict[str, Any] = {
+    "images": None, "labels": None, "encoding": "ids", "mapping": {}, "ignore": [], "exclude": [],
+}  # fmt: skip
 
 
 def build(root: Path, split: str, options: Mapping[str, Any], classes: ClassSet) -> Dataset:
@@ -35,22 +39,26 @@ def build(root: Path, split: str, options: Mapping[str, Any], classes: ClassSet)
     one of `classes` nor a Cityscapes name, and an id or colour that is listed twice.
     """
     chosen = options_of("folders", options, _DEFAULTS)
-    images = pattern_of(_WHERE, "images", chosen["images"], "images/*.png")
+    images = patterns.of_option(_WHERE, "images", chosen["images"], "images/*.png")
     labels = chosen["labels"]
     if labels is not None:
-        labels = pattern_of(_WHERE, "labels", labels, f"labels/{STEM}.png")
-        if labels.count(STEM) != 1 or not labels.endswith(".png"):
-            raise _wrong("labels", labels, f"one {STEM} and the ending .png, such as labels/{STEM}.png")
+        labels = patterns.of_option(_WHERE, "labels", labels, f"labels/{patterns.STEM}.png")
+        if labels.count(patterns.STEM) != 1 or not labels.lower().endswith(".png"):
+            raise _wrong(
+                "labels",
+                labels,
+                f"one {patterns.STEM} and the ending .png, such as labels/{patterns.STEM}.png",
+            )
     if chosen["encoding"] not in ("ids", "rgb"):
         raise _wrong("encoding", chosen["encoding"], "ids or rgb")
     if not isinstance(chosen["mapping"], Mapping) or (labels is not None and not chosen["mapping"]):
         raise _wrong("mapping", chosen["mapping"], _FORM)
     if not isinstance(chosen["ignore"], list):
         raise _wrong("ignore", chosen["ignore"], "a list of ids (encoding: rgb: of colours)")
-    layout = Layout(root, images, labels)
+    layout = Layout(root, images, labels, exclude=exclude_of("folders", chosen["exclude"]))
     if chosen["encoding"] == "ids":
         ids = id_coding(classes, *_by_value(chosen["mapping"], chosen["ignore"], _id), _FIX)
-        return Dataset(layout, split, classes, lambda path: ids.decode(files.read_label(path), path))
+        return Dataset(layout, split, classes, lambda path: ids.decode(files.read_label(path), path), True)
     colors = color_coding(classes, *_by_value(chosen["mapping"], chosen["ignore"], _color), _FIX)
     return Dataset(layout, split, classes, lambda path: colors.decode(read_colors(path), path))
 

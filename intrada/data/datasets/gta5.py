@@ -14,7 +14,8 @@ import numpy as np
 
 from intrada.core import files
 from intrada.core.config.classes import CITYSCAPES_19, CITYSCAPES_IDS, ClassSet
-from intrada.data.datasets.base import Dataset, Layout, options_of, pattern_of
+from intrada.data.datasets import patterns
+from intrada.data.datasets.base import Dataset, Layout, exclude_of, options_of
 from intrada.data.datasets.coding import color_coding, id_coding, read_colors
 
 LICENSE_PLATE = 34
@@ -25,10 +26,10 @@ def build(root: Path, split: str, options: Mapping[str, Any], classes: ClassSet)
     """Return GTA5 below `root`.
 
     options: images (default "images"), the folder of the images. It allows a translated copy of the images,
-    for example by CycleGAN, to be used with the same labels.
+    for example by CycleGAN, to be used with the same labels. exclude, patterns of files that are left out.
     """
-    chosen = options_of("gta5", options, {"images": "images"})
-    folder = pattern_of("options of gta5", "images", chosen["images"], "images_translated")
+    chosen = options_of("gta5", options, {"images": "images", "exclude": []})
+    folder = patterns.of_option("options of gta5", "images", chosen["images"], "images_translated")
     # A pole group has the colour of a pole; the class that is trained comes last and overwrites the other.
     # License plates have the colour of cars and count as cars.
     ordered = sorted(CITYSCAPES_IDS.values(), key=lambda entry: entry.name in CITYSCAPES_19)
@@ -41,4 +42,6 @@ def build(root: Path, split: str, options: Mapping[str, Any], classes: ClassSet)
             colored = image.mode.startswith("RGB")
         return colors.decode(read_colors(path), path) if colored else ids.decode(files.read_label(path), path)
 
-    return Dataset(Layout(root, f"{folder}/*", "labels/{stem}.png"), split, classes, read_label)
+    exclude = exclude_of("gta5", chosen["exclude"])
+    layout = Layout(root, f"{folder}/*", "labels/{stem}.png", exclude=exclude, no_labels="dataset: folders")
+    return Dataset(layout, split, classes, read_label)

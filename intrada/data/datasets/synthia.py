@@ -15,7 +15,7 @@ import numpy as np
 
 from intrada.core.config.classes import ClassSet
 from intrada.core.files import open_image, unreadable
-from intrada.data.datasets.base import Dataset, Layout, options_of
+from intrada.data.datasets.base import Dataset, Layout, exclude_of, options_of
 from intrada.data.datasets.coding import id_coding
 
 # SYNTHIA's id -> Cityscapes name. For class sets without terrain, truck and train, this is the mapping of
@@ -46,11 +46,12 @@ VOID, ROAD_WORK, LANE_MARKING = 0, 14, 22  # as in the published mapping, lane m
 
 
 def build(root: Path, split: str, options: Mapping[str, Any], classes: ClassSet) -> Dataset:
-    """Return SYNTHIA-RAND-CITYSCAPES below `root`. It has no options."""
-    options_of("synthia", options, {})
+    """Return SYNTHIA-RAND-CITYSCAPES below `root`. options: exclude, patterns of files that are left out."""
+    chosen = options_of("synthia", options, {"exclude": []})
     fix = "check that these are the labels of SYNTHIA-RAND-CITYSCAPES; its other parts differ"
     coding = id_coding(classes, NAMES, [VOID, ROAD_WORK, LANE_MARKING], fix)
-    layout = Layout(root, "RGB/*.png", "GT/LABELS/{stem}.png")
+    exclude = exclude_of("synthia", chosen["exclude"])
+    layout = Layout(root, "RGB/*.png", "GT/LABELS/{stem}.png", exclude=exclude, no_labels="dataset: folders")
     return Dataset(layout, split, classes, lambda path: coding.decode(first_channel(path), path))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from intrada.core.errors import UserError
 from intrada.data.datasets import DATASETS
-from intrada.data.datasets.base import Item, require_labels
+from intrada.data.datasets.base import Item
 from tests.support.trees import ids, image, names, opened
 
 
@@ -175,20 +175,18 @@ def test_images_behind_a_link_are_found(gta5: Path, tmp_path_factory: pytest.Tem
     assert [item.label is not None for item in opened("gta5", root).items()] == [True] * 3
 
 
-def test_missing_labels_are_refused_by_require_labels_only(gta5: Path) -> None:
+def test_images_without_labels_are_items_too(gta5: Path) -> None:
     (gta5 / "labels" / "00002.png").unlink()
-    items = opened("gta5", gta5).items()
-    assert [item.label is None for item in items] == [False, True, False]
-    require_labels(items[::2])
-    with pytest.raises(UserError, match=r"00002\.png: 1 of 3 images have no label: 00002"):
-        require_labels(items)
+    dataset = opened("gta5", gta5)
+    assert [item.label is None for item in dataset.items()] == [False, True, False]
+    assert dataset.survey().unlabelled == [(gta5 / "images" / "00002.png", "00002")]
 
 
 def test_labels_without_images_are_orphans_if_the_split_is_all(gta5: Path) -> None:
-    assert opened("gta5", gta5).orphans() == []
+    assert opened("gta5", gta5).survey().orphans == []
     (gta5 / "images" / "00002.png").unlink()
-    assert opened("gta5", gta5).orphans() == [gta5 / "labels" / "00002.png"]
-    assert opened("gta5", gta5, "range:0:1").orphans() == []
+    assert opened("gta5", gta5).survey().orphans == [gta5 / "labels" / "00002.png"]
+    assert opened("gta5", gta5, "range:0:1").survey().orphans == []
 
 
 def test_an_unknown_dataset_or_root_is_refused(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def cityscapes(tmp_path: Path) -> Path:
 
 def test_cityscapes_ids_contain_the_city_once(cityscapes: Path) -> None:
     dataset = opened("cityscapes", cityscapes, "train")
-    assert names(dataset) == ["aachen_000002_000019", "ulm_000001_000019"] and dataset.orphans() == []
+    assert names(dataset) == ["aachen_000002_000019", "ulm_000001_000019"] and dataset.survey().orphans == []
 
 
 def test_cityscapes_label_ids_and_train_ids_give_the_same_labels(cityscapes: Path) -> None:

@@ -84,7 +84,7 @@ def test_the_stem_is_the_part_that_the_wildcards_match(
 def test_labels_are_optional(tmp_path: Path) -> None:
     image(tmp_path / "a.png")
     dataset = opened("folders", tmp_path, classes=CLASSES, images="*.png")
-    assert names(dataset) == ["a"] and dataset.items()[0].label is None and dataset.orphans() == []
+    assert names(dataset) == ["a"] and dataset.items()[0].label is None and dataset.survey().orphans == []
 
 
 def test_an_invalid_glob_is_refused(tmp_path: Path) -> None:

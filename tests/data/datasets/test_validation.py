@@ -9,7 +9,7 @@ import pytest
 from intrada.core.config.classes import class_set
 from intrada.core.errors import UserError
 from intrada.data.datasets.base import Dataset
-from intrada.data.datasets.validation import Report, validate
+from intrada.data.datasets.validation import Report, Work, examine, validate
 from tests.support.trees import ids, image, opened
 
 CLASSES = class_set(["road", "sky", "car"])
@@ -58,16 +58,18 @@ def test_progress_receives_every_image(gta5: Path) -> None:
             calls.append((total, unit))
             yield item
 
-    validate(dataset(gta5), labelled=True, progress=progress)
+    examine(dataset(gta5), labelled=True, work=Work(progress=progress))
     assert calls == [(4, "image")] * 4
 
 
 def test_an_image_without_label_and_a_label_without_image_are_refused(gta5: Path) -> None:
     (gta5 / "images" / "3.png").unlink()
-    with pytest.raises(UserError, match=r"labels/3\.png: 1 labels have no image"):
+    with pytest.raises(UserError, match=r"labels/3\.png: no image has this label"):
         validate(dataset(gta5), labelled=True)
     (gta5 / "labels" / "2.png").unlink()
-    with pytest.raises(UserError, match="1 of 3 images have no label: 2"):
+    with pytest.raises(
+        UserError, match=r"2 faults[^$]*2\.png: no label [^$]*labels/2\.png[^$]*3\.png: no image"
+    ):
         validate(dataset(gta5), labelled=True)
     (gta5 / "list.txt").write_text("1\n4\n")
     assert validate(dataset(gta5, "list:list.txt"), labelled=True).images == 2
@@ -86,7 +88,7 @@ def test_the_error_counts_all_wrong_files_and_lists_the_first_ones(gta5: Path) -
     with pytest.raises(UserError) as caught:
         validate(dataset(gta5), labelled=True, workers=2)
     text = str(caught.value)
-    assert f"{gta5}: 3 of 4 images or their labels are wrong" in text
+    assert f"{gta5}: 3 faults\n" in text
     assert "1.png: unknown id 200 (4 pixels)" in text
     assert "3.png: an empty file (0 bytes)" in text and "4.png: cannot identify" in text
 
@@ -95,7 +97,7 @@ def test_the_error_has_the_number_of_files_that_it_does_not_list(tmp_path: Path)
     for number in range(8):
         image(tmp_path / "images" / f"{number}.png")
         ids(tmp_path / "labels" / f"{number}.png", [[99, 99], [7, 7]])
-    with pytest.raises(UserError, match=r"8 of 8 images[^$]*and 3 more\n"):
+    with pytest.raises(UserError, match=r": 8 faults\n[^$]*and 3 more\n"):
         validate(dataset(tmp_path), labelled=True)
 
 
