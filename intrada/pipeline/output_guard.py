@@ -117,7 +117,7 @@ class _Index:
         above = self._folders(folder)
         try:
             found = os.lstat(path)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a zero byte in the name
             return [(*above[0], _folded(name)), *above]
         if not stat.S_ISLNK(found.st_mode):
             return [(found.st_dev, found.st_ino), *above]
