@@ -57,6 +57,7 @@ def test_label_ids_for_the_benchmark_server_have_the_size_of_the_labels(project:
 def test_images_without_labels_need_a_size(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in Path("data/raw/toycity/cityscapes/gtFine/val").rglob("*.png"):
         path.unlink()
+    write_params(change(tree(), preprocess__val__options={"labels": "none"}))
     assert run("check") == run("preprocess@val") == 0
     assert run("evaluate@inter") == 0
     assert evaluate("--label-ids", "submission") == 1
