@@ -16,7 +16,7 @@ from intrada.core import files, locks
 from intrada.core.config.schema import Domain, Params
 from intrada.core.stage import Choice, Context, In, Out
 from intrada.data import tables
-from intrada.data.datasets import open_dataset
+from intrada.data.datasets import faults, open_dataset, validation
 from intrada.data.datasets.base import Dataset, Item
 from intrada.data.resize import resize_image, resize_label
 
@@ -48,7 +48,7 @@ def run(
     classes = params.class_set
     dataset = open_dataset(block.dataset, root, block.split, block.options, classes)
     size = (block.size[0], block.size[1])
-    items = dataset.items()
+    items = _items(dataset, domain)
     palette, key = classes.palette(), context.fingerprint[:16]
     suffix, _ = files.STORAGE[block.storage]
     lock = locks.acquire(context.checkpoints / "run.lock", "this run")
@@ -78,6 +78,15 @@ def run(
             tables.write(label_out / "index.csv", table[table["label"] != ""], tables.INDEX)
             table["label"] = ""
     tables.write(index, table, tables.INDEX)
+
+
+def _items(dataset: Dataset, domain: str) -> list[Item]:
+    """Return the images. UserError for one without label, except in a target and where no labels are set."""
+    survey = dataset.survey()
+    is_labelled = domain == SOURCE or (domain == VAL and dataset.layout.labels is not None)
+    missing = validation.missing_labels(dataset, survey) if is_labelled else []
+    faults.raise_joined(dataset.layout.root, [*survey.faults, *missing])
+    return survey.items
 
 
 def _label(dataset: Dataset, path: Path, size: tuple[int, int] | None) -> np.ndarray:

@@ -91,6 +91,18 @@ def test_a_label_pattern_of_the_evaluation_data_that_matches_nothing_is_an_error
     assert json.loads(FOUND.read_text())["val"]["labelled"] == 0
 
 
+def test_preprocess_alone_refuses_missing_labels_too(stage: Stage) -> None:
+    shutil.rmtree("raw/val/masks")
+    stage.refuses("preprocess@val", "raw/val: 2 faults", "2 of 2 images have none")
+    Path("raw/source/masks/a.png").unlink()
+    stage.refuses("preprocess@source", "a.png: no label raw/source/masks/a.png")
+
+
+def test_a_source_needs_the_option_labels(stage: Stage) -> None:
+    use(preprocess__source__options=OPTIONS | {"labels": None})
+    stage.refuses("check", "raw/source: `labels: null`", "a source with labels", "set the option `labels`")
+
+
 def test_labels_and_images_with_endings_in_capitals_are_found(stage: Stage) -> None:
     for path in [*Path("raw").rglob("*.png")]:
         path.rename(path.with_suffix(".PNG"))

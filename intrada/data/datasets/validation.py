@@ -177,17 +177,27 @@ def _label(dataset: Dataset, path: Path) -> dict[str, object]:
     return {"size": _size(label), "pixels": pixels, "colors": colors}
 
 
+def missing_labels(dataset: Dataset, survey: Survey) -> list[UserError]:
+    """Return a fault for each image without a label, or one if the options say that there are none."""
+    layout, missing = dataset.layout, survey.unlabelled
+    if missing and layout.labels is None:
+        allowed = "a source with labels; only target and evaluation data may have none"
+        fix = "set the option `labels` of the dataset"
+        return [UserError(layout.root, f"`{layout.no_labels}`", allowed, fix)]
+    if not missing:
+        return []
+    return near_miss.missing_labels(
+        layout.root, str(layout.labels), layout.no_labels, missing, len(survey.items)
+    )
+
+
 def _without_partner(dataset: Dataset, survey: Survey) -> list[UserError]:
     """Return the faults for images without a label and labels without an image."""
-    layout = dataset.layout
-    found = []
-    if survey.unlabelled:
-        pattern, total = layout.labels or "", len(survey.items)
-        found = near_miss.missing_labels(layout.root, pattern, layout.no_labels, survey.unlabelled, total)
     fix = "add the images, list the labels in `exclude`, or list the images to use in `split: list:FILE`"
-    return found + [
+    orphans = [
         UserError(path, "no image has this label", "an image for each label", fix) for path in survey.orphans
     ]
+    return missing_labels(dataset, survey) + orphans
 
 
 def _report(dataset: Dataset, survey: Survey, results: Sequence[_Result], labelled: bool) -> Report:
