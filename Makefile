@@ -30,6 +30,7 @@ demo: env
 lint: env
 	ruff format --check .
 	ruff check .
+	snakefmt --check Snakefile workflow
 	mypy
 
 test: lint

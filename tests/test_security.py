@@ -39,7 +39,7 @@ def shell_fields(source: str) -> list[str]:
 
 def test_every_field_of_a_shell_command_of_snakemake_is_quoted() -> None:
     fields = [field for path in RULES for field in shell_fields(path.read_text(encoding="utf-8"))]
-    assert "params.stage:q" in fields
+    assert "params.job:q" in fields
     assert [field for field in fields if not field.endswith(":q")] == []
 
 

@@ -159,7 +159,12 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write `values` as indented JSON, atomically; ValueError for nan, which JSON cannot hold."""
     with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_bytes(json_bytes(values))
+
+
+def json_bytes(values: Mapping[str, Any]) -> bytes:
+    """Return the content of the file that `write_json` writes. ValueError for nan."""
+    return (json.dumps(values, indent=2, allow_nan=False) + "\n").encode()
 
 
 @contextmanager

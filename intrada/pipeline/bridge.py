@@ -1,60 +1,78 @@
 """Generate Snakemake's rules from dvc.yaml, which defines the stages; dvc.lock is their only state.
 
 A rule runs `dvc repro -s STAGE` in the DVC project of the stage: the checkout, or the folder ablation/. Its
-inputs are the stage's file dependencies, the file outputs of the upstream stages, and a token: a file that is
-newer than every output exactly while DVC calls the stage stale. Directories are not outputs of a rule,
-because Snakemake would write its own timestamp file into them.
+output is a marker, an empty file that each job makes anew. Its inputs are the markers of the
+upstream stages, so that the rules have the edges of the stages, and a token, which `plan` makes newer than
+the marker exactly while the stage has to run. The files of a stage are no outputs of its rule: Snakemake
+would remove them before a job and after a failed one, and compare their times, which a copy or a wrong clock
+changes. Each of them is the name of a rule without a job, so that it can be a target.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 
-from intrada.core import locks
-from intrada.pipeline import code_hash, dvc_api, dvc_recovery, raw_data
-from intrada.pipeline.ablation import code as ablation_code
+from intrada.pipeline import dvc_api, dvc_recovery, raw_data
 from intrada.pipeline.dvc_api import Definition
 
-TOKENS = Path(".snakemake/tokens")
-LOCK = Path(".snakemake/intrada.lock")
+STATE = Path(".snakemake")
+TOKENS, MARKERS = STATE / "tokens", STATE / "done"
 MAIN, ABLATION = ".", "ablation"  # the folders of the two DVC projects
-STAMP = Path("results/validate/params.json")
-# The first stage of each project, and the function that returns the code hashes which it writes
-FIRST: dict[str, tuple[str, Callable[[], dict[str, str]]]] = {
-    MAIN: ("validate", code_hash.texts),
-    ABLATION: ("code", ablation_code.texts),
-}
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage as a rule. project: MAIN or ABLATION; name: DVC's name of the job (`preprocess@source`)."""
+    """One stage as a rule. definition: what DVC knows of it; project: MAIN or ABLATION.
 
+    outs: its files and folders, relative to the checkout; parents: the rules of the upstream stages; threads
+    and resources: what one job takes.
+    """
+
+    definition: Definition
     project: str
-    name: str
-    inputs: list[str]
-    outputs: list[str]
-    upstream: list[str]
+    outs: list[str]
+    parents: list[str]
     threads: int
     resources: dict[str, int]
 
     @property
+    def name(self) -> str:
+        """DVC's name of the stage, `preprocess@source`."""
+        return self.definition.name
+
+    @property
     def rule(self) -> str:
         """The name of the rule, without characters that Snakemake does not allow, such as @."""
-        return _plain(self.project, self.name)
+        return _rule(self.project, self.name)
+
+    @property
+    def job(self) -> str:
+        """The stage for `intrada.pipeline.job`: `./rank`, `ablation/collect`."""
+        return f"{self.project}/{self.name}"
 
     @property
     def of_ablation(self) -> bool:
         """Whether the stage belongs to the ablation."""
         return self.project == ABLATION
+
+    @property
+    def token(self) -> Path:
+        """The input that says whether the stage has to run."""
+        return TOKENS / self.rule
+
+    @property
+    def marker(self) -> Path:
+        """The output of the rule."""
+        return MARKERS / self.rule
+
+    @property
+    def inputs(self) -> list[str]:
+        """The token and the markers of the upstream stages."""
+        return [str(self.token), *(str(MARKERS / parent) for parent in self.parents)]
 
 
 def projects(words: Iterable[str]) -> list[str]:
@@ -63,122 +81,59 @@ def projects(words: Iterable[str]) -> list[str]:
     The ablation has ten times as many stages, so its rules are generated only if an argument names one of its
     rules or files. Snakemake does not tell its targets before the rules exist.
     """
-    is_ablation = any(re.match(r"ablation($|_)|ablation/results/", word) for word in words)
+    is_ablation = any(re.match(r"(\./)?ablation($|_|/)", word) for word in words)
     return [MAIN, *[ABLATION] * is_ablation]
 
 
 def stages(
-    folder: Path, wanted: Sequence[str] = (MAIN,), *, fresh: bool, dry: bool, on_cpu: bool
+    folder: Path, wanted: Sequence[str] = (MAIN,), *, main: bool, dry: bool, on_cpu: bool
 ) -> list[Stage]:
     """Return all stages of the DVC projects `wanted` in `folder`, upstream first.
 
-    fresh: ask DVC which stages are stale and renew their tokens. Only the main process does so, since a job
-    that parses the Snakefile again would see the state of an unfinished run. The files that a killed DVC left
-    are repaired before (`dvc_recovery`). dry: do not run `validate`. on_cpu: the params run every stage on
-    the CPU, so no stage requests a GPU. Raises UserError while a `dvc repro` runs one of the stages, and for
-    links in raw data that DVC does not follow.
+    main: whether this is the main process, which first repairs the files that a killed DVC left; dry: but not
+    dvc.lock (`dvc_recovery`). on_cpu: the params run every stage on the CPU, so no stage requests a GPU.
+    UserError for files that DVC cannot read and, in the main process, for links in raw data that it does not
+    follow.
     """
     top = folder.resolve()
-    if fresh:
+    if main:
         raw_data.check_links_of(top)
-    return [
-        stage for project in wanted for stage in _stages_of(top, project, fresh=fresh, dry=dry, on_cpu=on_cpu)
-    ]
+    found = []
+    for project in wanted:
+        path = top / project / "dvc.yaml"
+        if main:
+            dvc_recovery.prepare(path.parent, dry=dry)
+        with dvc_api.opened(path.parent) as repo:
+            found += [_stage(one, top, project, on_cpu) for one in dvc_api.definitions(repo, path)]
+    return found
 
 
-def _stages_of(folder: Path, project: str, *, fresh: bool, dry: bool, on_cpu: bool) -> list[Stage]:
-    path = folder / project / "dvc.yaml"
-    if fresh:
-        dvc_recovery.prepare(path.parent)
-    with dvc_api.opened(path.parent) as repo:
-        definitions = dvc_api.definitions(repo, path)
-        stale = _stale(repo, path, definitions, project) if fresh else set()
-    if fresh:
-        first, _ = FIRST[project]
-        if not dry and project == MAIN and first in stale:  # the ablation's is always stale
-            _validate()
-        if STAMP.exists():  # a newer stamp would make Snakemake plan all stages again
-            os.utime(STAMP, (0, 0))
-        _renew_tokens(project, definitions, stale - {first})
-    outputs = {stage.name: _file_outputs(stage, folder) for stage in definitions}
-    return [_stage(stage, outputs, folder, project, on_cpu) for stage in definitions]
+def aliases(stages: Sequence[Stage], words: Iterable[str]) -> dict[str, Stage]:
+    """Return target -> stage for each file and folder of the stages.
 
-
-def _stale(repo: Any, path: Path, definitions: list[Definition], project: str) -> set[str]:
-    """Update the code hashes, and return the names of the stale stages."""
-    first, texts = FIRST[project]
-    # First, because it is an error while a stage runs, and then the hashes must not change.
-    stale = dvc_api.stale(repo, path, definitions)
-    folder = path.parent / code_hash.FOLDER
-    outdated = first in stale or not code_hash.is_of_this_python(folder)
-    if outdated and code_hash.write(folder, texts()):
-        stale = dvc_api.stale(repo, path, definitions)
-    return stale
-
-
-def _validate() -> None:
-    """Run `validate` by DVC, so that it records the code hashes and the validated params.
-
-    All stages depend on `validate`. As a job it would make Snakemake plan all of them again.
+    words: the arguments of the command line; those that spell a path in another way (`./results/x`,
+    `results/x/`, the absolute path) are targets too.
     """
-    dvc = [sys.executable, "-m", "dvc"]
-    subprocess.run([*dvc, "--wait-for-lock", "repro", "-q", "-s", FIRST[MAIN][0]], check=True)
+    by_path = {path: stage for stage in stages for path in stage.outs if "/" in path}
+    spelled = {word: os.path.relpath(word) for word in words if "/" in word}
+    return by_path | {word: by_path[path] for word, path in spelled.items() if path in by_path}
 
 
-def hold_lock() -> IO[str]:
-    """Lock this checkout against a second Snakemake. The kernel releases the lock when the process ends."""
-    return locks.acquire(LOCK, "this checkout")
-
-
-def _stage(
-    stage: Definition, outputs: dict[str, list[str]], folder: Path, project: str, on_cpu: bool
-) -> Stage:
-    """Return the rule of a stage. outputs: the file outputs of every stage, relative to `folder`."""
-    before = [path for parent in stage.upstream for path in outputs[parent]]
-    hashes = folder / project / code_hash.FOLDER  # the token covers code hashes and params
-    inputs = [path for path in stage.deps if path.is_file() and not path.is_relative_to(hashes)]
-    # weights of the user may be outside of the checkout: these keep their absolute path
-    files = [
-        (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix() for path in inputs
-    ]
-    if stage.name == FIRST[project][0]:  # it runs before the rules exist: see _validate
-        files = []
+def _stage(stage: Definition, folder: Path, project: str, on_cpu: bool) -> Stage:
     resources = {key: int(value) for key, value in stage.meta.get("resources", {}).items()}
     processes = resources.get("gpu", 1)  # one for each device, each with its threads
     if on_cpu:
         resources.pop("gpu", None)
     return Stage(
+        definition=stage,
         project=project,
-        name=stage.name,
-        inputs=sorted({*files, *before}) + [str(_token(project, stage.name))],
-        outputs=outputs[stage.name],
-        upstream=stage.upstream,
+        outs=[Path(os.path.relpath(path, folder)).as_posix() for path in stage.outs],
+        parents=[_rule(project, parent) for parent in stage.upstream],
         threads=int(stage.meta.get("threads", 1)) * processes,
         resources=resources,
     )
 
 
-def _file_outputs(stage: Definition, folder: Path) -> list[str]:
-    """Return the outputs that are files: those whose name has a suffix. They need not exist yet."""
-    return [path.relative_to(folder).as_posix() for path in stage.outs if path.suffix]
-
-
-def _token(project: str, name: str) -> Path:
-    return TOKENS / _plain(project, name)
-
-
-def _plain(project: str, name: str) -> str:
+def _rule(project: str, name: str) -> str:
     """Return `preprocess_source` for `preprocess@source`, `ablation_collect` for the ablation's `collect`."""
     return re.sub(r"\W", "_", name if project == MAIN else f"{project}_{name}")
-
-
-def _renew_tokens(project: str, definitions: list[Definition], stale: set[str]) -> None:
-    TOKENS.mkdir(parents=True, exist_ok=True)
-    for stage in definitions:
-        token = _token(project, stage.name)
-        if stage.name in stale:
-            # New content too: Snakemake regards a small file with the same content as unchanged.
-            token.write_text(str(time.time_ns()))
-        else:
-            token.touch()
-            os.utime(token, (0, 0))  # older than every output, so that Snakemake does not run the stage

@@ -6,13 +6,14 @@ the start and names the versions that the tests run with.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import os
 import pkgutil
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ NAMES = (
     "dvc.cli:main",
     "dvc.dependency.param:ParamsDependency",
     "dvc.dvcfile:Lockfile.load",
+    "dvc.exceptions:DvcException",
     "dvc.exceptions:NotDvcRepoError",
     "dvc.lock:LockError",
     "dvc.lock:make_lock",
@@ -46,7 +48,8 @@ class Definition:
 
     name: DVC's name (`preprocess@source`); address: DVC's name from another working directory
     (`ablation/dvc.yaml:table`); deps: files and folders, without params files; outs: files and folders;
-    upstream: names of the stages whose outs it reads; meta: its block `meta`. Paths are absolute.
+    upstream: names of the stages whose outs it reads; meta: its block `meta`; recorded: dep -> its MD5 in
+    dvc.lock, None if it has none. Paths are absolute.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Definition:
     outs: list[Path]
     upstream: list[str]
     meta: dict[str, Any]
+    recorded: dict[Path, str | None] = field(default_factory=dict)
 
 
 def check() -> None:
@@ -85,20 +89,25 @@ def opened(folder: Path) -> Iterator[Any]:
 
 
 def definitions(repo: Any, path: Path) -> list[Definition]:
-    """Return the stages of the dvc.yaml at `path`, in its order, with templates resolved from its params."""
-    with _reading():
+    """Return the stages of the dvc.yaml at `path`, in its order, with templates resolved from its params.
+
+    UserError if DVC cannot read the file.
+    """
+    with _reading(path):
         # repo.index would also search for .dvc files
         index = _get("dvc.repo.index:Index.from_file")(repo, str(path))
         return [_definition(stage, index.graph) for stage in index.stages]
 
 
-def stale(repo: Any, path: Path, among: Sequence[Definition]) -> set[str]:
-    """Return the names of the stages `among`, all in the dvc.yaml at `path`, that `dvc status` lists.
+def status(repo: Any, path: Path) -> dict[str, list[Any]]:
+    """Return what `dvc status` lists: the address of a stage in the dvc.yaml at `path` -> why it is stale.
 
-    UserError while another process runs one of the stages.
+    UserError while another process runs one of the stages, or if DVC cannot read one of its files.
     """
     try:
-        status = repo.status(targets=[str(path)])
+        with _reading(path):
+            listed: dict[str, list[Any]] = repo.status(targets=[str(path)])
+            return listed
     except _get("dvc.lock:LockError") as error:  # it names each process once for every path
         holders = ", ".join(sorted(set(re.findall(r"\(PID \d+\): .*", str(error)))))
         raise UserError(
@@ -108,7 +117,31 @@ def stale(repo: Any, path: Path, among: Sequence[Definition]) -> set[str]:
             "wait for it to end, or stop it; if another program has this PID now, as after a power cut,"
             " remove .dvc/tmp/rwlock beside it; nothing was changed",
         ) from None
-    return {stage.name for stage in among if stage.address in status}
+
+
+def stale(
+    listed: Mapping[str, Sequence[Any]],
+    among: Sequence[Definition],
+    contents: Mapping[Path, bytes] | None = None,
+) -> set[str]:
+    """Return the names of the stages `among` that are stale. listed: from `status`.
+
+    contents: deps that are about to be written -> their new content, which counts in place of the old one.
+    """
+    return {stage.name for stage in among if _is_stale(stage, listed.get(stage.address, []), contents or {})}
+
+
+def _is_stale(stage: Definition, entries: Sequence[Any], contents: Mapping[Path, bytes]) -> bool:
+    """Return whether a stage is stale. entries: why, by `dvc status`: words, or kind -> path -> word."""
+    for entry in entries:
+        if not isinstance(entry, Mapping) or set(entry) != {"changed deps"}:
+            return True
+        if any(Path(path).absolute() not in contents for path in entry["changed deps"]):
+            return True
+    return any(
+        stage.recorded[dep] != hashlib.md5(contents[dep], usedforsecurity=False).hexdigest()
+        for dep in contents.keys() & stage.recorded.keys()
+    )
 
 
 def readable(repo: Any, path: Path) -> bool:
@@ -146,14 +179,16 @@ def run(words: list[str]) -> int:
 
 def _definition(stage: Any, graph: Any) -> Definition:
     params = _get("dvc.dependency.param:ParamsDependency")
+    # not params files: DVC compares the keys that a stage reads
+    deps = {Path(dep.fs_path): dep for dep in stage.deps if dep.fs_path and not isinstance(dep, params)}
     return Definition(
         stage.name,
         stage.addressing,
-        # not params files: DVC compares the keys that a stage reads, Snakemake would compare the whole file
-        [Path(dep.fs_path) for dep in stage.deps if dep.fs_path and not isinstance(dep, params)],
+        [*deps],
         [Path(out.fs_path) for out in stage.outs],
         [parent.name for parent in graph.successors(stage)],
         stage.meta or {},
+        {path: dep.hash_info.value if dep.hash_info else None for path, dep in deps.items()},
     )
 
 
@@ -165,12 +200,38 @@ def _get(name: str) -> Any:
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
-    """Report a missing attribute of DVC's objects as an unsupported version."""
+def _reading(path: Path) -> Iterator[None]:
+    """Report what DVC cannot read as a UserError, and a missing attribute as an unsupported version.
+
+    path: the dvc.yaml that is read. A LockError, which is no fault of a file, passes.
+    """
     try:
         yield
     except (AttributeError, TypeError) as error:
         raise _unsupported(str(error)) from error
+    except _get("dvc.lock:LockError"):
+        raise
+    except FileNotFoundError as error:
+        raise _missing(Path(error.filename or path)) from None
+    except (_get("dvc.exceptions:DvcException"), OSError) as error:
+        causes = [error, *([error.__cause__] if error.__cause__ else [])]
+        raise UserError(
+            os.path.relpath(path),
+            "DVC stops here: " + ": ".join(dict.fromkeys(str(cause) for cause in causes)),
+            "files that DVC can read: dvc.yaml, dvc.lock, params.yaml and the inputs that they name",
+            "fix what is named (after a merge: the lines between <<<<<<< and >>>>>>>), then the same command",
+        ) from None
+
+
+def _missing(path: Path) -> UserError:
+    if path.is_symlink():
+        return UserError(
+            path,
+            f"is a link to {path.readlink()}, which does not exist",
+            "files, and links to files that exist",
+            "fix the link or remove it, then the same command",
+        )
+    return UserError(path, "no such file", "a file that exists", "restore it, then the same command")
 
 
 def _unsupported(what: str) -> UserError:

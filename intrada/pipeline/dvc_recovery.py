@@ -22,24 +22,26 @@ LOCK = "dvc.lock"
 GOOD, BROKEN = "dvc.lock.good", "dvc.lock.broken"  # in .dvc/tmp
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, *, dry: bool = False) -> None:
     """Make dvc.lock readable and remove the locks of ended processes, in the DVC project of `folder`.
 
     An unreadable dvc.lock is replaced by the copy from the last start; without a copy it is removed. DVC
-    finds stages that ran since in its run cache. Each change is reported on stderr. UserError for a merge
-    conflict in dvc.lock, and for an unreadable list of locked paths.
+    finds stages that ran since in its run cache. Each change is reported on stderr. dry: leave dvc.lock as it
+    is. UserError for a merge conflict in dvc.lock and for an unreadable list of locked paths; if `dry`, also
+    for an unreadable dvc.lock.
     """
     with dvc_api.opened(folder) as repo:
         with repo.lock:  # keeps other commands of DVC from writing dvc.lock
-            _keep_or_restore(repo, Path(repo.root_dir, LOCK), Path(repo.tmp_dir))
+            _keep_or_restore(repo, Path(repo.root_dir, LOCK), Path(repo.tmp_dir), dry=dry)
         path, guard = dvc_api.run_locks(repo)
         with guard:
             _remove_ended(path)
 
 
-def _keep_or_restore(repo: Any, lock: Path, folder: Path) -> None:
+def _keep_or_restore(repo: Any, lock: Path, folder: Path, *, dry: bool) -> None:
     """Make `lock` readable, or remove it; keep a copy of a readable one in `folder`."""
-    sweep([lock.parent, folder])
+    if not dry:
+        sweep([lock.parent, folder])
     good, broken = folder / GOOD, folder / BROKEN
     if not lock.exists():
         return
@@ -49,7 +51,8 @@ def _keep_or_restore(repo: Any, lock: Path, folder: Path) -> None:
         return
     # DVC can read some partial files, for example one that ends within a hash
     if content.endswith(b"\n") and dvc_api.readable(repo, lock):
-        write_bytes(good, content)
+        if not dry:
+            write_bytes(good, content)
         return
     if re.search(rb"^<{7} ", content, re.MULTILINE):
         raise UserError(
@@ -58,6 +61,13 @@ def _keep_or_restore(repo: Any, lock: Path, folder: Path) -> None:
             "one of the two versions",
             f"git checkout --ours {LOCK} (or --theirs), then the same command; DVC restores the outputs of"
             " the other version from its cache",
+        )
+    if dry:
+        raise UserError(
+            lock,
+            "cannot be read, as after a kill while DVC wrote it",
+            "a whole file",
+            "the same command without --dry-run, which repairs it",
         )
     write_bytes(broken, content)
     if good.exists():

@@ -85,7 +85,7 @@ def test_another_round_runs_no_earlier_one_again(project: Project) -> None:
 
 def test_a_second_snakemake_names_the_first_and_leaves_everything_alone(project: Project) -> None:
     """The first is played by a process that holds the lock and does not let go until it is killed."""
-    take = "from intrada.pipeline import bridge; held = bridge.hold_lock()"
+    take = "from intrada.pipeline import plan; held = plan.hold_lock()"
     hold = f"import time; {take}; print(flush=True); time.sleep(600)"
     with projects.started(project, sys.executable, "-c", hold) as process:
         assert process.stdout

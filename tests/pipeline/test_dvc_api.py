@@ -35,7 +35,7 @@ def test_a_dvc_without_a_name_is_refused_with_the_versions_that_are_supported(
     for each in owners:  # a class inherits some of them
         monkeypatch.delattr(each, last)
     with pytest.raises(UserError, match=rf"(?s)DVC 3\..*{last}.*allowed: dvc>=3.67,<3.68\n.*pip install"):
-        bridge.stages(tmp_path, fresh=True, dry=True, on_cpu=False)
+        bridge.stages(tmp_path, main=True, dry=True, on_cpu=False)
     assert dvc_command.main(["--cd", str(tmp_path), "status"]) == 1
     assert last in capsys.readouterr().err
 

@@ -214,7 +214,7 @@ def test_the_images_that_an_index_names_are_deps_too(finished: Path, monkeypatch
 @pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC and ruamel.yaml
 def test_stages_that_compute_ask_for_a_gpu_unless_the_params_keep_them_on_the_cpu() -> None:
     def asking(on_cpu: bool) -> set[str]:
-        found = bridge.stages(ROOT, fresh=False, dry=True, on_cpu=on_cpu)
+        found = bridge.stages(ROOT, main=False, dry=True, on_cpu=on_cpu)
         return {stage.name.split("@")[0] for stage in found if stage.resources.get("gpu")}
 
     training = {"train_source", "train_inter", "train_intra"}
@@ -238,16 +238,13 @@ def test_a_stage_on_two_devices_asks_for_both_and_for_the_threads_of_two_process
 ) -> None:
     meta = {"threads": "3", "resources": {"gpu": "2"}}  # as DVC fills in the params
     stage = Definition("score", "score", [], [], [], meta)
-    found = bridge._stage(stage, {"score": []}, tmp_path, bridge.MAIN, on_cpu)
+    found = bridge._stage(stage, tmp_path, bridge.MAIN, on_cpu)
     assert (found.threads, found.resources) == (6, resources)
 
 
-def test_a_weight_file_outside_of_the_checkout_is_an_input_of_its_rule(tmp_path: Path) -> None:
-    folder = tmp_path / "checkout"
-    weights = [folder / "data/inside.pth", tmp_path / "outside.pth"]
-    for path in weights:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    stage = Definition("train_source", "train_source", weights, [], [], {})
-    found = bridge._stage(stage, {"train_source": []}, folder, bridge.MAIN, True)
-    assert found.inputs[:2] == [str(weights[1]), "data/inside.pth"]
+def test_a_stage_with_a_weight_file_outside_of_the_checkout_is_a_rule_without_it(tmp_path: Path) -> None:
+    weights = tmp_path / "outside.pth"
+    weights.touch()
+    stage = Definition("train_source", "train_source", [weights], [], ["check"], {})
+    found = bridge._stage(stage, tmp_path / "checkout", bridge.MAIN, True)
+    assert found.inputs == [".snakemake/tokens/train_source", ".snakemake/done/check"]

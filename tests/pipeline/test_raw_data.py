@@ -52,7 +52,7 @@ def test_a_folder_that_is_linked_later_stops_every_way_to_start(
     (ROOT / "images/more").symlink_to(Path("elsewhere").resolve())
     message = "data/raw/mine/images/more: a link to the folder "
     with pytest.raises(UserError, match=message):
-        bridge.stages(Path(), fresh=True, dry=True, on_cpu=True)
+        bridge.stages(Path(), main=True, dry=True, on_cpu=True)
     started: list[list[str]] = []
     monkeypatch.setattr(dvc_command.dvc_api, "run", lambda words: started.append(words) or 0)
     monkeypatch.setattr(dvc_command.dvc_recovery, "prepare", lambda folder: None)

@@ -1,10 +1,15 @@
 # One rule for each stage of dvc.yaml. DVC decides whether the stage has to run, and records the run in dvc.lock.
-def described(path):
-    """Mark an output of the stage `report` that has a caption for `snakemake --report`; else return `path`."""
-    caption = f"workflow/report/{Path(path).stem}.rst"
-    if not path.startswith("results/report/") or not (ROOT / caption).exists():
-        return path
-    return report(path, caption=f"../../{caption}", category="Results")
+# With `--software-deployment-method conda` the one of the environment
+PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
+# For `snakemake --report`: the files of the report that have a caption
+CAPTIONS = {
+    path: f"workflow/report/{Path(path).stem}.rst"
+    for stage in STAGES
+    for path in stage.outs
+    if path.startswith("results/report/")
+    and Path(path).exists()
+    and (ROOT / f"workflow/report/{Path(path).stem}.rst").exists()
+}
 
 
 for stage in STAGES:
@@ -13,19 +18,31 @@ for stage in STAGES:
         name:
             stage.rule
         input:
+            PLAN.made,
             stage.inputs,
         output:
-            [described(path) for path in stage.outputs],
+            stage.marker,
         log:
             f"logs/{stage.rule}.log",
+        conda:
+            "../envs/stage.yaml"
         threads: stage.threads
         resources:
             **stage.resources,
         params:
-            project=stage.project,
-            stage=stage.name,
+            python=PYTHON,
+            job=stage.job,
         message:
             f"{stage.name}: dvc --cd {stage.project} repro -s (log: logs/{stage.rule}.log)"
         shell:
-            "{sys.executable:q} -m dvc --cd {params.project:q} --wait-for-lock repro -s {params.stage:q} > {log:q} 2>&1"
-            " || {{ tail -n 20 {log:q}; exit 1; }}"
+            "{params.python:q} -m intrada.pipeline.job {params.job:q} --log {log:q}"
+
+
+# Every file and folder is a target too
+for path, stage in bridge.aliases(STAGES, WORDS).items():
+
+    rule:
+        name:
+            path
+        input:
+            stage.marker,
