@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection
 from pathlib import Path
 
@@ -29,7 +30,8 @@ class Failures:
     def finish(self, table: Path, total: int) -> None:
         """Write the list of the failures beside `table` and raise UserError; without any, remove an old list.
 
-        table: the results of the other files, already written; total: the number of all files.
+        table: the results of the other files, already written; total: the number of all files. The first
+        failures are printed to stderr.
         """
         path = _list_of(table)
         if not self.errors:
@@ -40,13 +42,14 @@ class Failures:
             for image, error in self.errors
         ]
         files.write_csv(path, pd.DataFrame(rows, columns=list(COLUMNS)))
-        lines = [f"{shortened(where, 120)}: {shortened(found, 200)}" for _, where, found, _ in rows[:SHOWN]]
-        lines += [f"and {len(rows) - SHOWN} more, all in {path}"] if len(rows) > SHOWN else []
-        found = f"{len(rows)} of {total} files cannot be used; {table} holds the others, {path} names these:"
+        for _, where, found, _ in rows[:SHOWN]:
+            print(f"{shortened(where, 120)}: {shortened(found, 200)}", file=sys.stderr)
+        if len(rows) > SHOWN:
+            print(f"and {len(rows) - SHOWN} more, all in {_printable(str(path))}", file=sys.stderr)
         _, first = self.errors[0]
         raise UserError(
             path,
-            "\n    ".join([found, *lines]),
+            f"{len(rows)} of {total} files cannot be used, as above; the results of the others are complete",
             f"for the first: {first.allowed}",
             f"for the first: {first.fix}; then run the same command again (--strict stops at the first)",
         )

@@ -10,11 +10,9 @@ import fnmatch
 import json
 import os
 import re
-import stat
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from errno import ENAMETOOLONG
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +29,12 @@ from intrada.core.atomic import atomic_folder as atomic_folder
 from intrada.core.atomic import resumed_folder as resumed_folder
 from intrada.core.atomic import write_bytes as write_bytes
 from intrada.core.atomic import writing as writing
-from intrada.core.errors import UserError, shortened
+from intrada.core.errors import UserError
+
+# Other modules import the errors from here.
+from intrada.core.file_errors import MEND as MEND
+from intrada.core.file_errors import refuse_special as refuse_special
+from intrada.core.file_errors import unreadable as unreadable
 
 # Columns that are always text: "00001" must not be read as 1, nor an image called "NA" as missing.
 TEXT_COLUMNS = ("id", "image", "label", "subset")
@@ -68,7 +71,6 @@ STORAGE: dict[str, tuple[str, list[int]]] = {
 _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _IMAGE = "a PNG or JPEG image, 8 bits a channel, without an EXIF rotation"
 _IDS = "a PNG whose pixels are ids 0..255 (palette or grey)"
-MEND = "fix or replace it; if a stage wrote it, run that stage again"
 _PILLOW = 'python -c "from PIL import Image, ImageOps; '
 _UPRIGHT = (
     f"{_PILLOW}ImageOps.exif_transpose(Image.open('IN')).save('OUT.png')\" turns it and drops the flag"
@@ -79,46 +81,6 @@ _TO_EIGHT = {
     _IDS: f"if no id is above 255: {_PILLOW}import numpy as n; "
     "Image.fromarray(n.asarray(Image.open('IN')).astype('uint8')).save('OUT.png')\"",
 }
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # the name is too long for the disk
-        return True
-
-
-def unreadable(path: Path, why: Exception | str, allowed: str) -> UserError:
-    """Return the UserError for a file or folder that is missing, not readable, empty or broken."""
-    if isinstance(why, PermissionError):
-        found = "this user may not read it"
-    elif not _exists(path):
-        found = (
-            f"a link to {path.readlink()}, which does not exist"
-            if path.is_symlink()
-            else "no such file or folder"
-        )
-    elif isinstance(why, IsADirectoryError):
-        found = "a folder, but a file is expected"
-    elif isinstance(why, OSError) and why.errno == ENAMETOOLONG:
-        found = "a name that is too long"
-    elif path.is_file() and path.stat().st_size == 0:
-        found = "an empty file (0 bytes)"
-    else:
-        found = shortened(" ".join(str(why).split()), 400) or type(why).__name__
-    return UserError(path, found, allowed, MEND)
-
-
-def refuse_special(path: Path, allowed: str) -> None:
-    """Raise UserError unless `path` is a file: a pipe may be waited for without end, a device has no end."""
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError) as error:
-        raise unreadable(path, error, allowed) from error
-    if stat.S_ISDIR(mode):
-        raise unreadable(path, IsADirectoryError(), allowed)
-    if not stat.S_ISREG(mode):
-        raise unreadable(path, "a pipe, a socket or a device, but a file is expected", allowed)
 
 
 def read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
