@@ -27,23 +27,21 @@ def run(
     costs = cost_estimate.estimate_all(chosen)
     times = step_timing.measure_all(chosen, costs, device, busy)
     print(
-        f"{'stage':13} {'method':12} {'images':27} {'GiB':>7} {'TFLOP':>8} {'iterations':>10} {'GFLOP/s':>8} "
+        f"{'stage':13} {'method':12} {'images':31} {'GiB':>7} {'TFLOP':>8} {'iterations':>10} {'GFLOP/s':>8} "
         f"{'time':>8}"
     )
     for cost, taken in zip(costs, times, strict=True):
         images = " + ".join(f"{cost.batch_size} of {width}x{height}" for width, height in cost.sizes)
         print(
-            f"{cost.stage:13} {cost.method:12} {images:27} {cost.gib:7.2f} {cost.flop / 1e12:8.3f} "
+            f"{cost.stage:13} {cost.method:12} {images:31} {cost.gib:7.2f} {cost.flop / 1e12:8.3f} "
             f"{cost.iterations:10} {cost.flop / taken.step / 1e9:8.0f} {step_timing.words(taken.seconds):>8}"
         )
     place = f"{device}, threads: {threads}" if device.type == "cpu" else f"{device}"
-    print(f"images, TFLOP: of one iteration; {_basis(times)} ({place}).")
+    print(f"images, TFLOP: of one iteration. {_basis(times)} ({place}).")
     if busy:
-        print(
-            "Other programs use this machine: the times are processor times of one thread, divided by "
-            f"{step_timing.gain(threads):.1f}\nfor {threads} threads. They hold for a free machine, "
-            "and are less exact than times measured on one."
-        )
+        gain = f", divided by {step_timing.gain(threads):.1f} for {threads} threads" if threads > 1 else ""
+        print(f"Other programs use this machine: the times are processor times of one thread{gain}.")
+        print("They hold for a free machine, and are less exact than times measured on one.")
     print(NOT_COUNTED)
 
 
@@ -53,6 +51,6 @@ def _basis(times: list[StageTime]) -> str:
     fraction = min(taken.fraction for taken in times)
     smaller = "" if fraction == 1 else f" on images of {fraction:.1%} of the pixels"
     return (
-        f"time: of all iterations, by steps measured{smaller}; single steps took {low:.2f} to {high:.2f} "
-        "times\nas long as the median"
+        f"time: of all iterations, by steps measured{smaller}.\n"
+        f"Single steps took {low:.2f} to {high:.2f} times as long as the median"
     )
