@@ -76,6 +76,7 @@ def opened(folder: Path) -> Iterator[Any]:
     UserError if there is no project, or if the installed DVC is not supported.
     """
     check()
+    _check_name(folder.resolve())
     try:
         repo = _get("dvc.repo:Repo")(str(folder), **{WAIT: True})
     except _get("dvc.exceptions:NotDvcRepoError"):
@@ -190,6 +191,23 @@ def _definition(stage: Any, graph: Any) -> Definition:
         stage.meta or {},
         {path: dep.hash_info.value if dep.hash_info else None for path, dep in deps.items()},
     )
+
+
+def _check_name(folder: Path) -> None:
+    """Raise UserError for a folder below which DVC fails with a message that does not name the cause."""
+    if set("{}") & set(str(folder)):  # DVC formats its progress bars with the path
+        raise UserError(
+            folder, "has a brace in its path", "a path without braces: DVC fails there", "rename it"
+        )
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            ascii(str(folder)),
+            "is not ASCII, but the locale is",
+            "a UTF-8 locale, or UTF-8 mode of Python",
+            "export PYTHONUTF8=1, then the same command",
+        ) from None
 
 
 def _get(name: str) -> Any:

@@ -12,23 +12,29 @@ import pytest
 from tests.support import project as projects
 from tests.support.project import Project
 
+# Every character that a shell, Snakemake or a URL may take for its own. DVC fails below a folder with braces.
+NAME = 'Über\'s $HOME; (a) & "b" 日本 #1 %20 *'
+
 
 @pytest.fixture(scope="session")
 def first(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
-    """A fresh checkout after `snakemake --cores 3`; of several workers one makes it, the others copy it."""
+    """A fresh checkout after `snakemake --cores 3`; of several workers one makes it, the others copy it.
+
+    Its folder has a name that needs quotes.
+    """
     own = tmp_path_factory.mktemp("checkout")
     if worker_id == "master":
-        return _run(own)
+        return _run(own / NAME)
     shared = tmp_path_factory.getbasetemp().parent / "first"
     with shared.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not shared.exists():
-            shutil.copytree(_run(own / "made").folder, shared, symlinks=True)
-    return Project(shutil.copytree(shared, own / "mine", symlinks=True))
+            shutil.copytree(_run(own / NAME).folder, shared, symlinks=True)
+    return Project(shutil.copytree(shared, own / "mine" / NAME, symlinks=True))
 
 
 def _run(folder: Path) -> Project:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir()
     made = projects.make(folder)
     output = made.run(*projects.SNAKEMAKE[:3], "--cores", "3").stdout
     (made.folder / "logs/first_run.log").write_text(output)

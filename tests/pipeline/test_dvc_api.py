@@ -68,3 +68,13 @@ def test_the_versions_are_those_of_pyproject() -> None:
 def test_a_folder_outside_a_dvc_project_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not in a DVC project"), dvc_api.opened(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("a {b}", "has a brace in its path"), ("\udcc3\udc9c", "is not ASCII, but the locale is")],
+)
+def test_a_folder_below_which_dvc_fails_is_named(tmp_path: Path, name: str, found: str) -> None:
+    """The second name is that of a folder whose bytes the locale C cannot decode."""
+    with pytest.raises(UserError, match=found), dvc_api.opened(tmp_path / name):
+        pass
