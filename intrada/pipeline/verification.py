@@ -13,7 +13,7 @@ from pathlib import Path
 
 from intrada.core import files, hashing
 from intrada.data import tables
-from intrada.pipeline import provenance, run_params
+from intrada.pipeline import lock_params, provenance, run_params
 from intrada.pipeline.provenance import Record
 
 SHOWN = 3  # names of files in one line
@@ -24,8 +24,8 @@ Job = tuple[str, tuple[str, ...]]  # name, and paths of the outputs
 class JobCheck:
     """The result for one job. made: the record of the run that wrote the present outputs, None if unknown.
 
-    sources: the names of the jobs that wrote its inputs; faults: the errors found; doubts: raw data that may
-    differ from the data that the job read.
+    sources: the names of the jobs that wrote its inputs; faults: the errors found; doubts: raw data or values
+    in dvc.lock that may differ from those that the job read.
     """
 
     job: str
@@ -98,7 +98,7 @@ class _Jobs:
     """All recorded runs by job, and the present files."""
 
     def __init__(self, records: Sequence[Record]) -> None:
-        self.records = records
+        self.records, self.lock = records, lock_params.read()
         self.runs: dict[Job, list[Record]] = {}
         self.current = CurrentFiles()
         # fingerprint -> the last run of the first job that wrote it, and the path; later jobs copied the file
@@ -117,7 +117,8 @@ class _Jobs:
         pairs = [(record, [*self._other_inputs(record)]) for record in reversed(candidates)]
         made, faults = min(pairs, key=lambda pair: len(pair[1]))
         faults += run_params.outdated(made, self.records, self.current.fingerprint)
-        return JobCheck(job[0], made, sources, faults, [*_changed_raw_data(made)])
+        doubts = [*_changed_raw_data(made), *lock_params.differences(made, self.records, self.lock)]
+        return JobCheck(job[0], made, sources, faults, doubts)
 
     def upstream(self, job: Job) -> list[Job]:
         """Return the jobs with existing outputs that write inputs of this one."""

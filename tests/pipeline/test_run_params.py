@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from html import unescape
 from pathlib import Path
@@ -134,7 +134,8 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
 
 def record(job: str, **params: Any) -> Record:
     outputs = {f"{job}.csv": fingerprint(f"{job}.csv") or ""}
-    return Record(job, "2026-01-01", params, None, outputs, {}, {}, {}, {})
+    nothing: dict[str, dict[str, str]] = {"inputs": {}, "images": {}, "raw": {}, "sizes": {}}
+    return replace(provenance.read()[0], job=job, params=params, outputs=outputs, **nothing)
 
 
 def test_options_with_other_keys_are_other_options() -> None:
