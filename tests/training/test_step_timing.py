@@ -13,7 +13,9 @@ import torch
 from intrada.__main__ import main
 from intrada.core.config.load import validate
 from intrada.core.config.schema import Params
+from intrada.data.train_batches import TrainBatch
 from intrada.training import cost_estimate, step_timing
+from intrada.training.trainer import Trainer
 from tests.support.tiny_project import PARAMS, change, tree
 
 CPU = torch.device("cpu")
@@ -84,18 +86,22 @@ def test_on_a_busy_machine_the_processor_time_of_one_thread_is_divided_by_the_ga
     assert step_timing.gain(1) == 1 and step_timing.gain(64) == 8**0.6
 
 
-def test_the_processor_time_of_a_stage_is_that_of_its_steps() -> None:
+def test_the_time_is_that_of_single_steps_of_the_stage_on_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, seen = [0.0], list[tuple[int, tuple[int, ...]]]()
+
+    def step(trainer: Trainer, batch: TrainBatch, has_labels: bool) -> None:
+        assert has_labels and batch.target and not batch.supervised
+        seen.append((trainer.iteration, tuple(batch.source.image.shape)))
+        trainer.iteration += 1
+        now[0] += 0.25
+
     params = params_with()
-    [cost] = [cost for cost in cost_estimate.estimate_all(params) if cost.stage == "train_inter"]
+    cost = cost_estimate.estimate_stage(params, "train_inter")
+    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(time, "process_time", lambda: now[0])
     [taken] = step_timing.measure_all(params, [cost], CPU, busy=True)
-    trainer = cost_estimate.build_trainer(params, params.train_inter, CPU)
-    batch = cost_estimate.noise_train_batch(params, "train_inter", cost.sizes, CPU)
-    trainer.step(batch)
-    start = time.process_time()
-    for _ in range(10):
-        trainer.iteration = 0
-        trainer.step(batch)
-    assert taken.step == pytest.approx((time.process_time() - start) / 10, rel=0.5)
+    assert taken.step == pytest.approx(0.25) and taken.low == taken.high == 1
+    assert set(seen) == {(0, (2, 3, 32, 64))} and len(seen) == 3 + step_timing.MOST
 
 
 def test_a_cpu_is_busy_if_other_programs_use_a_quarter_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
