@@ -112,24 +112,24 @@ def test_a_damaged_preprocessed_image_is_refused_by_training(stage: Stage) -> No
 OWN = ("mine/q.png", "mine/r.png", "mine/s.png")
 
 
-def score(*extra: str) -> int:
-    """Score images that no stage wrote, by an index of one's own; return the exit status."""
+def score(*extra: str, out: str = "own") -> int:
+    """Score images that no stage wrote, by an index of one's own, into `out`; return the exit status."""
     if not Path("mine").exists():
         shutil.copytree("data/preprocess/target/images", "mine")
         index = files.read_csv(Path("data/preprocess/target/index.csv"))
         files.write_csv(
             Path("mine/index.csv"), index.assign(image=[f"mine/{name}.png" for name in index["id"]])
         )
-    outs = ("out", "own/scores.csv", "predictions", "own/predictions", "confidence", "own/confidence")
-    words = [f"--{outs[place]}" if place % 2 == 0 else outs[place] for place in range(len(outs))]
+    outs = {"out": "scores.csv", "predictions": "predictions", "confidence": "confidence"}
+    words = [word for key, name in outs.items() for word in (f"--{key}", f"{out}/{name}")]
     return main(["score", "--target", "mine/index.csv", "--model", MODEL, *words, *extra])
 
 
 def test_images_that_cannot_be_scored_are_listed_all_others_are_scored_and_rank_refuses_the_table(
     stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert score() == 0
-    whole = files.read_csv(Path("own/scores.csv")).set_index("image")
+    assert score(out="whole") == 0
+    whole = files.read_csv(Path("whole/scores.csv")).set_index("image")
     records = sorted(Path("logs/provenance/jobs").rglob("*.json"))
     contents = [Path(path).read_bytes() for path in OWN]
     cut(Path(OWN[0]))
