@@ -39,7 +39,7 @@ def check_links_of(project: Path) -> None:
     """Check the roots of params.yaml in the folder `project`; nothing if there is no such file."""
     path = project / "params.yaml"
     if path.exists():
-        check_links(load(path), project)
+        check_links(load(path), Path(os.path.relpath(project)))  # short names in messages
 
 
 def _links(folder: str | Path) -> Iterator[Path]:

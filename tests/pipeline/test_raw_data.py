@@ -51,8 +51,8 @@ def test_a_folder_that_is_linked_later_stops_every_way_to_start(
     """DVC does not see it, so no stage becomes stale and none can refuse it."""
     (ROOT / "images/more").symlink_to(Path("elsewhere").resolve())
     message = "data/raw/mine/images/more: a link to the folder "
-    with pytest.raises(UserError, match=message):
-        bridge.stages(Path(), main=True, dry=True, on_cpu=True)
+    with pytest.raises(UserError, match=f"^{message}"):
+        bridge.stages(Path().resolve(), main=True, dry=True, on_cpu=True)
     started: list[list[str]] = []
     monkeypatch.setattr(dvc_command.dvc_api, "run", lambda words: started.append(words) or 0)
     monkeypatch.setattr(dvc_command.dvc_recovery, "prepare", lambda folder: None)
