@@ -168,14 +168,16 @@ def _listed(items: list[Item], layout: Layout, path: Path) -> list[Item]:
         for name in _names(item, layout):
             by_name.setdefault(name, set()).add(item.id)
     chosen: set[str] = set()
+    wrong: list[UserError] = []
     for number, line in enumerate(lines, 1):
         if line and not line.startswith("#"):
             ids = by_name.get(line, set())
             if len(ids) != 1:
                 text = f"{line[:_SHOWN]!r}{'...' * (len(line) > _SHOWN)}" if is_inside else "it"
                 found = f"{text} is the name of {len(ids)} images"
-                raise UserError(f"{path}, line {number}", found, allowed, "fix or remove the line")
+                wrong.append(UserError(f"{path}, line {number}", found, allowed, "fix or remove the line"))
             chosen |= ids
+    faults.raise_joined(path, wrong)
     return [item for item in items if item.id in chosen]
 
 

@@ -81,6 +81,12 @@ def test_a_line_that_matches_no_image_is_refused(gta5: Path) -> None:
         opened("gta5", gta5, "list:some.txt").items()
 
 
+def test_all_lines_that_match_no_image_are_named(gta5: Path) -> None:
+    (gta5 / "some.txt").write_text("4\n00001\n5\n")
+    with pytest.raises(UserError, match=r"2 faults[^$]*line 1: '4' is[^$]*line 3: '5' is"):
+        opened("gta5", gta5, "list:some.txt").items()
+
+
 def test_a_line_that_matches_two_images_is_refused(tmp_path: Path) -> None:
     for folder in "ab":
         image(tmp_path / folder / "1.png")
