@@ -6,7 +6,10 @@ import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from intrada.core.errors import UserError
 from intrada.core.files import list_files, refuse_special, unreadable
+
+_NAMED = 5  # broken links in an error
 
 
 def _digest(path: Path, of_file: Callable[[Path], str]) -> str:
@@ -24,7 +27,14 @@ def _digest(path: Path, of_file: Callable[[Path], str]) -> str:
         raise unreadable(path, error, "a readable file or folder") from error
     if members is None:
         return checked(path)
-    return joint_fingerprint({file.relative_to(path).as_posix(): checked(file) for file in members})
+    try:
+        return joint_fingerprint({file.relative_to(path).as_posix(): checked(file) for file in members})
+    except UserError as error:
+        if len(broken := [file for file in members if file.is_symlink() and not file.exists()]) < 2:
+            raise
+        names = ", ".join(str(file) for file in broken[:_NAMED]) + ", ..." * (len(broken) > _NAMED)
+        found = f"{error.found}; {len(broken)} links lead nowhere: {names}"
+        raise UserError(error.where, found, error.allowed, error.fix) from error
 
 
 def joint_fingerprint(fingerprints: Mapping[str, str]) -> str:

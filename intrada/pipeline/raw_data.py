@@ -12,6 +12,8 @@ from intrada.core.config.load import load
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
 
+_NAMED = 5  # broken links in an error
+
 
 def check_links(params: Params, project: Path = Path()) -> None:
     """Raise UserError for a link to a folder, or a broken link, below a root of the params.
@@ -24,7 +26,8 @@ def check_links(params: Params, project: Path = Path()) -> None:
     for root in sorted({project / domain.root for domain in domains}):
         links = sorted(_links(root))
         if broken := [link for link in links if not link.exists()]:
-            more = f"; {len(broken) - 1} more links are broken" if len(broken) > 1 else ""
+            names = ", ".join(str(link) for link in broken[1:_NAMED]) + ", ..." * (len(broken) > _NAMED)
+            more = f"; {len(broken) - 1} more links are broken: {names}" if len(broken) > 1 else ""
             raise UserError(
                 broken[0],
                 f"a link to {broken[0].readlink()}, which does not exist{more}",

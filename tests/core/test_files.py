@@ -168,6 +168,15 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
             listing(tmp_path / "nowhere")
 
 
+def test_all_broken_links_below_a_folder_are_named(tree: Path) -> None:
+    for name in "xyz":
+        (tree / "b" / name).symlink_to("../gone")
+    with pytest.raises(
+        UserError, match=r"b/x: a link to \.\./gone, .*; 3 links lead nowhere: .*b/x, .*b/y, .*b/z"
+    ):
+        hashing.stat_fingerprint(tree)
+
+
 def test_a_fingerprint_changes_with_every_name_and_byte_and_with_nothing_else(tree: Path) -> None:
     fingerprints = [hashing.fingerprint(tree)]
     os.utime(tree / "a", (0, 0))
