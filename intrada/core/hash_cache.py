@@ -34,12 +34,15 @@ _Entry = tuple[list[int], str]  # inode, size, mtime_ns and ctime_ns; the hash
 
 
 @contextmanager
-def opened(path: Path = PATH) -> Iterator[Callable[[Path], str]]:
-    """Yield a function that returns `hashing.file_hash` of a file and reads changed files only.
+def opened(
+    path: Path = PATH, of_file: Callable[[Path], str] | None = None
+) -> Iterator[Callable[[Path], str]]:
+    """Yield a function that returns `of_file` of a file and reads changed files only.
 
-    New hashes are written to the file `path` when the block ends, also after an error. A missing or corrupt
-    `path` counts as empty. If it cannot be written there is no error; the next run reads more files.
-    Processes that write at the same time may lose entries, but an entry is never wrong.
+    of_file: None for `hashing.file_hash`; every other function needs a `path` of its own. New hashes are
+    written to the file `path` when the block ends, also after an error. A missing or corrupt `path` counts as
+    empty. If it cannot be written there is no error; the next run reads more files. Processes that write at
+    the same time may lose entries, but an entry is never wrong.
     """
     known = _read(path)
     new: dict[str, _Entry] = {}
@@ -48,7 +51,7 @@ def opened(path: Path = PATH) -> Iterator[Callable[[Path], str]]:
         start, state, name = time.time_ns(), _state(file), file.as_posix()
         if name in known and known[name][0] == state:
             return known[name][1]
-        value = hashing.file_hash(file)
+        value = (of_file or hashing.file_hash)(file)
         if max(state[2:]) + MIN_AGE_NS < start and _state(file) == state:
             new[name] = state, value
         return value

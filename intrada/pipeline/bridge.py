@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from intrada.pipeline import dvc_api, dvc_recovery, raw_data
+from intrada.pipeline import cache_objects, dvc_api, dvc_recovery, raw_data
 from intrada.pipeline.dvc_api import Definition
 
 STATE = Path(".snakemake")
@@ -93,7 +93,7 @@ def stages(
     main: whether this is the main process, which first repairs the files that a killed DVC left; dry: but not
     dvc.lock (`dvc_recovery`). on_cpu: the params run every stage on the CPU, so no stage requests a GPU.
     UserError for files that DVC cannot read and, in the main process, for links in raw data that it does not
-    follow.
+    follow and for a cache of DVC with files of the wrong size.
     """
     top = folder.resolve()
     if main:
@@ -104,6 +104,8 @@ def stages(
         if main:
             dvc_recovery.prepare(path.parent, dry=dry)
         with dvc_api.opened(path.parent) as repo:
+            if main:
+                cache_objects.refuse_wrong_sizes(repo)
             found += [_stage(one, top, project, on_cpu) for one in dvc_api.definitions(repo, path)]
     return found
 

@@ -36,7 +36,9 @@ NAMES = (
     "dvc.rwlock:RWLOCK_FILE",
     "dvc.rwlock:RWLOCK_LOCK",
     "dvc.stage:PipelineStage.addressing",
+    "dvc.stage.cache:_get_cache_hash",
     "dvc.utils.serialize:ParseError",
+    "dvc.utils.serialize:load_yaml",
     "dvc.utils.strictyaml:YAMLValidationError",
 )
 WAIT = "_wait_for_lock"  # the argument of Repo that the option --wait-for-lock sets
@@ -159,6 +161,34 @@ def readable(repo: Any, path: Path) -> bool:
     except unreadable:
         return False
     return True
+
+
+def cache_folder(repo: Any) -> Path:
+    """Return the folder of DVC's cache with the objects named by their MD5."""
+    with _reading(Path(repo.root_dir)):
+        return Path(repo.cache.local.path)
+
+
+def damaged_runs(repo: Any) -> list[Path]:
+    """Return the entries of DVC's run cache whose content does not have the hash in their name.
+
+    DVC removes some of them itself; at others it fails.
+    """
+    unreadable = (AttributeError, TypeError, ValueError, _get("dvc.utils.serialize:ParseError"))
+    load, digest = _get("dvc.utils.serialize:load_yaml"), _get("dvc.stage.cache:_get_cache_hash")
+    with _reading(Path(repo.root_dir)):
+        entries = sorted(path for path in Path(repo.stage_cache.cache_dir).glob("*/*/*") if path.is_file())
+    damaged = []
+    for path in entries:
+        try:
+            is_intact = digest(load(str(path))) == path.name
+        except FileNotFoundError:  # removed meanwhile
+            continue
+        except unreadable:
+            is_intact = False
+        if not is_intact:
+            damaged.append(path)
+    return damaged
 
 
 def run_locks(repo: Any) -> tuple[Path, AbstractContextManager[object]]:

@@ -1,7 +1,8 @@
 """`python -m intrada.pipeline.dvc_command repro ...`: `dvc repro ...` that also starts after a kill.
 
-It runs `dvc_recovery`, which repairs the state that a killed DVC left, and then the unchanged DVC. Before
-`repro` it refuses links in raw data that DVC does not follow.
+It runs `dvc_recovery`, which repairs the state that a killed DVC left, refuses a cache with files of the
+wrong size, and then runs the unchanged DVC. Before `repro` it refuses links in raw data that DVC does not
+follow.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from intrada.core.errors import UserError
-from intrada.pipeline import dvc_api, dvc_recovery, raw_data
+from intrada.pipeline import cache_objects, dvc_api, dvc_recovery, raw_data
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "repro" in words:
             raw_data.check_links_of(folder)
         dvc_recovery.prepare(folder)
+        with dvc_api.opened(folder) as repo:
+            cache_objects.refuse_wrong_sizes(repo)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

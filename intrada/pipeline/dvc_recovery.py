@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,26 @@ def prepare(folder: Path, *, dry: bool = False) -> None:
         path, guard = dvc_api.run_locks(repo)
         with guard:
             _remove_ended(path)
+
+
+@contextmanager
+def undisturbed(folder: Path) -> Iterator[Any]:
+    """Yield DVC's Repo of the project of `folder`; within the block no command of DVC starts there.
+
+    It repairs what a killed DVC left, as `prepare`. UserError while a stage runs.
+    """
+    prepare(folder)
+    with dvc_api.opened(folder) as repo, repo.lock:
+        path, _ = dvc_api.run_locks(repo)
+        held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if any(held.values()):
+            raise UserError(
+                path,
+                "a stage is run by another process",
+                "no dvc and no snakemake at work in this project",
+                "wait for it to end, or stop it; nothing was changed",
+            )
+        yield repo
 
 
 def _keep_or_restore(repo: Any, lock: Path, folder: Path, *, dry: bool) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
-from intrada.pipeline.provenance import Record
+from intrada.pipeline.records import Record
 
 LOCK = Path("dvc.lock")
 

@@ -1,17 +1,15 @@
 """Provenance of the artifacts: one record for each successful run, outside of DVC's outputs.
 
-The name of a record contains the hash of the outputs, and that of params, inputs and code. DVC can restore
-older outputs without a run, so records are never removed.
+DVC can restore older outputs without a run, so records are never removed.
 
-    logs/provenance/jobs/<job>/<outputs>-<params, inputs and code>.json   the record
-    logs/provenance/folders/<fingerprint>.json                           an output folder's files
+    logs/provenance/jobs/<job>/<id>.json         the record (intrada/pipeline/records.py explains the id)
+    logs/provenance/folders/<fingerprint>.json   an output folder's files
 
 A run reads its outputs once more to hash them.
 """
 
 from __future__ import annotations
 
-import json
 import platform
 import subprocess
 import sys
@@ -27,9 +25,9 @@ from typing import Any
 
 from intrada.core import files, hash_cache, hashing
 from intrada.core.config.schema import Compute, Params
-from intrada.core.errors import UserError
+from intrada.pipeline import records
+from intrada.pipeline.records import FOLDER
 
-FOLDER = Path("logs/provenance")
 PACKAGES = (
     "intrada", "torch", "torchvision", "timm", "numpy", "opencv-python", "pandas", "pillow", "dvc",
     "snakemake",
@@ -48,12 +46,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Run:
-    """A run of a job. fingerprint: of params, inputs and code; params: the values that it may read."""
+    """A run of a job. fingerprint: of params, inputs and code; params: the values that it may read.
+
+    records: path -> id of the record, for each output of another run that this one reads.
+    """
 
     job: str
     fingerprint: str
     command: Sequence[str]
     params: Mapping[str, Any]
+    records: Mapping[str, str] = field(default_factory=dict)
 
     @contextmanager
     def recorded(self, sources: Sequence[Source], outputs: Sequence[Path]) -> Iterator[None]:
@@ -65,29 +67,10 @@ class Run:
         content = {
             "job": self.job, "fingerprint": self.fingerprint, "command": list(self.command),
             "params": dict(self.params), "seed": _seed(self.params), **_compute(self.params),
-            **before, "end": _now(), "outputs": written,
+            "records": dict(self.records), **before, "end": _now(), "outputs": written,
         }  # fmt: skip
-        name = f"{hashing.joint_fingerprint(written)}-{self.fingerprint}.json"
-        files.write_json(FOLDER / "jobs" / self.job / name, content)
-
-
-@dataclass(frozen=True)
-class Record:
-    """The fields of a record that `verify` and the report read. params: by dotted key.
-
-    The other mappings are path -> fingerprint.
-    images: joint fingerprint of the files of an index; raw: of names, sizes and times; sizes: without times.
-    """
-
-    job: str
-    start: str
-    params: dict[str, Any]
-    seed: int | None
-    outputs: dict[str, str]
-    inputs: dict[str, str]
-    images: dict[str, str]
-    raw: dict[str, str]
-    sizes: dict[str, str]
+        record_id, complete = records.sealed(content)
+        files.write_json(FOLDER / "jobs" / self.job / f"{record_id}.json", complete)
 
 
 def folders(job: str) -> list[Path]:
@@ -99,39 +82,6 @@ def values(params: Params, keys: Sequence[str]) -> dict[str, Any]:
     """Return the values under the dotted `keys`, in JSON types."""
     whole = params.model_dump(mode="json")
     return {key: reduce(getitem, key.split("."), whole) for key in keys}
-
-
-def read() -> list[Record]:
-    """Return every record of this checkout, oldest first. UserError for a file that is not a record."""
-    records = [_read(path) for path in (FOLDER / "jobs").rglob("[!.]*.json")]  # no temporary files
-    return sorted(records, key=lambda record: record.start)
-
-
-def files_of(fingerprint: str) -> dict[str, str]:
-    """Return relative name -> fingerprint of the files of the output folder with this fingerprint, or {}."""
-    path = FOLDER / "folders" / f"{fingerprint}.json"
-    names: dict[str, str] = _json(path) if path.exists() else {}
-    return names
-
-
-def _read(path: Path) -> Record:
-    content = _json(path)
-    try:
-        return Record(**{name: content[name] for name in Record.__dataclass_fields__})
-    except (KeyError, TypeError) as error:
-        raise _broken(path, f"no {error}") from error
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _broken(path, " ".join(str(error).split())) from error
-
-
-def _broken(path: Path, found: str) -> UserError:
-    fix = "remove the file; `dvc repro -f` of its stage writes the lost record again"
-    return UserError(path, found, "a record as a run writes it", fix)
 
 
 def _inputs(sources: Sequence[Source]) -> dict[str, dict[str, str]]:

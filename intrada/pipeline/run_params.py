@@ -16,8 +16,7 @@ from typing import Any
 from intrada.core import hashing
 from intrada.core.files import unreadable
 from intrada.data import tables
-from intrada.pipeline import provenance
-from intrada.pipeline.provenance import Record
+from intrada.pipeline.records import Record, files_of
 
 OWN = (
     "rounds",
@@ -178,7 +177,7 @@ class _Records:
             return None
         written = dict(record.outputs)
         for folder, value in record.outputs.items():
-            written |= {f"{folder}/{name}": one for name, one in provenance.files_of(value).items()}
+            written |= {f"{folder}/{name}": one for name, one in files_of(value).items()}
         paths = [path.as_posix() for path in tables.files_of(Path(index))]
         named = {path: written.get(path) or self._fingerprint(path) or "" for path in paths}
         return hashing.joint_fingerprint(named)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import import_module
@@ -20,7 +20,7 @@ from intrada.core.errors import UserError
 from intrada.core.stage import Choice, Context, In, Out, RoundOption
 from intrada.data import tables
 from intrada.data.datasets import MISSING
-from intrada.pipeline import code_hash, output_guard, provenance
+from intrada.pipeline import code_hash, input_check, output_guard, provenance
 
 ARITHMETIC = ("torch", "torchvision", "numpy", "opencv-python", "pillow")
 LOG = Path("logs/execution.jsonl")
@@ -49,7 +49,9 @@ def execute(
     inputs = _inputs(marks, options)
     output_guard.check(marks, options, _named(inputs, marks), params_file)
     before = _state(inputs)
-    hashes = _fingerprints(inputs, marks)
+    with hash_cache.opened() as file_hash:
+        hashes = _fingerprints(inputs, marks, file_hash)
+        written_by = input_check.check((path for paths in inputs.values() for path in paths), file_hash)
     values = provenance.values(chosen, keys)
     hash_files, versions = code_hash.of_stage(stage, values, code), _versions()
     code_hash.check(code_hash.FOLDER, hash_files)
@@ -59,7 +61,7 @@ def execute(
     outputs = _outputs(marks, options)
     logs = [LOG.parent, *provenance.folders(name)]
     atomic.sweep([*(RUNS / name).glob("*/"), *logs, *{path.parent for path in outputs}])
-    made = provenance.Run(name, fingerprint, command, values)
+    made = provenance.Run(name, fingerprint, command, values, written_by)
     with _logged(name, fingerprint), made.recorded(_sources(inputs, hashes, marks), outputs):
         extra = {"context": Context(name, fingerprint, RUNS / name)} if "context" in marks else {}
         module.run(select(chosen, keys), **options, **extra)
@@ -134,15 +136,16 @@ def _versions() -> list[str]:
     return [f"{name} {provenance.version(name)}" for name in ARITHMETIC]
 
 
-def _fingerprints(inputs: Mapping[str, list[Path]], marks: Mapping[str, object]) -> dict[str, list[str]]:
+def _fingerprints(
+    inputs: Mapping[str, list[Path]], marks: Mapping[str, object], file_hash: Callable[[Path], str]
+) -> dict[str, list[str]]:
     """Return the fingerprint of each path of `inputs`, for raw data by size and time only."""
-    with hash_cache.opened() as file_hash:
 
-        def of(key: str, path: Path) -> str:
-            raw = _is_raw(marks[key])
-            return hashing.stat_fingerprint(path) if raw else hashing.fingerprint(path, file_hash)
+    def of(key: str, path: Path) -> str:
+        raw = _is_raw(marks[key])
+        return hashing.stat_fingerprint(path) if raw else hashing.fingerprint(path, file_hash)
 
-        return {key: [of(key, path) for path in paths] for key, paths in inputs.items()}
+    return {key: [of(key, path) for path in paths] for key, paths in inputs.items()}
 
 
 def _fingerprint(parts: list[str], hashes: Mapping[str, list[str]]) -> str:

@@ -29,7 +29,7 @@ from intrada.evaluation.reporting import diagnosis as diagnoses
 from intrada.evaluation.reporting import figures as draw
 from intrada.evaluation.reporting import page as html
 from intrada.evaluation.reporting import samples as sample_images
-from intrada.pipeline import provenance
+from intrada.pipeline import provenance, records
 from intrada.pipeline import run_params as run_values
 from intrada.pipeline.run_params import RunParams
 
@@ -115,7 +115,7 @@ def _runs(params: Params, used: Sequence[Path]) -> _Runs:
 
         names = [path.as_posix() for path in used]
         own, present = provenance.values(params, run_values.OWN), params.model_dump(mode="json")
-        found = run_values.collect(names, own, present, provenance.read(), fingerprint)
+        found = run_values.collect(names, own, present, records.read(), fingerprint)
         fingerprints = {name: fingerprint(name) or "" for name in names}
     rank = {name: found.value(f"rank.{name}", "rank") for name in Rank.model_fields}
     is_recorded = None not in rank.values()

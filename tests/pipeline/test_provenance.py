@@ -16,22 +16,22 @@ from typing import Any
 import pytest
 
 from intrada.core import files, hashing
-from intrada.pipeline import provenance
+from intrada.pipeline import provenance, records
 from intrada.pipeline.provenance import Run, Source
 from intrada.stages import rank
 from tests.support.definition import jobs
 from tests.support.tiny_project import ORDER, change, run, tree, write_params
 
-FOLDER = provenance.FOLDER / "jobs"
+FOLDER = records.FOLDER / "jobs"
 RUN = Run("score", "0" * 32, ["score"], {})
 
 
-def records(job: str) -> list[dict[str, Any]]:
+def written(job: str) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted((FOLDER / job).iterdir())]
 
 
 def record(job: str) -> dict[str, Any]:
-    [only] = records(job)
+    [only] = written(job)
     return only
 
 
@@ -101,7 +101,7 @@ def test_trainings_have_threads_of_their_own(project: Path, restored_threads: No
     expected = {"train_inter": 2, "score": 3, "evaluate@inter": 3, "evaluate_snapshots@inter": 3}
     for name, threads in expected.items():
         assert run(name) == 0
-        found = {each["threads"] for each in records(name)}
+        found = {each["threads"] for each in written(name)}
         assert found == {1, threads}  # of the run before, and of this one
 
 
@@ -177,6 +177,7 @@ def test_two_runs_leave_the_same_record_but_for_the_times(project: Path) -> None
     first = record("rank")
     assert run("rank") == 0
     second = record("rank")
+    assert first.pop("checksum") != second.pop("checksum")
     for key in ("start", "end"):
         assert first.pop(key) < second.pop(key)
     assert first == second
@@ -186,11 +187,11 @@ def test_other_outputs_leave_a_record_beside_the_first(project: Path) -> None:
     first = record("rank")
     write_params(change(tree(), rank__easy_fraction=0.4))
     assert run("rank") == 0
-    assert len(records("rank")) == 2 and first in records("rank")
+    assert len(written("rank")) == 2 and first in written("rank")
 
 
 def test_a_stage_that_fails_leaves_no_record(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = records("rank")
+    before = written("rank")
     shutil.rmtree(FOLDER / "rank")
     Path("results/score/scores.csv").write_text("image\n")
     assert run("rank") == 1
@@ -225,13 +226,13 @@ def test_a_record_changes_no_output(checkout: Path) -> None:
 
 def test_the_files_of_an_output_folder_are_noted_under_its_fingerprint(project: Path) -> None:
     folder = Path("results/score/predictions")
-    noted = provenance.files_of(record("score")["outputs"][folder.as_posix()])
+    noted = records.files_of(record("score")["outputs"][folder.as_posix()])
     assert noted == {path.name: hashing.fingerprint(path) for path in folder.iterdir()} and len(noted) == 10
     assert hashing.joint_fingerprint(noted) == hashing.fingerprint(folder)
 
 
 def test_records_come_back_oldest_first(project: Path) -> None:
-    found = provenance.read()
+    found = records.read()
     assert sorted(one.job for one in found) == sorted(ORDER)
     assert [one.start for one in found] == sorted(one.start for one in found)
     assert found[-1].outputs == record(found[-1].job)["outputs"]

@@ -16,8 +16,8 @@ from intrada.__main__ import main
 from intrada.core import hashing
 from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
-from intrada.pipeline import provenance, run_params
-from intrada.pipeline.provenance import Record
+from intrada.pipeline import records, run_params
+from intrada.pipeline.records import Record
 from intrada.pipeline.run_params import RunParams
 from tests.support.tiny_project import change, run, tree, write_params
 
@@ -46,7 +46,7 @@ def collect(*artifacts: str, **changes: Any) -> RunParams:
     """The params of the runs that made the artifacts; changes: of the present params."""
     present = change(tree(), **changes)
     own = {name: present[name] for name in run_params.OWN}
-    return run_params.collect(artifacts or ALL, own, present, provenance.read(), fingerprint)
+    return run_params.collect(artifacts or ALL, own, present, records.read(), fingerprint)
 
 
 def execute(job: str, **changes: Any) -> None:
@@ -73,7 +73,7 @@ def test_a_value_that_two_runs_read_differently_is_given_for_each() -> None:
 
 
 def test_without_records_nothing_is_invented() -> None:
-    shutil.rmtree(provenance.FOLDER)
+    shutil.rmtree(records.FOLDER)
     found = collect()
     own = {name: tree()[name] for name in run_params.OWN}
     assert found.params == own and found.files == sorted(ALL)
@@ -81,7 +81,7 @@ def test_without_records_nothing_is_invented() -> None:
 
 
 def test_a_missing_record_is_told_with_its_keys() -> None:
-    shutil.rmtree(provenance.FOLDER / "jobs/rank")
+    shutil.rmtree(records.FOLDER / "jobs/rank")
     found = collect()
     assert found.not_recorded == ["rank"] and found.files == ["results/rank/split.csv"]
     assert found.params == {name: block for name, block in tree().items() if name != "rank"}
@@ -135,7 +135,7 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
 def record(job: str, **params: Any) -> Record:
     outputs = {f"{job}.csv": fingerprint(f"{job}.csv") or ""}
     nothing: dict[str, dict[str, str]] = {"inputs": {}, "images": {}, "raw": {}, "sizes": {}}
-    return replace(provenance.read()[0], job=job, params=params, outputs=outputs, **nothing)
+    return replace(records.read()[0], job=job, params=params, outputs=outputs, **nothing)
 
 
 def test_options_with_other_keys_are_other_options() -> None:
@@ -162,8 +162,12 @@ def test_the_report_prints_the_params_of_its_runs_and_verify_compares_them(
     assert plain_yaml.parse(unescape(text)) == {**tree(), "toycity": tree()["toycity"]}
     assert "used different values" not in page and "not recorded" not in page.lower()
     assert main(["verify", "results/report"]) == 0
-    [path] = (provenance.FOLDER / "jobs/rank").iterdir()
-    path.write_text(path.read_text().replace('"easy_fraction": 0.67', '"easy_fraction": 0.5'))
+    [path] = (records.FOLDER / "jobs/rank").iterdir()
+    content = json.loads(path.read_text().replace('"easy_fraction": 0.67', '"easy_fraction": 0.5'))
+    del content["checksum"]
+    record_id, forged = records.sealed(content)
+    path.unlink()
+    path.with_name(f"{record_id}.json").write_text(json.dumps(forged))
     assert main(["verify", "results/report"]) == 1
     found = "params.json prints 0.67 as rank.easy_fraction, but the runs used 0.5"
     assert found in capsys.readouterr().out

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from intrada.pipeline import provenance
+from intrada.pipeline import records
 from tests.places.conftest import INFERENCE, TABLES, TRAINING, Place
 
 pytestmark = pytest.mark.slow
@@ -71,7 +71,7 @@ def test_without_asserts_and_docstrings_no_byte_changes(place: Place) -> None:
 def test_a_wrong_clock_changes_no_byte(place: Place, years: int) -> None:
     place.run(TABLES, program=[CLOCK, str(years * 365.25 * 86400)])
     place.same_bytes()
-    starts = {record.start[:4] for record in provenance.read()}
+    starts = {record.start[:4] for record in records.read()}
     assert str(datetime.now(UTC).year + years) in starts
 
 

@@ -20,7 +20,7 @@ from intrada.models import build_model
 from intrada.models.weights import export_published, load_weights
 from intrada.stages import preprocess
 from tests.support.definition import jobs
-from tests.support.tiny_project import ORDER, change, run, tree, write_params
+from tests.support.tiny_project import ORDER, change, forget_records, run, tree, write_params
 
 CLASSES: list[str] = tree()["classes"]
 TARGET, LABELS = Path("data/preprocess/target"), Path("data/preprocess/target_labels")
@@ -139,6 +139,7 @@ def test_target_labels_are_in_their_own_table_and_not_in_the_index(project: Path
 
 
 def test_a_target_without_labels_gives_the_same_index_and_images(project: Path) -> None:
+    forget_records()
     before = contents([TARGET])
     shutil.rmtree("data/raw/toycity/cityscapes/gtFine/train")
     assert run("check") == 0 and run("preprocess@target") == 0
@@ -148,6 +149,7 @@ def test_a_target_without_labels_gives_the_same_index_and_images(project: Path) 
 
 
 def test_the_table_of_target_labels_lists_only_existing_labels(project: Path) -> None:
+    forget_records()
     before = contents([TARGET])
     shutil.rmtree("data/raw/toycity/cityscapes/gtFine/train/aachen")
     assert run("preprocess@target") == 0
@@ -283,6 +285,7 @@ def test_the_fraction_of_the_lowest_entropy_is_easy(project: Path, fraction: flo
 def test_rank_refuses_a_table_with_a_duplicate_image(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    forget_records()
     path = Path("results/score/scores.csv")
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines, lines[1]]) + "\n")
@@ -310,6 +313,7 @@ def test_easy_images_get_the_predictions_of_high_confidence(project: Path, thres
 
 
 def test_a_split_of_other_images_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    forget_records()
     path = Path("results/rank/split.csv")
     lines = path.read_text().splitlines()
     path.write_text("\n".join(lines[:-1]) + "\n")
@@ -352,6 +356,7 @@ def test_every_model_is_evaluated_on_the_subsets_of_the_inter_model(project: Pat
 
 
 def test_metrics_without_labels_are_null_and_not_zero(project: Path) -> None:
+    forget_records()
     shutil.rmtree("data/raw/toycity/cityscapes/gtFine/val")
     use(preprocess__val__options={"labels": "none"})
     for name in ("check", "preprocess@val", "evaluate@inter"):
@@ -376,6 +381,7 @@ def test_snapshots_are_selected_with_and_without_labels(project: Path) -> None:
 
 
 def test_without_labels_the_oracle_chooses_none_and_its_model_is_the_last(project: Path) -> None:
+    forget_records()
     shutil.rmtree("data/raw/toycity/cityscapes/gtFine/val")
     use(preprocess__val__options={"labels": "none"})
     for name in ("check", "preprocess@val", "evaluate_snapshots@inter"):
@@ -388,6 +394,7 @@ def test_without_labels_the_oracle_chooses_none_and_its_model_is_the_last(projec
 
 @pytest.mark.parametrize("rule", ["label_free", "oracle"])
 def test_the_next_stages_use_the_selected_snapshot(project: Path, rule: str) -> None:
+    forget_records()
     use(select=rule)
     snapshot = next(Path("results/train_inter/snapshots").iterdir())
     shutil.copyfile(snapshot, f"results/train_inter/{rule}.safetensors")

@@ -13,7 +13,7 @@ from intrada.data import tables
 from intrada.models import model_info
 from intrada.models.model_info import ModelSpec
 from intrada.training import trainer
-from tests.support.tiny_project import change, run, tree, write_params
+from tests.support.tiny_project import change, forget_records, run, tree, write_params
 
 CLASSES: list[str] = tree()["classes"]
 
@@ -64,6 +64,7 @@ def split() -> dict[str, set[str]]:
 
 def test_supervision_by_the_source_reads_no_pseudo_label(project: Path) -> None:
     """The cross entropy uses the source labels, the adversarial losses the easy and the hard images."""
+    forget_records()
     use(train_intra__supervision="source")
     assert run("train_intra") == 0
     model = Path("results/train_intra/last.safetensors").read_bytes()

@@ -50,6 +50,17 @@ def parse(text: str) -> object:
     return value
 
 
+def parse_generated(text: str) -> object:
+    """Return the values in a text that a program wrote, such as dvc.lock; without the limits of `parse`.
+
+    ValueError for invalid YAML.
+    """
+    try:
+        return YAML(typ="safe").load(text)
+    except YAMLError as error:
+        raise ValueError(str(error)) from None
+
+
 def dump(tree: object, flow: bool = False) -> str:
     """Return the text that `parse` reads as `tree`. Keys keep their order. flow: on one line."""
     writer = YAML(typ="safe")
