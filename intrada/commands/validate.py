@@ -1,6 +1,6 @@
 """Validate a params file before any stage runs and before any output is removed.
 
-DVC runs this stage first when the file or the code has changed, Snakemake while it parses the Snakefile.
+DVC runs this stage first when the file or the code has changed, Snakemake before it plans its jobs.
 Every stage depends on it through the hashes of its code (intrada/pipeline/code_hash.py), so a changed
 parameter makes only the stages stale that read it. The report prints all values and depends on their file.
 """

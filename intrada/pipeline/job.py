@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from intrada.core.errors import UserError
 from intrada.pipeline import bridge, dvc_api
 
 FORCED, UNFINISHED = bridge.STATE / "forced", bridge.STATE / "unfinished"
@@ -34,7 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     note, marker, log = (path.absolute() for path in (UNFINISHED / rule, bridge.MARKERS / rule, options.log))
     note.write_text(str(options.log), encoding="utf-8")
     terminal = _redirect(log)
-    status = dvc_api.run(["--cd", project, "--wait-for-lock", "repro", "-s", *force, name])
+    try:
+        status = dvc_api.run(["--cd", project, "--wait-for-lock", "repro", "-s", *force, name])
+    except UserError as error:
+        print(error, file=sys.stderr)
+        status = 1
     sys.stdout.flush()
     sys.stderr.flush()
     if status == 0:
@@ -63,8 +68,12 @@ def failures() -> str:
 
 
 def message(output: str) -> str:
-    """Return the end of what a failed stage printed, without DVC's lines. output: of `dvc repro`."""
-    lines = [line for line in output.splitlines() if line.strip()]
+    """Return the end of what a failed stage printed, without DVC's lines and without control characters.
+
+    output: of `dvc repro`.
+    """
+    visible = "".join(char if char.isprintable() or char.isspace() else repr(char)[1:-1] for char in output)
+    lines = [line.expandtabs() for line in visible.splitlines() if line.strip()]
     own = [
         line
         for line in lines

@@ -223,6 +223,13 @@ def test_a_job_says_what_dvc_did_and_a_failed_one_leaves_its_message(run: Callab
     assert job.failures() == ""
 
 
+def test_the_message_of_a_failed_stage_is_shown_without_control_characters() -> None:
+    output = "Running stage 'x':\n> python -m intrada x\nerror: a\x1b[31m.csv: bad\n  allowed:\tgood\n\n"
+    ending = "ERROR: failed to reproduce 'x': failed to run: python -m intrada x, exited with 1\n"
+    assert job.message(output + ending) == "error: a\\x1b[31m.csv: bad\n  allowed:      good"
+    assert job.message("\n".join(f"line {number}" for number in range(99))).startswith("line 79\n")
+
+
 def test_the_environment_of_conda_has_the_packages_of_the_project() -> None:
     tree: Any = plain_yaml.read(ROOT / "workflow/envs/stage.yaml")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

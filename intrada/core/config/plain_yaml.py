@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -41,6 +42,9 @@ def parse(text: str) -> object:
         _ValueCounter().check(text)
         value = YAML(typ="safe").load(text)
     except MarkedYAMLError as error:
+        if conflict := re.search(r"^<{7} ", text, re.MULTILINE):
+            line = text.count("\n", 0, conflict.start()) + 1
+            raise ValueError(f"contains a merge conflict of Git, line {line}") from None
         problem = shorten(", ".join(filter(None, (error.context, error.problem))), 300)
         where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ValueError(problem + where) from None

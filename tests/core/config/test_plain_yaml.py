@@ -240,6 +240,7 @@ def test_a_value_is_that_of_yaml_1_2(written: str, value: object) -> None:
         ("a: *b", "found undefined alias, line 1"),
         ("a: &a [*a]", "aliases"),
         ("a: &a 1\nb: &a 2", "found duplicate anchor"),
+        ("a: 1\n<<<<<<< HEAD\nb: 1\n=======\nb: 2\n>>>>>>> other\n", "a merge conflict of Git, line 2"),
     ],
 )
 def test_a_refused_value_is_named_with_its_key_or_line(text: str, why: str) -> None:
