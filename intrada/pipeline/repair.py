@@ -7,6 +7,7 @@ a stage is computed again it keeps the object that is there.
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -59,6 +60,8 @@ def repair(folder: Path) -> Repaired:
             )
         for path in dvc_api.damaged_runs(repo):
             _move(done, path, Path("runs", path.name), "is no intact entry of DVC's run cache")
+            with suppress(OSError):  # not empty; DVC fails at an empty folder of entries
+                path.parent.rmdir()
         for path, why in damaged_records.items():
             _move(done, path, path, why)
             done.jobs.extend([path.parent.name] * path.is_relative_to(records.FOLDER / "jobs"))

@@ -145,6 +145,19 @@ def test_after_the_repair_dvc_ends_with_the_right_bytes(
     assert "nothing is damaged" in capsys.readouterr().out
 
 
+def test_a_stage_whose_entry_in_the_run_cache_is_damaged_runs_again(folder: Path) -> None:
+    before = contents()
+    for path in Path(".dvc/cache/runs").rglob("*"):
+        if path.is_file() and "results/runs.txt" in path.read_text():
+            path.write_text("cmd: ec")  # which DVC can read, and fails at
+    repair.repair(folder)
+    Path("dvc.lock").unlink()
+    Path("results/runs.txt").unlink()
+    runs = Path("runs.txt").read_text()
+    dvc("repro -q")
+    assert Path("runs.txt").read_text().removeprefix(runs) == "runs\n" and contents() == before
+
+
 def test_an_intact_project_is_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("results/mine.csv").write_text("of no stage\n")
     state = {path: path.lstat().st_mtime_ns for path in (*CACHE.rglob("*"), *Path("results").rglob("*"))}
