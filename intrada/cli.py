@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import get_type_hints
 
 from intrada.commands import COMMANDS
+from intrada.core.cli_types import Parser
 from intrada.core.stage import Argument, Choice, Flag, FloatList, In, Option, Out, RoundOption
 from intrada.pipeline import code_hash, output_guard, stage_runner
 from intrada.stages import STAGES
@@ -32,9 +33,7 @@ def run(arguments: list[str]) -> None:
 
 def parser(chosen: str | None) -> argparse.ArgumentParser:
     """Return the parser of all commands; with the options of `chosen` only, since they need its imports."""
-    program = argparse.ArgumentParser(
-        "intrada", description=(import_module("intrada").__doc__ or "").split("\n", 1)[0]
-    )
+    program = Parser("intrada", description=(import_module("intrada").__doc__ or "").split("\n", 1)[0])
     commands = program.add_subparsers(dest="word", required=True, metavar="STAGE")
     for name, summary in WORDS.items():
         command = commands.add_parser(name, help=summary)

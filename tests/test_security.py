@@ -50,6 +50,16 @@ def test_the_page_marks_nothing_as_safe() -> None:
         )
 
 
+def test_one_module_alone_prints() -> None:
+    """So that no text from outside reaches the terminal with its control characters."""
+    for path in (ROOT / "intrada").rglob("*.py"):
+        if path.name != "plain_text.py":
+            names = {
+                getattr(node, "id", None) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            }
+            assert "print" not in names, path
+
+
 # ---------------------------------------------------------------- params in the commands of dvc.yaml
 
 HOSTILE = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import Row, timing
-from intrada.core import files, hash_cache
+from intrada.core import children, files, hash_cache
 from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
 from intrada.data import tables
@@ -116,10 +115,7 @@ def _seconds(command: tuple[str, ...], folder: Path) -> float:
 def _run(command: tuple[str, ...], folder: Path) -> None:
     """Run with this Python first on the PATH; UserError with the end of the output if it fails."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    result = subprocess.run(
-        command, cwd=folder, env={**os.environ, "PATH": path}, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    result = children.run(command, folder, {**os.environ, "PATH": path}, capture=True)
     if result.returncode:
         fix = f"see its output: {result.stdout[-1500:]}"
         raise UserError(" ".join(command), f"exit code {result.returncode}", "a git checkout", fix)

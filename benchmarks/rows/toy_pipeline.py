@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from benchmarks import Row, timing
+from intrada.core import children
 from intrada.core.errors import UserError
 
 BASELINE = "e34072b"  # tagged baseline-pipeline
@@ -30,7 +30,7 @@ def _seconds(folder: Path, commit: str) -> float:
 
 def _run(command: tuple[str, ...], folder: Path) -> None:
     """Run the command; UserError with the end of the output if it fails."""
-    result = subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    result = children.run(command, folder, capture=True)
     if result.returncode:
         fix = f"see its output: {result.stdout[-1500:]}"
         allowed = f"a git checkout that holds {BASELINE}, in which the pipeline runs"

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from intrada.commands import preset, validate
 from intrada.core.distributed.device import acquire_device
+from intrada.core.plain_text import say
 from intrada.core.stage import Argument
 from intrada.training import cost_estimate, step_timing
 from intrada.training.step_timing import StageTime
@@ -26,23 +27,23 @@ def run(
     busy = step_timing.is_busy(device)
     costs = cost_estimate.estimate_all(chosen)
     times = step_timing.measure_all(chosen, costs, device, busy)
-    print(
+    say(
         f"{'stage':13} {'method':12} {'images':31} {'GiB':>7} {'TFLOP':>8} {'iterations':>10} {'GFLOP/s':>8} "
         f"{'time':>8}"
     )
     for cost, taken in zip(costs, times, strict=True):
         images = " + ".join(f"{cost.batch_size} of {width}x{height}" for width, height in cost.sizes)
-        print(
+        say(
             f"{cost.stage:13} {cost.method:12} {images:31} {cost.gib:7.2f} {cost.flop / 1e12:8.3f} "
             f"{cost.iterations:10} {cost.flop / taken.step / 1e9:8.0f} {step_timing.words(taken.seconds):>8}"
         )
     place = f"{device}, threads: {threads}" if device.type == "cpu" else f"{device}"
-    print(f"images, TFLOP: of one iteration. {_basis(times)} ({place}).")
+    say(*f"images, TFLOP: of one iteration. {_basis(times)} ({place}).".splitlines())
     if busy:
         gain = f", divided by {step_timing.gain(threads):.1f} for {threads} threads" if threads > 1 else ""
-        print(f"Other programs use this machine: the times are processor times of one thread{gain}.")
-        print("They hold for a free machine, and are less exact than times measured on one.")
-    print(NOT_COUNTED)
+        say(f"Other programs use this machine: the times are processor times of one thread{gain}.")
+        say("They hold for a free machine, and are less exact than times measured on one.")
+    say(*NOT_COUNTED.splitlines())
 
 
 def _basis(times: list[StageTime]) -> str:

@@ -14,6 +14,7 @@ from intrada.commands import validate
 from intrada.core import cli_types
 from intrada.core.cli_types import ImageSize
 from intrada.core.distributed.device import acquire_device
+from intrada.core.plain_text import say
 from intrada.core.stage import Argument, Option, Out
 from intrada.inference.deployment import onnx_file
 from intrada.inference.deployment.load import open_model
@@ -47,5 +48,5 @@ def run(
     metadata = onnx_file.metadata(opened.spec, read_metadata(opened.path))
     differences = onnx_file.write(out, member, size or opened.size, opset, metadata)
     for difference in differences:
-        print(onnx_file.describe(difference))
-    print(out)
+        say(onnx_file.describe(difference))
+    say(out)

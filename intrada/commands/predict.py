@@ -22,6 +22,7 @@ from intrada.core.cli_types import ImageSize
 from intrada.core.distributed.device import acquire_device
 from intrada.core.errors import UserError
 from intrada.core.failures import Failures
+from intrada.core.plain_text import say
 from intrada.core.stage import Argument, Context, Flag, Option, Out
 from intrada.inference import cityscapes_server
 from intrada.inference.deployment import prediction, sources, video
@@ -84,7 +85,7 @@ def run(
     path = out / "predictions.csv"
     with prediction.table(path, classes) as table:
         _write(inputs.images, headers, every, options, writer, table, failures)
-    print(f"{table.rows} images and frames: {path}")
+    say(f"{table.rows} images and frames: {path}")
     failures.finish(path, len(inputs.images) + len(inputs.videos) + len(inputs.failed))
 
 

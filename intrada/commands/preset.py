@@ -1,23 +1,27 @@
 """Replace params.yaml by one of the complete params files in presets/, or list them.
 
-A params.yaml that differs from every file in presets/ has been edited and is not overwritten.
+A params.yaml that differs from every file in presets/ has been edited and is not overwritten, unless this
+command wrote it: a preset of your own may be edited and chosen again. Every file that it writes is kept in
+logs/presets/, under the hash of its content.
 """
 
 from __future__ import annotations
 
 import difflib
-import shutil
+import hashlib
 from pathlib import Path
 from typing import Annotated
 
 from intrada.commands import validate
-from intrada.core import files
+from intrada.core import atomic, files
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
+from intrada.core.plain_text import say
 from intrada.core.stage import Argument, Flag
 
 PRESETS = Path("presets")
 ACTIVE = Path("params.yaml")
+KEPT = Path("logs/presets")
 
 
 def run(
@@ -30,18 +34,38 @@ def run(
         _show(known)
         return
     path = find(name)
-    if ACTIVE.exists() and _active(known) is None:
-        raise UserError(
-            ACTIVE,
-            "it was edited: it differs from every preset",
-            "a params.yaml that equals a file in presets/",
-            f"keep it with `cp {ACTIVE} {PRESETS}/my_experiment.yaml` (a preset of your own), then try again",
-        )
-    chosen = validate.load(path)
+    atomic.sweep([ACTIVE.parent, KEPT])
+    before = _content()
+    if before is not None and _active(known) is None and not _kept(before).exists():
+        raise _edited(known)
+    chosen, content = validate.load(path), path.read_bytes()
+    files.write_bytes(_kept(content), content)  # first, so that the file is recognised after a crash
     with files.atomic_file(ACTIVE) as temporary:
-        shutil.copyfile(path, temporary)
-    print(f"{ACTIVE} is now {path}", flush=True)
+        temporary.write_bytes(content)
+        if _content() != before:  # an editor has saved it since
+            raise _edited(known)
+    say(f"{ACTIVE} is now {path}")
     _show_costs(chosen)
+
+
+def _edited(known: dict[str, Path]) -> UserError:
+    names = ("my_experiment", *(f"my_experiment_{number}" for number in range(2, len(known) + 3)))
+    free = next(name for name in names if name not in known)
+    return UserError(
+        ACTIVE,
+        "it was edited: it differs from every preset",
+        "a params.yaml that equals a file in presets/, or that this command wrote",
+        f"keep it with `cp {ACTIVE} {PRESETS}/{free}.yaml` (a preset of your own), then try again",
+    )
+
+
+def _kept(content: bytes) -> Path:
+    """Return the file in which a params.yaml with this content is kept once this command has written it."""
+    return KEPT / f"{hashlib.blake2b(content, digest_size=16).hexdigest()}.yaml"
+
+
+def _content() -> bytes | None:
+    return ACTIVE.read_bytes() if ACTIVE.exists() else None
 
 
 def find(name: str) -> Path:
@@ -63,7 +87,7 @@ def _known() -> dict[str, Path]:
 
 def _active(known: dict[str, Path]) -> str | None:
     """Return the name of the preset that equals params.yaml byte by byte, if any."""
-    content = ACTIVE.read_bytes() if ACTIVE.exists() else None
+    content = _content()
     return next((name for name, path in known.items() if path.read_bytes() == content), None)
 
 
@@ -71,9 +95,9 @@ def _show(known: dict[str, Path]) -> None:
     active = _active(known)
     for name, path in known.items():
         first = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-        print(f"{'*' if name == active else ' '} {name:28} {first}")
+        say(f"{'*' if name == active else ' '} {name:28} {first}")
     if active is None and ACTIVE.exists():
-        print(f"  {ACTIVE} differs from every preset")
+        say(f"  {ACTIVE} differs from every preset")
 
 
 def _show_costs(chosen: Params) -> None:
@@ -86,7 +110,7 @@ def _show_costs(chosen: Params) -> None:
         costs = cost_estimate.estimate_all(chosen)
         times = step_timing.measure_all(chosen, costs, place, step_timing.is_busy(place))
     except UserError as error:
-        print(f"  no estimate of memory and time: {error.where}: {error.found}")
+        say(f"  no estimate of memory and time: {error.where}: {error.found}")
         return
     for cost, taken in zip(costs, times, strict=True):
-        print(f"  {cost.stage:12} about {cost.gib:.2f} GiB and {step_timing.words(taken.seconds)} here")
+        say(f"  {cost.stage:12} about {cost.gib:.2f} GiB and {step_timing.words(taken.seconds)} here")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+from intrada.core.plain_text import say
 from intrada.core.stage import FloatList, In, Out
 from intrada.pipeline import stage_runner
 
@@ -35,4 +36,4 @@ def run(
     }
     inputs = {"name": out.name, "images": index, "model": model, "weights": weights}
     stage_runner.execute("evaluate", params, {**inputs, **outputs})
-    print(outputs["metrics"].read_text(encoding="utf-8"))
+    say(*outputs["metrics"].read_text(encoding="utf-8").splitlines(), "")

@@ -7,7 +7,6 @@ parameter makes only the stages stale that read it. The report prints all values
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ from intrada.core import files
 from intrada.core.config import load as params_file
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
+from intrada.core.plain_text import complain
 from intrada.core.stage import In, Out
 from intrada.data.datasets import DATASETS, MISSING
 from intrada.methods import METHODS
@@ -36,7 +36,7 @@ def run(
     chosen = load(params)
     raw_data.check_links(chosen)
     for note in missing_files(chosen):
-        print(f"note: {note}", file=sys.stderr)  # DVC's own error for a missing dependency has no advice
+        complain(f"note: {note}")  # DVC's own error for a missing dependency has no advice
     files.write_json(out, chosen.model_dump(mode="json"))
     if code:
         code_hash.write(code, code_hash.texts())

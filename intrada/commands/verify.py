@@ -18,6 +18,7 @@ from typing import Annotated
 
 from intrada.core import hashing
 from intrada.core.errors import UserError
+from intrada.core.plain_text import say
 from intrada.core.stage import Argument, Flag
 from intrada.pipeline import records, verification
 from intrada.pipeline import repair as repairing
@@ -44,27 +45,25 @@ def run(
     damaged |= records.damaged_lists()
     findings = verification.verify(top, found)
     for line in [*map(_line, findings.checks), *_notes(findings), *_of_records(damaged)]:
-        print(line)
+        say(line)
     _refuse(top, findings, damaged)
-    print(f"{len(findings.checks)} jobs are consistent; fingerprint of their records: {_head(findings)}")
+    say(f"{len(findings.checks)} jobs are consistent; fingerprint of their records: {_head(findings)}")
 
 
 def _repair(top: Path) -> None:
     """Move what is damaged out of the way, in the whole DVC project of `top`, and print what to do next."""
     done = repairing.repair(next(path for path in (top, *top.absolute().parents) if path.is_dir()))
     for path, why in done.moved.items():
-        print(f"moved   {os.path.relpath(path)}: {why}")
+        say(f"moved   {os.path.relpath(path)}: {why}")
     for path, source in done.restored.items():
-        print(f"back    {os.path.relpath(path)}: copied from {os.path.relpath(source)}")
+        say(f"back    {os.path.relpath(path)}: copied from {os.path.relpath(source)}")
     if not done.moved:
-        print("nothing is damaged; if an output is outdated: `dvc repro`")
+        say("nothing is damaged; if an output is outdated: `dvc repro`")
         return
-    print(f"{len(done.moved)} damaged files are now in {os.path.relpath(done.folder)}; nothing was deleted")
-    print("next: `dvc repro` or `snakemake` restores or computes what is missing")
+    say(f"{len(done.moved)} damaged files are now in {os.path.relpath(done.folder)}; nothing was deleted")
+    say("next: `dvc repro` or `snakemake` restores or computes what is missing")
     if done.jobs:
-        print(
-            f"then, to write the lost records again: `dvc repro -f -s {' '.join(dict.fromkeys(done.jobs))}`"
-        )
+        say(f"then, to write the lost records again: `dvc repro -f -s {' '.join(dict.fromkeys(done.jobs))}`")
 
 
 def _refuse(top: Path, findings: Findings, damaged: Mapping[Path, str]) -> None:

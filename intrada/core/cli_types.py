@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from intrada.core.errors import UserError
+from intrada.core.plain_text import printable
 
 # Pixels of a side of the images that a network gets, also in params.yaml
 MIN_SIDE, MAX_SIDE = 16, 16384
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are printable: an argument may be a file name that a glob has found."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and exit with status 2."""
+        super().error(printable(message))
 
 
 class ImageSize(NamedTuple):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from intrada.core.plain_text import printable
+
 
 class UserError(Exception):
     """An error in the user's input: a file, a parameter or a command line.
 
     where: the file or parameter; found: its present content; allowed: the valid content; fix: what to do
-    next. The message has all four. Any other exception is a bug of this project, shown with its traceback.
+    next. The message has all four, with escapes for control characters, since they may hold names from
+    outside. Any other exception is a bug of this project, shown with its traceback.
     """
 
     def __init__(self, where: str | Path, found: str, allowed: str, fix: str) -> None:
         self.where, self.found, self.allowed, self.fix = str(where), found, allowed, fix
+        where, found, allowed, fix = map(printable, (where, found, allowed, fix))
         super().__init__(f"{where}: {found}\n  allowed: {allowed}\n  do next: {fix}")
 
     def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pandas as pd
 
 from intrada.core import files
 from intrada.core.errors import UserError, shortened
+from intrada.core.plain_text import complain, printable
 
 COLUMNS = ("image", "path", "reason", "fix")
 SHOWN = 10  # failed files in the message; the list has all
@@ -38,14 +38,14 @@ class Failures:
             path.unlink(missing_ok=True)
             return
         rows = [
-            tuple(map(_printable, (image, error.where, error.found, error.fix)))
+            tuple(map(printable, (image, error.where, error.found, error.fix)))
             for image, error in self.errors
         ]
         files.write_csv(path, pd.DataFrame(rows, columns=list(COLUMNS)))
         for _, where, found, _ in rows[:SHOWN]:
-            print(f"{shortened(where, 120)}: {shortened(found, 200)}", file=sys.stderr)
+            complain(f"{shortened(where, 120)}: {shortened(found, 200)}")
         if len(rows) > SHOWN:
-            print(f"and {len(rows) - SHOWN} more, all in {_printable(str(path))}", file=sys.stderr)
+            complain(f"and {len(rows) - SHOWN} more, all in {printable(str(path))}")
         _, first = self.errors[0]
         raise UserError(
             path,
@@ -72,8 +72,3 @@ def refuse_incomplete(table: Path, images: Collection[str]) -> None:
 
 def _list_of(table: Path) -> Path:
     return table.with_suffix(f".failed{table.suffix}")
-
-
-def _printable(text: str) -> str:
-    """Return `text` on one line; a name may contain bytes that are no text."""
-    return text if text.isprintable() else repr(text)[1:-1]

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from intrada.core.errors import UserError
 from intrada.core.file_errors import MEND as MEND
 from intrada.core.file_errors import refuse_special as refuse_special
 from intrada.core.file_errors import unreadable as unreadable
+from intrada.core.plain_text import csv_cell, csv_text
 
 # Columns that are always text: "00001" must not be read as 1, nor an image called "NA" as missing.
 TEXT_COLUMNS = ("id", "image", "label", "subset")
@@ -101,7 +102,7 @@ def read_csv(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
         raise unreadable(path, f"no column {', '.join(missing)}", allowed)
     for name in frame.columns.difference(list(TEXT_COLUMNS)):
         frame[name] = _parse_numbers(frame[name])
-    return frame
+    return _with_texts(frame, csv_text)
 
 
 def _parse_numbers(column: pd.Series) -> pd.Series:
@@ -113,9 +114,24 @@ def _parse_numbers(column: pd.Series) -> pd.Series:
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write `frame` without its index, atomically; the bytes depend only on the frame."""
+    """Write `frame` without its index, atomically; the bytes depend only on the frame.
+
+    Texts that a spreadsheet would take for formulas are written as `plain_text.csv_cell` says.
+    """
     with atomic_file(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
+        _with_texts(frame, csv_cell).to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _with_texts(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    """Return `frame` with each text, also in its header, replaced by `change` of it."""
+
+    def changed(column: pd.Series) -> pd.Series:
+        if pd.api.types.is_numeric_dtype(column):
+            return column
+        values = [change(value) if isinstance(value, str) else value for value in column]
+        return pd.Series(values, column.index, column.dtype)
+
+    return pd.DataFrame({change(str(name)): changed(frame[name]) for name in frame}, frame.index)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from types import FrameType
 
 from intrada.core import resources
 from intrada.core.errors import UserError
+from intrada.core.plain_text import complain, complain_of_errors
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -64,15 +65,16 @@ def exit_code(work: Callable[[], object]) -> int:
     gone, as with `| head`. Errors are printed to stderr.
     """
     resources.open_standard_streams()
+    complain_of_errors()
     try:
         with at_once(), resources.named():
             work()
             sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(*f"error: {error}".splitlines())
         return 1
     except Stopped as stop:
-        print(stop, file=sys.stderr)
+        complain(stop)
         return stop.code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes stdout once more at its end

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from intrada.core.errors import UserError
+from intrada.core.plain_text import complain
 from intrada.pipeline import cache_objects, dvc_api, dvc_recovery, raw_data
 
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with dvc_api.opened(folder) as repo:
             cache_objects.refuse_wrong_sizes(repo)
     except UserError as error:
-        print(error, file=sys.stderr)
+        complain(*str(error).splitlines())
         return 1
     return dvc_api.run(words)
 

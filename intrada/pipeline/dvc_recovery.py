@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from intrada.core.atomic import alive, sweep, write_bytes
 from intrada.core.errors import UserError, shortened
 from intrada.core.files import refuse_special
+from intrada.core.plain_text import complain
 from intrada.pipeline import dvc_api
 
 LOCK = "dvc.lock"
@@ -128,4 +128,4 @@ def _remove_ended(path: Path) -> None:
 
 
 def _tell(line: str) -> None:
-    print(line, file=sys.stderr)
+    complain(line)

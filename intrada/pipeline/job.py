@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from intrada.core.errors import UserError
+from intrada.core.plain_text import complain
 from intrada.pipeline import bridge, dvc_api
 
 FORCED, UNFINISHED = bridge.STATE / "forced", bridge.STATE / "unfinished"
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status = dvc_api.run(["--cd", project, "--wait-for-lock", "repro", "-s", *force, name])
     except UserError as error:
-        print(error, file=sys.stderr)
+        complain(*str(error).splitlines())
         status = 1
     sys.stdout.flush()
     sys.stderr.flush()

@@ -65,8 +65,11 @@ def check(
             Kept(Path(options[other]), f"the output {_flag(other)}") for other in outputs if other != key
         ]
         own = _Index([*others, *kept_files.of_projects(path, mark)])
+        # a command may add files to a folder that exists, and so write through the links in it
+        written = [path, *(target for target in _linked(path) if target.is_dir())]
         for index in (always, theirs, own) if mark.raw else (always, theirs, toy, own):
-            index.refuse(flag, path)
+            for place in written:
+                index.refuse(flag, place)
 
 
 def relation(path: Path, other: Path) -> str | None:
@@ -84,6 +87,8 @@ class _Index:
         self._above: dict[_Key, tuple[Path, str]] = {}
         for one in kept:
             for path in [one.path, *(_linked(one.path) if one.links else ())]:
+                if "\0" in str(path):  # no file has such a name, which the stage reports
+                    continue
                 key, *above = self._chain(path)
                 for own in (key, self._name(path)):
                     self._own.setdefault(own, (path, one.what))

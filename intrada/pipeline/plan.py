@@ -9,16 +9,16 @@ matter. The names of forced stages are in a file, which the jobs read, also thos
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from intrada.core import files, locks
+from intrada.core import children, files, locks
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
+from intrada.core.plain_text import complain
 from intrada.pipeline import bridge, code_hash, dvc_api, job
 from intrada.pipeline.ablation import code as ablation_code
 from intrada.pipeline.bridge import Stage
@@ -70,7 +70,7 @@ class Plan:
         if runs:
             self._lock = hold_lock()
         elif (lock := locks.try_acquire(LOCK)) is None:
-            print(f"{locks.holder(LOCK)} runs here; below is what it has not finished", file=sys.stderr)
+            complain(f"{locks.holder(LOCK)} runs here; below is what it has not finished")
             return
         else:
             lock.close()
@@ -145,7 +145,7 @@ def _validate() -> None:
     """Run `validate` by DVC, so that it records the code hashes and the validated params."""
     dvc = [sys.executable, "-m", "dvc"]
     command = [*dvc, "--wait-for-lock", "repro", "-q", "-s", FIRST[bridge.MAIN][0]]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = children.run(command, capture=True)
     if done.returncode != 0:
         raise UserError("validate", "failed", "a stage that ends without an error", job.message(done.stdout))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ from intrada.core import files
 from intrada.core.config.classes import ClassSet
 from intrada.core.config.schema import Domain, Params
 from intrada.core.errors import UserError
+from intrada.core.plain_text import complain
 from intrada.core.stage import Context, In, Out
 from intrada.data.datasets import check_cache, faults, open_dataset
 from intrada.data.datasets.base import Dataset
@@ -71,10 +71,10 @@ def _tell(name: str, dataset: Dataset, report: Report) -> None:
         text = (
             f"{report.left_out} files do not match {dataset.layout.images} and are left out: {examples}{more}"
         )
-        print(f"check: {name}: {text}", file=sys.stderr)
+        complain(f"check: {name}: {text}")
     if name == "target" and dataset.layout.labels is not None and not report.labelled:
         text = f"no label at {dataset.layout.root / dataset.layout.labels}; only the report would use them"
-        print(f"check: {name}: {text}", file=sys.stderr)
+        complain(f"check: {name}: {text}")
 
 
 def _coding(block: Domain, classes: ClassSet) -> str:

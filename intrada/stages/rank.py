@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 from intrada.core import failures
 from intrada.core.config.schema import Params
+from intrada.core.plain_text import complain
 from intrada.core.stage import In, Out, RoundOption
 from intrada.data import tables
 from intrada.methods import ranking
@@ -33,8 +33,7 @@ def run(
     split = ranking.rank(table, block.rule, fraction, block.rare_classes)
     tables.write(out, split, tables.SPLIT)
     if fraction > 0 and not (split["subset"] == tables.EASY).any():
-        print(
+        complain(
             f"note: lambda {fraction:g} of {len(split)} images is less than one image. No image is easy, and "
-            "step 3 is skipped, as with lambda 0.",
-            file=sys.stderr,
+            "step 3 is skipped, as with lambda 0."
         )

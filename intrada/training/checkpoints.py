@@ -8,7 +8,6 @@ fingerprints are not changed.
 from __future__ import annotations
 
 import io
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 
 from intrada.core import files
+from intrada.core.plain_text import complain
 
 State = dict[str, Any]
 
@@ -52,9 +52,9 @@ class Checkpoints:
             try:
                 state = _read(path)
             except Exception as error:  # torch raises many types of error for a corrupt file
-                print(f"warning: {path} cannot be read ({error}); trying the previous one", file=sys.stderr)
+                complain(f"warning: {path} cannot be read ({error}); trying the previous one")
             else:
-                print(f"resuming from {path}", file=sys.stderr)
+                complain(f"resuming from {path}")
                 return state
         self._report_other_runs()
         return None
@@ -65,7 +65,7 @@ class Checkpoints:
     def _report_other_runs(self) -> None:
         others = [path for path in self.folder.parent.glob("*/checkpoint_*.pt") if path.parent != self.folder]
         for folder in sorted({path.parent for path in others}):
-            print(f"{folder} holds checkpoints of other params, inputs or code: not used", file=sys.stderr)
+            complain(f"{folder} holds checkpoints of other params, inputs or code: not used")
 
 
 def _read(path: Path) -> State:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from intrada.__main__ import main
+from intrada.commands import preset, validate
 from intrada.core.config import load as params_file
 from intrada.core.config import plain_yaml
 from intrada.core.config.schema import Params
@@ -69,6 +70,50 @@ def test_edits_are_not_overwritten(checkout: Path, capsys: pytest.CaptureFixture
     assert main(["preset", "camvid_day_to_dusk"]) == 1
     assert params.read_text().endswith("# mine\n")
     assert "presets/my_experiment.yaml" in capsys.readouterr().err
+
+
+def test_a_preset_of_ones_own_may_be_edited_and_chosen_again(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preset, "_show_costs", lambda _: None)
+    own, params = checkout / "presets/mine.yaml", checkout / "params.yaml"
+    for lr in ("1.0e-3", "2.0e-3", "3.0e-3"):
+        own.write_text((checkout / "presets/toycity.yaml").read_text().replace("lr: 2.0e-3", f"lr: {lr}"))
+        assert main(["preset", "mine"]) == 0
+        assert params.read_text() == own.read_text() and f"lr: {lr}" in params.read_text()
+    kept = {path.read_text() for path in (checkout / "logs/presets").iterdir()}
+    assert len(kept) == 3 and params.read_text() in kept  # no version is lost
+
+
+def test_an_edit_after_a_preset_of_ones_own_is_not_overwritten(
+    checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preset, "_show_costs", lambda _: None)
+    own, params = checkout / "presets/my_experiment.yaml", checkout / "params.yaml"
+    own.write_text(params.read_text() + "# own\n")
+    assert main(["preset", "my_experiment"]) == 0
+    edited = params.read_text() + "# and edited\n"
+    params.write_text(edited)
+    own.write_text(own.read_text() + "# changed, too\n")
+    assert main(["preset", "my_experiment"]) == 1
+    assert params.read_text() == edited
+    assert (
+        "cp params.yaml presets/my_experiment_2.yaml" in capsys.readouterr().err
+    )  # no preset is overwritten
+
+
+def test_an_edit_during_the_command_is_not_overwritten(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params, load = checkout / "params.yaml", validate.load
+
+    def edit(path: Path) -> Params:
+        params.write_text("# saved by an editor\n")
+        return load(path)
+
+    monkeypatch.setattr(validate, "load", edit)
+    assert main(["preset", "toycity_plus"]) == 1
+    assert params.read_text() == "# saved by an editor\n"
 
 
 def test_an_unknown_preset_suggests_the_nearest(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from intrada.commands import COMMANDS
+from intrada.core import atomic
 from intrada.core.errors import UserError
 from intrada.core.stage import Argument, In, Option, Out
 from intrada.pipeline import kept_files, output_guard
@@ -97,6 +103,15 @@ def test_an_output_beside_an_input_in_a_folder_that_is_no_input_is_accepted() ->
     Path("results/evaluate/inter").mkdir(parents=True)
     assert refused(read="results/evaluate", out="results/report", more="results/table.csv") == ""
     assert refused(read="results/../results/evaluate", out="results/evaluate/../report") == ""
+
+
+def test_a_link_in_an_output_to_a_folder_of_inputs_is_refused() -> None:
+    Path("out/deep").mkdir(parents=True)
+    Path("out/deep/overlay").symlink_to(Path("raw/images").absolute())
+    assert "raw/images lies in raw" in refused(images=["raw"], out="out")
+    Path("out/deep/overlay").unlink()
+    Path("out/deep/a.png").symlink_to(Path("raw/images/a.png").absolute())  # is replaced, not written to
+    assert refused(images=["raw"], out="out") == ""
 
 
 def test_arguments_are_inputs_and_so_are_the_files_that_an_input_names() -> None:
@@ -226,3 +241,55 @@ class _Parser:
 
     def parse_args(self, _: list[str]) -> _Parser:
         return self
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+PATHS = st.lists(st.one_of(NAMES, st.just("..")), min_size=1, max_size=4).map("/".join)
+
+
+@settings(max_examples=80)
+@given(
+    files=st.lists(PATHS, max_size=5),
+    links=st.lists(st.tuples(PATHS, PATHS), max_size=4),
+    read=PATHS,
+    out=PATHS,
+    is_folder=st.booleans(),
+)
+def test_what_is_accepted_leaves_every_input_as_it_was(
+    files: list[str], links: list[tuple[str, str]], read: str, out: str, is_folder: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
+        top = Path("x/y/z")  # so that .. stays inside
+        top.mkdir(parents=True)
+        with contextlib.chdir(top):
+            for path in files:
+                with contextlib.suppress(OSError):
+                    Path(path).parent.mkdir(parents=True, exist_ok=True)
+                    Path(path).write_text(path)
+            for path, target in links:
+                with contextlib.suppress(OSError):
+                    Path(path).symlink_to(target)
+            before = content(Path(read))
+            if before and not refused(folder=read, out=out):
+                with contextlib.suppress(OSError), output_writer(Path(out), is_folder) as temporary:
+                    (temporary / "new" if is_folder else temporary).write_text("new")
+                assert content(Path(read)) == before
+
+
+def output_writer(path: Path, is_folder: bool) -> contextlib.AbstractContextManager[Path]:
+    return atomic.atomic_folder(path) if is_folder else atomic.atomic_file(path)
+
+
+def content(path: Path) -> dict[str, str]:
+    """Return the text of every file at or below `path` by name; links are followed."""
+    if path.is_file():
+        return {"": path.read_text()}
+    found: list[Path] = []
+    seen = set[str]()
+    for above, folders, names in os.walk(path, followlinks=True):
+        if os.path.realpath(above) in seen:  # links can form cycles, which a walk would follow for ever
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(above))
+        found += [Path(above, name) for name in names]
+    return {str(file): file.read_text() for file in found if file.is_file()}

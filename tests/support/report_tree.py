@@ -96,7 +96,7 @@ def tree(split: float = 0.5, labelled: bool = True) -> None:
 def write_report(out: str = "report", split: float = 0.5, **rounds: Round) -> Path:
     """Run the stage in the working directory and return the folder of its outputs."""
     rank = Rank(rule="mean_entropy", easy_fraction=split, rare_classes=[])
-    report_block = Report(title="<b>A & B</b>")
+    report_block = Report(title="<b>A & B</b>\x1b[2J\u202e")
     changes = {
         "classes": CLASSES,
         "rank": rank,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 import stat
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import IO
 
 from intrada.core import locks
 from intrada.core.errors import UserError
+from intrada.core.plain_text import complain
 
 POLL = 0.5  # seconds between two attempts to lock
 
@@ -48,10 +48,10 @@ def acquire(devices: Sequence[str], count: int = 1) -> list[DeviceLock]:
         return acquired
     holders = "; ".join(f"{name} by {locks.holder(path)}" for name, path in zip(devices, paths, strict=True))
     number = "a free device" if count == 1 else f"{count} free devices"
-    print(f"waiting for {number}; last held: {holders}", file=sys.stderr, flush=True)
+    complain(f"waiting for {number}; last held: {holders}")
     while not (acquired := _try_acquire(devices, paths, count)):
         time.sleep(POLL * random.uniform(0.5, 1.5))  # random, so that two processes do not retry in step
-    print(f"continuing with {', '.join(lock.name for lock in acquired)}", file=sys.stderr, flush=True)
+    complain(f"continuing with {', '.join(lock.name for lock in acquired)}")
     return acquired
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from intrada.core.config.classes import ClassSet
 from intrada.core.config.schema import Rank
+from intrada.core.plain_text import printable
 from intrada.data.tables import EASY, HARD
 from intrada.evaluation.reporting import drawing, gallery, results
 from intrada.evaluation.reporting.advice import Advice
@@ -176,11 +177,18 @@ def _hex(color: tuple[int, int, int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*color)
 
 
+def _finalized(value: Any) -> Any:
+    """Return a value of the template without control characters, as the title may hold some."""
+    is_html = hasattr(value, "__html__")
+    return printable(value, keep="\n") if isinstance(value, str) and not is_html else value
+
+
 def render(content: Content, classes: ClassSet) -> str:
     """Return the page as HTML. Its Content-Security-Policy allows only its own script, by its hash."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        finalize=_finalized,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from intrada.core import files
 from intrada.core.config.classes import ClassSet
+from intrada.core.plain_text import markdown_cell
 from intrada.evaluation.validators import RULES
 
 METRICS = ("mIoU", "mIoU_easy", "mIoU_hard", "pixel_accuracy")
@@ -64,7 +65,7 @@ def markdown(results: list[Result]) -> str:
         ["---", *["---:"] * len(METRICS)],
         *table(results),
     ]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(map(markdown_cell, line))} |\n" for line in lines)
 
 
 @dataclass(frozen=True)

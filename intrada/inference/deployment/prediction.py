@@ -23,6 +23,7 @@ from torch import Tensor
 
 from intrada.core import files
 from intrada.core.config.classes import IGNORE, ClassSet
+from intrada.core.plain_text import csv_cell
 from intrada.data.loader import Batch, prefetch
 from intrada.data.resize import resize_image
 from intrada.data.tables import PIXELS
@@ -121,12 +122,12 @@ class Table:
 
     def __init__(self, writer: Any, classes: ClassSet) -> None:
         self.rows, self._writer, self._classes = 0, writer, len(classes)
-        writer.writerow(["image", "entropy", *(PIXELS + name for name in classes.names)])
+        writer.writerow(["image", "entropy", *(csv_cell(PIXELS + name) for name in classes.names)])
 
     def add(self, predicted: FramePrediction) -> None:
         """Append a row; floats are written with all their digits."""
         counts = np.bincount(predicted.prediction.label.ravel(), minlength=self._classes)
-        self._writer.writerow([predicted.frame.name, predicted.mean_entropy, *counts.tolist()])
+        self._writer.writerow([csv_cell(predicted.frame.name), predicted.mean_entropy, *counts.tolist()])
         self.rows += 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from intrada.core import files
 from intrada.core.errors import UserError
+from intrada.core.plain_text import complain
 
 CODEC = "mp4v"  # MPEG-4 part 2, the only codec for .mp4 that every build of OpenCV can write
 _ALLOWED = "a video that OpenCV's FFmpeg can decode (most .mp4, .avi, .mkv, .mov)"
@@ -71,7 +71,7 @@ def read(
         if short and expected - number > _MISSING * expected:
             short(VideoError(path, found, "a whole video", "replace it, if there is a whole one"))
         else:
-            print(f"{path}: {found}", file=sys.stderr)
+            complain(f"{path}: {found}")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from intrada.core import signals
+from intrada.core.cli_types import Parser
 from intrada.pipeline import code_hash
 from intrada.pipeline.ablation import code, definition, recipes, settings, steps
 from intrada.pipeline.ablation.places import Places
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("intrada.pipeline.ablation", description=__doc__)
+    parser = Parser("intrada.pipeline.ablation", description=__doc__)
     words = parser.add_subparsers(dest="word", required=True, metavar="JOB")
     for name, options in JOBS.items():
         word = words.add_parser(name)

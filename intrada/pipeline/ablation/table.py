@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from intrada.core.plain_text import markdown_cell
 from intrada.pipeline.ablation.definition import Ablation, Benchmark
 from intrada.pipeline.ablation.statistics import CONFIDENCE, paired
 
@@ -24,10 +25,19 @@ def markdown(results: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) ->
         rows = _by_seed(results, name)
         same = name == ablation.control
         differences = ["control" if same else _difference(rows[m], control[m]) for m in METRICS[::2]]
-        cells = [recipe.label, _iterations(rows, control), *(_spread(rows[metric]) for metric in METRICS)]
-        lines.append(_line([*cells, *differences, f"{recipe.paper:.1f}" if recipe.paper else ""]))
+        cells = [_iterations(rows, control), *(_spread(rows[metric]) for metric in METRICS)]
+        lines.append(
+            _line(
+                [
+                    markdown_cell(recipe.label),
+                    *cells,
+                    *differences,
+                    f"{recipe.paper:.1f}" if recipe.paper else "",
+                ]
+            )
+        )
     parts = [
-        f"## {benchmark.title}",
+        f"## {markdown_cell(benchmark.title)}",
         "\n".join(lines),
         _conclusion(results, ablation),
         _legend(ablation, benchmark),
@@ -43,7 +53,7 @@ def _conclusion(results: pd.DataFrame, ablation: Ablation) -> str:
         rows = _by_seed(results, name)
         difference = paired(rows["mIoU"], control["mIoU"])
         if name != ablation.control and _same_budget(rows, control) and difference.mean > 0:
-            above.append((difference.mean, difference.low, recipe.label))
+            above.append((difference.mean, difference.low, markdown_cell(recipe.label)))
     if not above:
         return "**No recipe with as many iterations as the control has a higher mean mIoU.**"
     above.sort(reverse=True)
@@ -57,15 +67,18 @@ def _conclusion(results: pd.DataFrame, ablation: Ablation) -> str:
 
 
 def _legend(ablation: Ablation, benchmark: Benchmark) -> str:
-    seeds = ", ".join(map(str, benchmark.seeds))
+    seeds, control = (
+        ", ".join(map(str, benchmark.seeds)),
+        markdown_cell(ablation.recipes[ablation.control].label),
+    )
     return f"""\
 {len(benchmark.seeds)} runs (training seeds {seeds}), the same for every recipe; mean ± standard deviation
 over the runs, in percent.
 Hard: the third of the evaluation images with the highest entropy under the model of step 1.
-Differences: from the control, {ablation.recipes[ablation.control].label}, paired by run, in percentage
+Differences: from the control, {control}, paired by run, in percentage
 points, with Student's {CONFIDENCE:.0%} interval of their mean, not corrected for multiple comparisons.
 Iterations: sum of all trainings from the initial weights on; *: another number than the control's.
-Paper: {ablation.paper}."""
+Paper: {markdown_cell(ablation.paper)}."""
 
 
 def _by_seed(results: pd.DataFrame, recipe: str) -> pd.DataFrame:

@@ -155,7 +155,8 @@ def test_lambda_1_has_no_hard_image(project: Path) -> None:
 
 def test_the_title_is_escaped(written: Path) -> None:
     html = (written / "index.html").read_text(encoding="utf-8")
-    assert "<h1>&lt;b&gt;A &amp; B&lt;/b&gt;</h1>" in html
+    assert r"<h1>&lt;b&gt;A &amp; B&lt;/b&gt;\x1b[2J\u202e</h1>" in html
+    assert html.replace("\n", "").isprintable()
 
 
 def test_an_image_name_cannot_end_the_script_element_of_the_gallery(project: Path) -> None:

@@ -539,6 +539,25 @@ def test_a_file_that_is_not_a_trained_model_is_refused(
     assert f"error: {name}: " in err and found in err
 
 
+def test_a_name_that_a_spreadsheet_would_compute_is_quoted_in_the_table(model: Path) -> None:
+    put("photos/=1+1.png")
+    put("photos/-a;@b.png")
+    assert predict("photos") == 0
+    rows = (OUT / "predictions.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["'-a;'@b", "'=1+1"]
+    assert files.read_csv(OUT / "predictions.csv")["image"].tolist() == ["-a;@b", "=1+1"]
+
+
+def test_metadata_cannot_write_to_the_terminal(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put("photo.png")
+    network = trained_model.predictor().members[0]
+    info = trained_model.info(network).model_dump(mode="json") | {"model": "\x1b[2J\u202ea\nb"}
+    weights.save_model(MODEL, network, info)
+    assert predict("photo.png") == 1
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 3 and err.replace("\n", "").isprintable()
+
+
 def test_a_model_without_its_classes_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put("photo.png")
     network = trained_model.predictor().members[0]
