@@ -52,7 +52,7 @@ def repair(folder: Path) -> Repaired:
         for path in _dangling(expected):
             _move(done, path, path.relative_to(project), "a link to a file that does not exist")
         # before the cache: with hard links or symbolic links an output shows the bytes of the object
-        for path, why in _damaged_outputs(expected):
+        for path, why in _damaged_outputs(expected, project):
             _move(done, path, path.relative_to(project), why)
         for path in cache_objects.damaged(objects):
             _move(
@@ -84,11 +84,12 @@ def _dangling(expected: Expected) -> list[Path]:
     return [path for path in listed if path.is_symlink() and not path.exists()]
 
 
-def _damaged_outputs(expected: Expected) -> list[tuple[Path, str]]:
+def _damaged_outputs(expected: Expected, project: Path) -> list[tuple[Path, str]]:
     """Return the damaged files among the outputs, each with what is wrong."""
     found: list[tuple[Path, str]] = []
     for path in expected.outputs:
-        recorded = UNRECORDED.isdisjoint([path, *path.parents])
+        name = path.relative_to(project)
+        recorded = UNRECORDED.isdisjoint([name, *name.parents])
         if recorded and path.exists() and not expected.is_expected(path):
             damage = expected.damage(path)
             found += [(file, damage.found) for file in damage.paths]

@@ -158,6 +158,16 @@ def test_a_stage_whose_entry_in_the_run_cache_is_damaged_runs_again(folder: Path
     assert Path("runs.txt").read_text().removeprefix(runs) == "runs\n" and contents() == before
 
 
+def test_the_project_of_a_folder_is_repaired_from_the_folder_above(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flip(Path("results/edited.txt"))
+    monkeypatch.chdir(folder.parent)
+    assert main(["verify", "--repair", f"{folder.name}/results"]) == 0
+    assert f"moved   {folder.name}/results/edited.txt: other content" in capsys.readouterr().out
+    assert not (folder / "results/edited.txt").exists()
+
+
 def test_an_intact_project_is_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("results/mine.csv").write_text("of no stage\n")
     state = {path: path.lstat().st_mtime_ns for path in (*CACHE.rglob("*"), *Path("results").rglob("*"))}
