@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -38,6 +39,7 @@ EXEMPT = (
     "intrada.pipeline.stage_runner",
     "intrada.pipeline.ablation.definition",
 )
+_IS_HASHES = re.compile(rb"python [0-9]+\.[0-9]+\n|$")  # or empty, as after a power cut
 _VERSION = f"python {sys.version_info.major}.{sys.version_info.minor}"
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -192,11 +194,21 @@ def texts() -> dict[str, str]:
 def write(folder: Path, texts: Mapping[str, str]) -> bool:
     """Write the files of `texts` (path below `folder` -> content). Returns whether any file has changed.
 
-    Only files whose content differs are written, atomically; the others keep their modification time. Text
-    files that are not in `texts`, such as the file of a removed model, are deleted.
+    Only files whose content differs are written, atomically; the others keep their modification time. Hash
+    files that are not in `texts`, such as the file of a removed model, are deleted. UserError, and nothing is
+    written, if it would delete another text file: the folder is not one of hashes.
     """
     atomic.sweep([folder, *folder.glob("*/")])
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("[!.]*.txt")}
+    if other := sorted(
+        name for name in present - texts.keys() if not _IS_HASHES.match((folder / name).read_bytes())
+    ):
+        raise UserError(
+            folder / other[0],
+            "it is in a folder for hashes of the code, and holds something else",
+            "a new folder, or one that `validate` wrote: it deletes text files that belong to removed code",
+            "name another folder, or move the file away; nothing was written",
+        )
     for name in present - texts.keys():
         (folder / name).unlink(missing_ok=True)
     changed = [name for name, text in texts.items() if not _holds(folder / name, text)]

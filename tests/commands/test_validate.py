@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from intrada.__main__ import main
 from intrada.commands import validate
 from intrada.core.errors import UserError
 from intrada.pipeline import code_hash
@@ -39,6 +40,16 @@ def test_a_missing_file_is_noted_with_what_an_experiment_in_a_temporary_folder_n
     assert root.startswith("note: preprocess.val.root: data/raw/mine does not exist in ")
     assert note.startswith("note: train_inter.init: data/w.pth does not exist in ")
     assert "`dvc exp run --temp` and `--queue`" in note and "`-C data/raw`" in note
+
+
+def test_a_folder_of_other_texts_is_no_folder_for_hashes(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("notes/deep").mkdir(parents=True)
+    Path("notes/deep/idea.txt").write_text("do not lose me\n")
+    assert main(["validate", "--params", "params.yaml", "--out", "stamp.json", "--code", "notes"]) == 1
+    assert "notes/deep/idea.txt: it is in a folder for hashes" in capsys.readouterr().err
+    assert [path.name for path in Path("notes").rglob("*.txt")] == ["idea.txt"]
 
 
 def test_the_hashes_of_the_code_are_written_where_they_are_asked_for() -> None:

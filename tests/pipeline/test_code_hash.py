@@ -238,11 +238,11 @@ def test_code_that_was_edited_after_a_run_began_stops_a_stage_that_dvc_runs(
 
 def test_a_file_is_written_where_its_content_differs(tmp_path: Path) -> None:
     folder = tmp_path / "code"
-    assert code_hash.write(folder, {"a.txt": "1\n", "models/b.txt": "2\n"})
+    assert code_hash.write(folder, {"a.txt": "1\n", "models/b.txt": "python 3.11\n2\n"})
     times = {path: path.stat().st_mtime_ns for path in folder.rglob("*.txt")}
-    assert not code_hash.write(folder, {"a.txt": "1\n", "models/b.txt": "2\n"})
+    assert not code_hash.write(folder, {"a.txt": "1\n", "models/b.txt": "python 3.11\n2\n"})
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.txt")} == times
-    assert code_hash.write(folder, {"a.txt": "3\n", "models/b.txt": "2\n"})
+    assert code_hash.write(folder, {"a.txt": "3\n", "models/b.txt": "python 3.11\n2\n"})
     assert (folder / "a.txt").read_text() == "3\n"
     assert (folder / "models/b.txt").stat().st_mtime_ns == times[folder / "models/b.txt"]
     assert code_hash.write(folder, {"a.txt": "3\n"})
