@@ -68,7 +68,7 @@ CASES: list[tuple[str, Path, Edit, tuple[str, ...]]] = [
     ("a missing label", VAL, row(1, 2, "data/gone.png"), ("data/gone.png: no such file",)),
     ("a name too long for the file system", INDEX, row(1, 1, "n" * 300), (f"{'n' * 300}: a name that is too long",)),
     ("a null byte in a path", INDEX, row(1, 1, "a\0.png"), ("no such file or folder",)),
-    ("a folder for an image", TARGET, row(1, 1, "data"), ("data: a folder, but a file is expected",)),
+    ("a folder for an image", INDEX, row(1, 1, "data"), ("data: a folder, but a file is expected",)),
     ("no image", INDEX, row(1, 1, ""), ("line 2, column image: '' is not",)),
     ("a text as the width", INDEX, row(1, 3, "wide"), ("line 2, column width: 'wide' is not",)),
     ("a width of 0", INDEX, row(1, 3, "0"), ("line 2, column width: 0 is not",)),
