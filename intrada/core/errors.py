@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from intrada.core.plain_text import printable
@@ -11,18 +12,22 @@ class UserError(Exception):
     """An error in the user's input: a file, a parameter or a command line.
 
     where: the file or parameter; found: its present content; allowed: the valid content; fix: what to do
-    next. The message has all four, with escapes for control characters, since they may hold names from
-    outside. Any other exception is a bug of this project, shown with its traceback.
+    next; details: further lines about what was found. The message has all of them, with escapes for control
+    characters, line breaks too, since they may hold names from outside. Any other exception is a bug of this
+    project, shown with its traceback.
     """
 
-    def __init__(self, where: str | Path, found: str, allowed: str, fix: str) -> None:
+    def __init__(
+        self, where: str | Path, found: str, allowed: str, fix: str, details: Sequence[str] = ()
+    ) -> None:
         self.where, self.found, self.allowed, self.fix = str(where), found, allowed, fix
-        where, found, allowed, fix = map(printable, (where, found, allowed, fix))
-        super().__init__(f"{where}: {found}\n  allowed: {allowed}\n  do next: {fix}")
+        self.details = tuple(details)
+        lines = [f"{where}: {found}", *details, f"  allowed: {allowed}", f"  do next: {fix}"]
+        super().__init__("\n".join(map(printable, lines)))
 
-    def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str, str]]:
+    def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str, str, tuple[str, ...]]]:
         """Support pickling, which passes the error to another process."""
-        return type(self), (self.where, self.found, self.allowed, self.fix)
+        return type(self), (self.where, self.found, self.allowed, self.fix, self.details)
 
 
 def shortened(text: str, length: int) -> str:

@@ -147,7 +147,13 @@ def _validate() -> None:
     command = [*dvc, "--wait-for-lock", "repro", "-q", "-s", FIRST[bridge.MAIN][0]]
     done = children.run(command, capture=True)
     if done.returncode != 0:
-        raise UserError("validate", "failed", "a stage that ends without an error", job.message(done.stdout))
+        raise UserError(
+            "validate",
+            "failed:",
+            "a stage that ends without an error",
+            "correct what it names, then start again",
+            job.message(done.stdout).splitlines(),
+        )
 
 
 def _forced(settings: Any, stages: Sequence[Stage]) -> set[str]:

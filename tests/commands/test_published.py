@@ -13,7 +13,7 @@ from intrada.core import files
 from intrada.core.config.classes import CITYSCAPES_IDS, class_set
 from intrada.models import build_model
 from intrada.models.weights import export_published, load_weights
-from tests.support.tiny_project import change, jobs, run, tree, write_params
+from tests.support.tiny_project import change, forget_records, jobs, run, tree, write_params
 
 CLASSES: list[str] = tree()["classes"]
 MODEL = "results/train_intra/last.safetensors"
@@ -58,6 +58,7 @@ def test_images_without_labels_need_a_size(project: Path, capsys: pytest.Capture
     for path in Path("data/raw/toycity/cityscapes/gtFine/val").rglob("*.png"):
         path.unlink()
     write_params(change(tree(), preprocess__val__options={"labels": "none"}))
+    forget_records()
     assert run("check") == run("preprocess@val") == 0
     assert run("evaluate@inter") == 0
     assert evaluate("--label-ids", "submission") == 1

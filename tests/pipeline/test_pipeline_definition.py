@@ -18,7 +18,7 @@ from dvc.repo.index import Index
 
 from intrada.commands import COMMANDS
 from intrada.core.config import plain_yaml
-from intrada.core.stage import Choice, FloatList, In, Option, Out, RoundOption
+from intrada.core.stage import Choice, Flag, FloatList, In, Option, Out, RoundOption
 from intrada.data import tables
 from intrada.data.datasets import DATASETS
 from intrada.methods import METHODS
@@ -62,7 +62,7 @@ def marks(job: Job) -> dict[str, Any]:
 
 def left_out(mark: Any) -> bool:
     """Whether the option may be missing on the command line."""
-    return isinstance(mark, (RoundOption, FloatList, Option)) or getattr(mark, "optional", False)
+    return isinstance(mark, (RoundOption, FloatList, Option, Flag)) or getattr(mark, "optional", False)
 
 
 def hashes(job: Job) -> set[str]:

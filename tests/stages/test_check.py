@@ -57,7 +57,7 @@ def test_faults_of_all_domains_are_in_one_error_and_in_a_file(stage: Stage) -> N
         "check",
         "raw data: 5 faults: 3 in source, 1 in target, 1 in val",
         "a.png: ", "unknown id 9", "64x32 pixels, its image has 32x64", "r.png: an empty file",
-        "and faults of 1 other kinds", "mend them all", "logs/check_faults.txt",
+        "and faults of 1 other kinds", "correct them all", "logs/check_faults.txt",
     )  # fmt: skip
     listed = faults.LISTING.read_text()
     assert (

@@ -21,12 +21,17 @@ def refuse(where: str, tree: dict[str, Any]) -> None:
         if isinstance(options, dict) and (new := _converted(options.get("mapping"), options.get("ignore"))):
             converted.setdefault(new, []).append(f"preprocess.{domain}")
     if converted:
-        lines = [f"in options of {', '.join(domains)}:\n{new}" for new, domains in converted.items()]
+        lines = [
+            line
+            for new, domains in converted.items()
+            for line in (f"  options of {', '.join(domains)}:", *(f"  {line}" for line in new.splitlines()))
+        ]
         raise UserError(
             f"{where}, mapping",
-            "values -> classes, the form of earlier versions",
+            "values -> classes, the form of earlier versions; in the new form:",
             "each class -> a list of its ids, or of its colours as '#rrggbb'",
-            "replace these lines\n" + "\n".join(lines),
+            "replace the old lines by these",
+            lines,
         )
 
 

@@ -35,11 +35,12 @@ def joined(where: str | Path, faults: Mapping[str, Sequence[UserError]], listing
     if len(groups) > _GROUPS:
         lines.append(f"  and faults of {len(groups) - _GROUPS} other kinds")
     counts = ", ".join(f"{len(some)} in {domain}" for domain, some in faults.items() if domain and some)
-    found = "\n".join([f"{len(every)} faults" + (f": {counts}" if counts else ""), *lines])
+    found = f"{len(every)} faults" + (f": {counts}" if counts else "")
     _, allowed, fix = next(iter(groups))
     if len(groups) > 1:
-        allowed, fix = "raw data without these faults", "mend them all, then run the same command again"
-    return UserError(where, found, allowed, f"{fix}; {listing} lists all of them" if listing else fix)
+        allowed, fix = "raw data without these faults", "correct them all, then run the same command again"
+    fix = f"{fix}; {listing} lists all of them" if listing else fix
+    return UserError(where, found, allowed, fix, lines)
 
 
 def write(path: Path, faults: Mapping[str, Sequence[UserError]]) -> None:
@@ -73,7 +74,7 @@ def _shown(key: tuple[str, str, str], faults: Sequence[UserError], several: bool
 
 
 def _line(fault: UserError) -> str:
-    return " ".join(f"{fault.where}: {fault.found}".split("\n"))
+    return " ".join([f"{fault.where}: {fault.found}", *map(str.strip, fault.details)])
 
 
 def _cut(line: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from pathlib import Path
 from typing import Any
 
@@ -52,21 +51,21 @@ def refusal(**options: dict[str, Any]) -> UserError:
 
 
 def pasted(error: UserError) -> dict[str, Any]:
-    """Return the indented lines of the error, parsed as YAML."""
-    return plain_yaml.parse("\n".join(line for line in error.fix.splitlines() if line.startswith("  ")))
+    """Return the most indented lines of the message, parsed as YAML."""
+    return plain_yaml.parse("\n".join(line for line in str(error).splitlines() if line.startswith("    ")))
 
 
 def test_ids_are_printed_by_class_ready_to_paste() -> None:
     error = refusal(source=IDS)
-    assert error.where == "params.yaml, mapping" and "in options of preprocess.source:" in error.fix
-    assert "\n  mapping: {sky: [0], vegetation: [5, 6], traffic sign: [1], no: [7]}\n" in error.fix
-    assert error.fix.endswith("\n  ignore: [11, 255]")
+    assert error.where == "params.yaml, mapping" and "  options of preprocess.source:" in error.details
+    assert "\n    mapping: {sky: [0], vegetation: [5, 6], traffic sign: [1], no: [7]}\n" in str(error)
+    assert error.details[-1] == "    ignore: [11, 255]"
 
 
 def test_colours_are_printed_by_class_in_quotes() -> None:
     error = refusal(target=RGB)
-    assert "\n  mapping: {sky: ['#808080', '#010203'], road: ['#0009ff']}\n" in error.fix
-    assert error.fix.endswith("\n  ignore: ['#000000']")
+    assert "\n    mapping: {sky: ['#808080', '#010203'], road: ['#0009ff']}\n" in str(error)
+    assert error.details[-1] == "    ignore: ['#000000']"
 
 
 @pytest.mark.parametrize("old", [IDS, RGB])
@@ -93,8 +92,8 @@ def test_the_printed_mapping_gives_the_same_labels(tmp_path: Path, old: dict[str
 
 def test_domains_with_equal_mappings_are_printed_together() -> None:
     error = refusal(source=IDS, target=RGB, val=IDS)
-    assert "in options of preprocess.source, preprocess.val:" in error.fix
-    assert len(re.findall("mapping:", error.fix)) == 2
+    assert "  options of preprocess.source, preprocess.val:" in error.details
+    assert sum("mapping:" in line for line in error.details) == 2
 
 
 @pytest.mark.parametrize("mapping", [{0: ["sky"]}, {"sky": {0: 1}}])
