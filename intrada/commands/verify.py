@@ -51,7 +51,7 @@ def run(
 
 
 def _repair(top: Path) -> None:
-    """Move what is damaged out of the way, in the whole DVC project of `top`, and print what to do next."""
+    """Move damaged files aside, in the whole DVC project of `top`, and print what to do next."""
     done = repairing.repair(next(path for path in (top, *top.absolute().parents) if path.is_dir()))
     for path, why in done.moved.items():
         say(f"moved   {os.path.relpath(path)}: {why}")
@@ -91,7 +91,7 @@ def _advice(faults: Sequence[Fault], damaged: Mapping[Path, str]) -> Iterator[st
     """Yield what to do, first things first. damaged: paths of damaged records."""
     kinds = {fault.kind for fault in faults}
     if Kind.DAMAGED in kinds or damaged:
-        yield f"`{REPAIR}` moves what is damaged out of the way"
+        yield f"`{REPAIR}` moves damaged files aside"
     if kinds - {Kind.RECORD}:
         yield "`dvc repro` restores or computes what is missing or outdated"
     lost = [path.parent.name for path in damaged if path.is_relative_to(records.FOLDER / "jobs")]

@@ -66,7 +66,7 @@ def refuse_incomplete(table: Path, images: Collection[str]) -> None:
             table,
             f"{len(missing)} images are missing, as {path} says: {shortened(', '.join(missing), 200)}",
             "a table of all images",
-            "mend these images, then run the stage again that writes the table",
+            "repair or replace these images, then run the stage that writes the table again",
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from intrada.core.errors import UserError, shortened
 
-MEND = "fix or replace it; if a stage wrote it, run that stage again"
+REPLACE_FILE = "fix or replace it; if a stage wrote it, run that stage again"
 
 
 def _exists(path: Path) -> bool:
@@ -36,7 +36,7 @@ def unreadable(path: Path, why: Exception | str, allowed: str) -> UserError:
         found = "an empty file (0 bytes)"
     else:
         found = shortened(" ".join(str(why).split()), 400) or type(why).__name__
-    return UserError(path, found, allowed, MEND)
+    return UserError(path, found, allowed, REPLACE_FILE)
 
 
 def refuse_special(path: Path, allowed: str) -> None:

@@ -32,7 +32,7 @@ from intrada.core.atomic import writing as writing
 from intrada.core.errors import UserError
 
 # Other modules import the errors from here.
-from intrada.core.file_errors import MEND as MEND
+from intrada.core.file_errors import REPLACE_FILE
 from intrada.core.file_errors import refuse_special as refuse_special
 from intrada.core.file_errors import unreadable as unreadable
 from intrada.core.plain_text import csv_cell, csv_text
@@ -166,7 +166,7 @@ def open_image(path: Path, allowed: str, sixteen_bits: bool = False) -> Iterator
                 found = (
                     f"{depth} bits a channel ({image.mode}) where {16 if sixteen_bits else 8} are expected"
                 )
-                raise UserError(path, found, allowed, _TO_EIGHT.get(allowed, MEND))
+                raise UserError(path, found, allowed, _TO_EIGHT.get(allowed, REPLACE_FILE))
             yield image
     except UnidentifiedImageError as error:
         name = image_headers.other_format(path)

@@ -95,7 +95,7 @@ def refuse_wrong_sizes(repo: Any) -> None:
             os.path.relpath(cache),
             f"damaged files (other sizes than in dvc.lock), as after a power cut, of: {', '.join(wrong)}",
             "files as DVC wrote them, or none",
-            f"`{REPAIR}`, which moves them out of the way; then the same command again",
+            f"`{REPAIR}`, which moves them aside; then the same command again",
         )
 
 

@@ -36,7 +36,7 @@ def check(paths: Iterable[Path], file_hash: Callable[[Path], str]) -> dict[str, 
                 path,
                 expected.damage(path).found,
                 "the content that its run wrote; a file of your own belongs under another path",
-                f"`{REPAIR}`, which moves damaged files out of the way; then `dvc repro` or `snakemake`",
+                f"`{REPAIR}`, which moves damaged files aside; then `dvc repro` or `snakemake`",
             )
     return ids
 

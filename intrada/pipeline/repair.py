@@ -1,4 +1,4 @@
-"""`verify --repair`: move everything damaged out of the way, so that DVC restores it or computes it again.
+"""`verify --repair`: move damaged files aside, so that DVC restores it or computes it again.
 
 Nothing is deleted. DVC itself does not repair: it restores a damaged object of its cache as it is, and when
 a stage is computed again it keeps the object that is there.

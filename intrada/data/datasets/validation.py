@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from intrada.core import files
+from intrada.core import file_errors, files
 from intrada.core.config.classes import IGNORE
 from intrada.core.errors import UserError
 from intrada.data.datasets import check_cache, faults, near_miss, palettes
@@ -159,7 +159,7 @@ def _check(dataset: Dataset, item: Item, labelled: bool, work: Work) -> _Result:
 
 def _of_raw_data(error: UserError) -> UserError:
     """Return an error about a file with the advice for raw data, which no stage wrote."""
-    fix = "fix or replace it" if error.fix == files.MEND else error.fix
+    fix = "fix or replace it" if error.fix == file_errors.REPLACE_FILE else error.fix
     fix = f"{fix}; or leave the image out: {near_miss.LEAVE_OUT}"
     return UserError(error.where, error.found, error.allowed, fix)
 
