@@ -15,10 +15,10 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.util import resolve_name
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from intrada.core import atomic, hashing
 from intrada.core.errors import UserError
@@ -44,15 +44,21 @@ _VERSION = f"python {sys.version_info.major}.{sys.version_info.minor}"
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
+class Syntax(NamedTuple):
+    """A module's hash, and each of its imports: level, module and names (none for `import module`)."""
+
+    digest: str
+    imports: list[tuple[int, str, list[str]]]
+
+
 class Code:
     """The modules of the package at `folder`, read once. Raises UserError if one is not valid Python."""
 
     def __init__(self, folder: Path) -> None:
         self._top = folder.parent
         self._folder = folder
-        self._trees: dict[str, ast.Module] = {}
+        self._read: dict[str, Syntax] = {}
         self._imports: dict[str, set[str]] = {}
-        self._hashes: dict[str, str] = {}
         self._texts: dict[tuple[str, ...], str] = {}
 
     @cached_property
@@ -76,8 +82,7 @@ class Code:
     def imports(self, name: str) -> set[str]:
         """Return the modules that a module imports, inside functions too, without those in EXEMPT."""
         if name not in self._imports:
-            named = {module for node in ast.walk(self._tree(name)) for module in self._named(node, name)}
-            self._imports[name] = (named & self.modules.keys()) - {name, *EXEMPT}
+            self._imports[name] = ({*self._named(name)} & self.modules.keys()) - {name, *EXEMPT}
         return self._imports[name]
 
     def text(self, *names: str) -> str:
@@ -90,7 +95,7 @@ class Code:
         return self._texts[names]
 
     def _text(self, modules: list[str]) -> str:
-        lines = [_VERSION, *(f"{name} {self._hash(name)}" for name in modules)]
+        lines = [_VERSION, *(f"{name} {self._syntax(name).digest}" for name in modules)]
         folders = {self.modules[name].parent for name in modules}
         assets = {path for folder in folders for path in folder.iterdir() if path.suffix in ASSETS}
         lines += [f"{self._relative(path)} {hashing.fingerprint(path)}" for path in sorted(assets)]
@@ -114,34 +119,26 @@ class Code:
         """Return path -> content of the hash files, given path -> module."""
         return {path: self.text(module) for path, module in files.items()}
 
-    def _named(self, node: ast.AST, importer: str) -> Iterator[str]:
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            is_package = self.modules[importer].name == "__init__.py"
-            package = importer if is_package else importer.rpartition(".")[0]
-            whole = resolve_name("." * node.level + (node.module or ""), package)
-            for alias in node.names:
-                inner = f"{whole}.{alias.name}"
-                yield inner if inner in self.modules else whole
+    def _named(self, importer: str) -> Iterator[str]:
+        imports = self._syntax(importer).imports
+        is_package = self.modules[importer].name == "__init__.py"
+        package = importer if is_package else importer.rpartition(".")[0]
+        for level, module, names in imports:
+            whole = resolve_name("." * level + module, package)
+            inner = [f"{whole}.{name}" for name in names]
+            yield from (name if name in self.modules else whole for name in inner or [whole])
 
-    def _tree(self, name: str) -> ast.Module:
+    def _syntax(self, name: str) -> Syntax:
         if name not in self.modules:
             fix = "fix the import string, or add the module"
             raise UserError(name, "no such module", "the modules of this package", fix)
-        if name not in self._trees:
+        if name not in self._read:
             path = self.modules[name]
             try:
-                self._trees[name] = ast.parse(path.read_bytes(), path.name)
+                self._read[name] = _syntax(path.read_bytes(), path.name)
             except (OSError, ValueError, SyntaxError) as error:
                 raise unreadable(path, error, "a module of valid Python") from error
-        return self._trees[name]
-
-    def _hash(self, name: str) -> str:
-        if name not in self._hashes:
-            tree = _bare(self._tree(name))
-            self._hashes[name] = hashlib.blake2b(ast.dump(tree).encode(), digest_size=16).hexdigest()
-        return self._hashes[name]
+        return self._read[name]
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._top).as_posix()
@@ -239,6 +236,26 @@ def check(folder: Path, texts: Mapping[str, str]) -> None:
                 )  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
+def _syntax(source: bytes, name: str) -> Syntax:
+    """Parse a module's source; one is parsed once, since a stage hashes its code before and after it runs.
+
+    name: of the file, for errors. ValueError and SyntaxError if it is not valid Python.
+    """
+    tree = ast.parse(source, name)
+    imports: list[tuple[int, str, list[str]]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports += [(0, alias.name, []) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            imports.append((node.level, node.module or "", [alias.name for alias in node.names]))
+        elif isinstance(node, Documented):
+            node.body = [child for child in node.body if not _is_text(child)]
+    tree.body = [node for node in tree.body if not _is_registry(node)]
+    digest = hashlib.blake2b(ast.dump(tree).encode(), digest_size=16).hexdigest()
+    return Syntax(digest, imports)
+
+
 def _holds(path: Path, text: str) -> bool:
     return path.is_file() and path.read_bytes() == text.encode()
 
@@ -256,15 +273,6 @@ def _chosen(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             if key == "model":
                 yield "models", value["name"]
             yield from _chosen(value)
-
-
-def _bare(tree: ast.Module) -> ast.Module:
-    """`tree` without docstrings, those of attributes too, and without dicts of import strings."""
-    for node in ast.walk(tree):
-        if isinstance(node, Documented):
-            node.body = [child for child in node.body if not _is_text(child)]
-    tree.body = [node for node in tree.body if not _is_registry(node)]
-    return tree
 
 
 def _is_text(node: ast.stmt) -> bool:

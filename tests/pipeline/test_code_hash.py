@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -179,6 +180,20 @@ def test_a_relative_import_counts(package: Path) -> None:
     assert {"intrada.methods.losses", "intrada.methods.entropy"} <= set(
         modules_of(code_hash.texts()["rank.txt"])
     )
+
+
+def test_a_module_is_parsed_once_although_it_is_hashed_before_and_after_a_stage(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code_hash.texts()
+    parsed: list[str] = []
+    parse = ast.parse
+    monkeypatch.setattr(ast, "parse", lambda text, name: parsed.append(name) or parse(text, name))
+    code_hash.texts()
+    assert parsed == []
+    replace(package / "stages/rank.py", "def run(", "\n\ndef run(")
+    code_hash.texts()
+    assert parsed == ["rank.py"]
 
 
 def test_a_module_that_is_no_python_is_named(package: Path) -> None:
