@@ -65,6 +65,10 @@ class Expected:
         """The paths of all outputs that are recorded or in dvc.lock."""
         return list(self._names.values())
 
+    def is_output(self, path: Path) -> bool:
+        """Return whether a record or dvc.lock names `path` as an output."""
+        return self._place(path) in self._names
+
     def locked_only(self) -> Iterator[tuple[Path, LockedOut]]:
         """Yield the outputs that dvc.lock names, but no record."""
         for spot, out in self._locked.items():

@@ -1,7 +1,8 @@
-"""Before a stage reads an output of another run: is its content the one that the run wrote?
+"""Before a stage runs, compare what it reads and what it would replace with what is recorded.
 
 A disk may lose bytes, a power cut leaves empty files in DVC's cache, and DVC restores them without reading
-them. Hashes of unchanged files come from the hash cache, so the check costs little.
+them: the content of an input must be the one that its run wrote. Hashes of unchanged files come from the hash
+cache, so the check costs little. A folder that no run wrote is the user's own, and is never replaced.
 """
 
 from __future__ import annotations
@@ -15,15 +16,21 @@ from intrada.pipeline import locked_outs, records
 from intrada.pipeline.cache_objects import REPAIR
 from intrada.pipeline.expected import Expected
 
+OF_STAGES = (Path("results"), Path("data/preprocess"))
 
-def check(paths: Iterable[Path], file_hash: Callable[[Path], str]) -> dict[str, str]:
+
+def recorded(file_hash: Callable[[Path], str]) -> Expected:
+    """Return what is recorded of the present project's outputs. file_hash: hash of one file."""
+    found, _ = records.scan()  # `verify` names the damaged ones
+    return Expected(found, file_hash, project=_project())
+
+
+def check(paths: Iterable[Path], expected: Expected) -> dict[str, str]:
     """Raise UserError if one of the `paths` is an output, or is in one, and its content is not recorded.
 
-    file_hash: hash of one file. Returns path of the output -> id of the record of the run that wrote it, for
-    the outputs among `paths`; those of other checkouts have no record here and are left out.
+    Returns path of the output -> id of the record of the run that wrote it, for the outputs among `paths`;
+    those of other checkouts have no record here and are left out.
     """
-    found, _ = records.scan()  # `verify` names the damaged ones
-    expected = Expected(found, file_hash, project=_project())
     ids: dict[str, str] = {}
     for path, names in expected.read_by(paths).items():
         if not path.exists():
@@ -39,6 +46,22 @@ def check(paths: Iterable[Path], file_hash: Callable[[Path], str]) -> dict[str, 
                 f"`{REPAIR}`, which moves damaged files aside; then `dvc repro` or `snakemake`",
             )
     return ids
+
+
+def keep_folders(outputs: Iterable[Path], expected: Expected) -> None:
+    """Raise UserError if one of the `outputs` is a folder with files that no run wrote.
+
+    A stage replaces an output folder whole. What lies in OF_STAGES belongs to the stages.
+    """
+    for path in outputs:
+        own = any(path.absolute().is_relative_to(folder.absolute()) for folder in OF_STAGES)
+        if path.is_dir() and any(path.iterdir()) and not (own or expected.is_output(path)):
+            raise UserError(
+                path,
+                "a folder with files that no stage of this project wrote; all of it would be replaced",
+                "a new or empty folder, or one that a stage wrote",
+                "name another folder, or move this one away; nothing was written or removed",
+            )
 
 
 def _project() -> Path:

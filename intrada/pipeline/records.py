@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from intrada.core import hashing
-from intrada.core.errors import UserError
 
 FOLDER = Path("logs/provenance")
 UNSTABLE = ("start", "end", "revision", "dirty", "platform", "versions")  # not part of the id
@@ -53,14 +52,6 @@ def sealed(content: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the id of a record and its content with the checksum. content: values that JSON can hold."""
     plain = json.loads(json.dumps(content))
     return _id(plain), {**plain, "checksum": _hash(plain)}
-
-
-def read() -> list[Record]:
-    """Return every record of this checkout, oldest first. UserError for a damaged one."""
-    found, damaged = scan()
-    for path, why in damaged.items():
-        raise UserError(path, why, "a record as a run writes it", "python -m intrada verify --repair")
-    return found
 
 
 def scan() -> tuple[list[Record], dict[Path, str]]:

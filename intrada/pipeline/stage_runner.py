@@ -25,9 +25,7 @@ from intrada.pipeline import code_hash, input_check, output_guard, provenance
 ARITHMETIC = ("torch", "torchvision", "numpy", "opencv-python", "pillow")
 LOG = Path("logs/execution.jsonl")
 RUNS = Path("runs")
-RECOVERY_HINT = (
-    "then start again; if a driver has removed earlier outputs, `dvc checkout dvc.yaml` brings them back"
-)
+RECOVERY_HINT = "if a stage writes it: `dvc repro` or `snakemake` restores or computes it; else put it there"
 
 
 def execute(
@@ -48,17 +46,19 @@ def execute(
     chosen = load(params_file)
     inputs = _inputs(marks, options)
     output_guard.check(marks, options, _named(inputs, marks), params_file)
+    outputs = _outputs(marks, options)
     before = _state(inputs)
     with hash_cache.opened() as file_hash:
         hashes = _fingerprints(inputs, marks, file_hash)
-        written_by = input_check.check((path for paths in inputs.values() for path in paths), file_hash)
+        recorded = input_check.recorded(file_hash)
+        written_by = input_check.check((path for paths in inputs.values() for path in paths), recorded)
+        input_check.keep_folders(outputs, recorded)
     values = provenance.values(chosen, keys)
     hash_files, versions = code_hash.of_stage(stage, values, code), _versions()
     code_hash.check(code_hash.FOLDER, hash_files)
     own = [name, digest(chosen, keys), *hash_files.values(), *versions]
     fingerprint = _fingerprint(own, hashes)
     command = [stage, "--params", str(params_file), *_words(options)]
-    outputs = _outputs(marks, options)
     logs = [LOG.parent, *provenance.folders(name)]
     atomic.sweep([*(RUNS / name).glob("*/"), *logs, *{path.parent for path in outputs}])
     made = provenance.Run(name, fingerprint, command, values, written_by)

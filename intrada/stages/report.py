@@ -114,8 +114,9 @@ def _runs(params: Params, used: Sequence[Path]) -> _Runs:
             return hashing.fingerprint(Path(name), file_hash) if Path(name).exists() else None
 
         names = [path.as_posix() for path in used]
+        recorded, _ = records.scan()  # what a damaged record made counts as not recorded
         own, present = provenance.values(params, run_values.OWN), params.model_dump(mode="json")
-        found = run_values.collect(names, own, present, records.read(), fingerprint)
+        found = run_values.collect(names, own, present, recorded, fingerprint)
         fingerprints = {name: fingerprint(name) or "" for name in names}
     rank = {name: found.value(f"rank.{name}", "rank") for name in Rank.model_fields}
     is_recorded = None not in rank.values()

@@ -139,7 +139,9 @@ def test_an_invalid_pytorch_file_is_refused_as_initial_weights_and_not_executed(
 
 
 def test_missing_weights_are_named_with_the_command_that_restores_them(stage: Stage) -> None:
-    stage.refuses("train_source", "weights/gone.pth: no such file", "dvc checkout", init="weights/gone.pth")
+    stage.refuses(
+        "train_source", "weights/gone.pth: no such file", "else put it there", init="weights/gone.pth"
+    )
 
 
 def test_pretrained_weights_of_a_model_without_them_are_refused(stage: Stage) -> None:

@@ -130,10 +130,10 @@ def test_an_absolute_path_names_the_same_output(said: Said) -> None:
 
 def test_a_folder_that_holds_several_outputs_is_compared() -> None:
     paths = [Path("results/evaluate")]
-    assert len(input_check.check(paths, hashing.file_hash)) > 10
+    assert len(input_check.check(paths, input_check.recorded(hashing.file_hash))) > 10
     flip(Path("results/evaluate/inter/metrics.json"))
     with pytest.raises(Exception, match=r"evaluate/inter/metrics.json: other content than evaluate@inter"):
-        input_check.check(paths, hashing.file_hash)
+        input_check.check(paths, input_check.recorded(hashing.file_hash))
 
 
 # --- without a record: results of another checkout
@@ -195,9 +195,34 @@ def test_a_job_of_the_ablation_is_compared_with_the_dvc_lock_above_it(
     monkeypatch.chdir("work")
     monkeypatch.setenv("DVC_STAGE", "recipe")
     paths = [Path("link/rank/split.csv")]
-    assert input_check.check(paths, hashing.file_hash) == {}
+    assert input_check.check(paths, input_check.recorded(hashing.file_hash)) == {}
     flip(Path("../results/rank/split.csv"))
     with pytest.raises(Exception, match=r"results/rank/split.csv: other content than dvc.lock names"):
-        input_check.check(paths, hashing.file_hash)
+        input_check.check(paths, input_check.recorded(hashing.file_hash))
     monkeypatch.delenv("DVC_STAGE")  # by hand: it may be newer than dvc.lock
-    assert input_check.check(paths, hashing.file_hash) == {}
+    assert input_check.check(paths, input_check.recorded(hashing.file_hash)) == {}
+
+
+# --- an output folder is replaced whole
+
+
+def test_a_folder_that_no_run_wrote_is_never_replaced(said: Said) -> None:
+    photo = Path("pictures/holiday.jpg")
+    photo.parent.mkdir()
+    photo.write_bytes(b"photo")
+    assert run("score", predictions="pictures") == 1
+    assert "pictures: a folder with files that no stage of this project wrote" in said()
+    assert photo.read_bytes() == b"photo" and not Path("other.csv").exists()
+    photo.unlink()
+    assert run("score", predictions="pictures") == 0
+    assert run("score", predictions="pictures") == 0  # its own output now
+    assert not photo.exists() and first(Path("pictures"))
+
+
+def test_a_folder_of_dvc_lock_or_below_results_is_replaced() -> None:
+    Path("mine").mkdir()
+    Path("mine/old.png").touch()
+    locked(Path("mine"))
+    assert run("score", predictions="mine") == 0
+    shutil.rmtree(records.FOLDER)
+    assert run("score") == 0 and PREDICTIONS.is_dir()

@@ -11,7 +11,7 @@ import pytest
 from intrada.__main__ import main
 from intrada.core.config import plain_yaml
 from intrada.pipeline import lock_params
-from intrada.pipeline.records import read as read_records
+from intrada.pipeline.records import scan
 from tests.support.definition import jobs
 from tests.support.tiny_project import tree
 
@@ -38,7 +38,7 @@ def at(params: Any, key: str) -> Any:
 
 
 def messages() -> list[str]:
-    records = read_records()
+    records = scan()[0]
     return [text for run in records for text in lock_params.differences(run, records, lock_params.read())]
 
 
@@ -60,7 +60,7 @@ def test_an_edit_between_the_end_of_a_stage_and_dvcs_record_is_noted(
 
 def test_a_second_run_with_the_same_outputs_may_have_used_the_values() -> None:
     write_lock(easy_fraction=0.6701)
-    records = read_records()
+    records = scan()[0]
     [first] = [run for run in records if run.job == "rank"]
     second = replace(first, params={"rank": tree()["rank"] | {"easy_fraction": 0.6701}})
     other = replace(second, outputs={"results/rank/split.csv": "others"})

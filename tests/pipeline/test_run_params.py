@@ -46,7 +46,7 @@ def collect(*artifacts: str, **changes: Any) -> RunParams:
     """The params of the runs that made the artifacts; changes: of the present params."""
     present = change(tree(), **changes)
     own = {name: present[name] for name in run_params.OWN}
-    return run_params.collect(artifacts or ALL, own, present, records.read(), fingerprint)
+    return run_params.collect(artifacts or ALL, own, present, records.scan()[0], fingerprint)
 
 
 def execute(job: str, **changes: Any) -> None:
@@ -135,7 +135,7 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
 def record(job: str, **params: Any) -> Record:
     outputs = {f"{job}.csv": fingerprint(f"{job}.csv") or ""}
     nothing: dict[str, dict[str, str]] = {"inputs": {}, "images": {}, "raw": {}, "sizes": {}}
-    return replace(records.read()[0], job=job, params=params, outputs=outputs, **nothing)
+    return replace(records.scan()[0][0], job=job, params=params, outputs=outputs, **nothing)
 
 
 def test_options_with_other_keys_are_other_options() -> None:
