@@ -37,8 +37,8 @@ def _seconds(setup: InferenceSetup) -> tuple[float, float]:
 
     def ours() -> None:
         size = setup.params.evaluate.batch_size
-        (results,) = evaluator.measure([predictor], setup.index, size, CPU, context(setup.folder), False)
-        counts["ours"] = results.confusions.sum(0)
+        (confusions,) = evaluator.measure([predictor], setup.index, size, CPU, context(setup.folder))
+        counts["ours"] = confusions.sum(0)
 
     def theirs() -> None:
         confusions = [

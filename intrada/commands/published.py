@@ -33,6 +33,8 @@ def run(
         "confusion": out / "confusion.csv",
         "table": out / "images.csv",
         "samples": out / "samples",
+        "predictions": out / "predictions",
+        "reliability": out / "reliability.csv",
     }
     inputs = {"name": out.name, "images": index, "model": model, "weights": weights}
     stage_runner.execute("evaluate", params, {**inputs, **outputs})

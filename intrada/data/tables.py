@@ -4,7 +4,11 @@ index   one row per image: id, image, label (empty if there is none), width, hei
         relative to the project's root
 scores  one row per target image: image (its id), entropy (mean pixel entropy, 0..1), pixels_<class>...
 split   one row per target image: image, score (by the ranking rule), rank (1 = lowest), subset (easy, hard)
-images  one row per evaluation image: the columns of the index, entropy (0..1), subset
+kept    one row per class: class, predicted, kept (pixels of the easy images, all and those of pseudo-labels)
+images  one row per evaluation image: the columns of the index, entropy (0..1) of this model, subset, mIoU and
+        pixel_accuracy (percent; empty without a label)
+reliability  one row per range of the confidence (the softmax maximum) of labelled pixels: from, to, pixels,
+        mean confidence, accuracy (all but pixels in percent); no row without labels
 snapshots  one row per snapshot of a run: iteration, information (0..1), mIoU (percent), and for each rule of
         selection (last, label_free, oracle) whether it selects this snapshot (0 or 1)
 """
@@ -89,7 +93,36 @@ SNAPSHOTS = pa.DataFrameSchema(
     strict=True,
     ordered=True,
 )
-IMAGES = INDEX.add_columns({"entropy": _ENTROPY, "subset": pa.Column(str, _SUBSET)})
+_PERCENT = pa.Column(float, pa.Check.in_range(0, 100), coerce=True)
+_PERCENT_OR_EMPTY = pa.Column(float, pa.Check.in_range(0, 100), coerce=True, nullable=True)
+IMAGES = INDEX.add_columns(
+    {
+        "entropy": _ENTROPY,
+        "subset": pa.Column(str, _SUBSET),
+        "mIoU": _PERCENT_OR_EMPTY,
+        "pixel_accuracy": _PERCENT_OR_EMPTY,
+    }
+)
+KEPT = pa.DataFrameSchema(
+    {
+        "class": pa.Column(str, _FILLED, unique=True),
+        "predicted": pa.Column(int, pa.Check.ge(0)),
+        "kept": pa.Column(int, pa.Check.ge(0)),
+    },
+    strict=True,
+    ordered=True,
+)
+RELIABILITY = pa.DataFrameSchema(
+    {
+        "from": _PERCENT,
+        "to": _PERCENT,
+        "pixels": pa.Column(int, pa.Check.ge(1)),
+        "confidence": _PERCENT,
+        "accuracy": _PERCENT,
+    },
+    strict=True,
+    ordered=True,
+)
 
 
 def read(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,27 +22,9 @@ from intrada.data.loader import Batch, counted_batches, inference_batches, prefe
 from intrada.data.tables import EASY, HARD
 from intrada.evaluation import validators
 from intrada.evaluation.metrics import Confusion, miou, pixel_accuracy
+from intrada.evaluation.pixel_stats import Collector
 from intrada.inference.postprocess import PixelPrediction, predict_classes, predict_pixels
 from intrada.inference.predictor import Predictor
-
-
-@dataclass(frozen=True)
-class Results:
-    """Confusion matrices and entropies of N images, in the order of the index.
-
-    confusions: (N, C, C) int64, pixels; all zero for an image without a label. entropy: (N,) float64 in
-    0..1, the mean pixel entropy of each image; None if it was not computed.
-    """
-
-    confusions: Confusion
-    entropy: NDArray[np.float64] | None
-
-    def __add__(self, other: Results) -> Results:
-        """Return the sum of two results, each of which is zero for the images of the other."""
-        entropy = None
-        if self.entropy is not None and other.entropy is not None:
-            entropy = self.entropy + other.entropy
-        return Results(self.confusions + other.confusions, entropy)
 
 
 @torch.inference_mode()
@@ -53,20 +34,20 @@ def measure(
     batch_size: int,
     device: torch.device,
     context: Context,
-    entropies: bool,
+    collectors: Sequence[Collector] = (),
     rank: Rank = SINGLE_RANK,
-) -> list[Results]:
-    """Return the results of each predictor, in the order of `predictors`.
+) -> list[Confusion]:
+    """Return the confusion matrices of each predictor, (N, C, C) int64 in pixels, in the index's order.
 
-    index: the columns of index.csv, N rows. batch_size: images per forward pass. entropies: whether to
-    compute the entropy of each image, at the network's input size. rank: selects the images of this
-    process; all other rows are zero, so that the results of several processes can be added.
+    index: the columns of index.csv, N rows; the matrix of an image without a label is zero. batch_size:
+    images per forward pass. collectors: none, or one for each predictor, which also gets the predictions at
+    the network's input size. rank: selects the images of this process; all other rows are zero, so that the
+    results of several processes can be added.
 
     Each image is read once for all predictors. The logits are upsampled to the size of the label (bilinear,
     align_corners) before the argmax, as in the published code. Raises UserError for a label with a value
     that is neither a class index nor 255.
     """
-    entropy = np.zeros((len(predictors), len(index)))
     confusions: list[dict[int, Confusion]] = [{} for _ in predictors]
     batches, total = counted_batches(index, batch_size, rank)
     for batch, labels in context.progress(prefetch(_with_labels(batches, index)), total, "batch"):
@@ -75,13 +56,10 @@ def measure(
             low_res_logits = predictor.low_res_logits(batch)
             for image, label in enumerate(labels):
                 confusions[number][label.row] = _confusion(predictor, low_res_logits, image, label)
-                if entropies:
-                    pixels = _predict_pixels(predictor, low_res_logits, image, batch)
-                    entropy[number, label.row] = pixels.entropy.mean().item()
-    return [
-        Results(_stack(by_row, len(index)), values if entropies else None)
-        for by_row, values in zip(confusions, entropy, strict=True)
-    ]
+                if collectors:
+                    pixels, probability = _pixels_and_probability(predictor, low_res_logits, image, batch)
+                    collectors[number].add(label.row, batch.ids[image], pixels, probability, label.values)
+    return [_stack(by_row, len(index)) for by_row in confusions]
 
 
 def _stack(by_row: Mapping[int, Confusion], images: int) -> Confusion:
@@ -121,8 +99,7 @@ def image_stats(
             low_res_logits = predictor.low_res_logits(batch)
             images = []
             for image in range(len(batch.ids)):
-                total = torch.zeros(low_res_logits[0].shape[1], dtype=torch.float64, device=device)
-                pixels = _predict_pixels(predictor, low_res_logits, image, batch, total)
+                pixels, total = _pixels_and_probability(predictor, low_res_logits, image, batch)
                 probability = total.cpu().numpy() / pixels.entropy.numel()
                 images.append(ImageStats(probability, pixels.entropy.mean().item()))
             stats[number].append(images)
@@ -139,6 +116,15 @@ def mutual_information(batches: Iterable[Iterable[ImageStats]]) -> float:
     probability = sum((image.probability for image in images), start=np.zeros(1))
     entropy = sum(image.entropy for image in images)
     return validators.mutual_information(probability / len(images), entropy / len(images))
+
+
+def _pixels_and_probability(
+    predictor: Predictor, low_res_logits: Sequence[Tensor], image: int, batch: Batch
+) -> tuple[PixelPrediction, Tensor]:
+    """Return `_predict_pixels`, and the sum of the softmax over the pixels, (C,) float64."""
+    device = batch.image.device
+    total = torch.zeros(low_res_logits[0].shape[1], dtype=torch.float64, device=device)
+    return _predict_pixels(predictor, low_res_logits, image, batch, total), total
 
 
 def _predict_pixels(
@@ -185,6 +171,15 @@ def summary(confusions: Confusion, subset: pd.Series, classes: ClassSet) -> dict
         "pixel_accuracy": pixel_accuracy(total),
     }
     return {name: None if math.isnan(value) else 100 * value for name, value in values.items()}
+
+
+def of_images(confusions: Confusion) -> pd.DataFrame:
+    """Return the columns mIoU and pixel_accuracy of images.csv in percent, nan without labelled pixels.
+
+    confusions: (N, C, C) int64, one matrix per image.
+    """
+    rows = [(100 * miou(confusion), 100 * pixel_accuracy(confusion)) for confusion in confusions]
+    return pd.DataFrame(rows, columns=["mIoU", "pixel_accuracy"])
 
 
 def choose_samples(images: pd.DataFrame, ends: int, between: int) -> pd.DataFrame:

@@ -81,6 +81,6 @@ def _evaluate(
     for group in (paths[i : i + GROUP] for i in range(0, len(paths), GROUP)):
         predictors = [load_for_inference(params, classes, [path], device) for path in group]
         stats = evaluator.image_stats(predictors, sample, size, device, context, rank)
-        measured = evaluator.measure(predictors, evaluated, size, device, context, False, rank)
-        results += map(SnapshotStats, stats, [result.confusions.sum(0) for result in measured])
+        measured = evaluator.measure(predictors, evaluated, size, device, context, rank=rank)
+        results += map(SnapshotStats, stats, [confusions.sum(0) for confusions in measured])
     return results

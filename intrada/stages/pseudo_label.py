@@ -31,6 +31,7 @@ def run(
         Path,
         Out("folder of pseudo-label PNGs: class indices in the classes' colours, 255 ignored", inside=True),
     ],
+    kept: Annotated[Path, Out("classes.csv: pixels predicted and kept of each class, in the easy images")],
     context: Context,
     round: Annotated[str, RoundOption()] = "",
 ) -> None:
@@ -48,16 +49,20 @@ def run(
     thresholds = None
     if (share := block.class_share) < 1:
         thresholds = _class_thresholds(chosen["id"], predictions, confidence, len(classes), share)
-    palette = classes.palette()
+    palette, counts = classes.palette(), np.zeros((2, 256), np.int64)
     with files.atomic_folder(out) as folder:
         for name in context.progress(chosen["id"], len(chosen), "image"):
             prediction = files.read_label(predictions / f"{name}.png")
             values = files.read_label(confidence / f"{name}.png")
-            kept = pseudo_labels.select(prediction, values, block.min_confidence, thresholds)
-            files.write_label(folder / f"{name}.png", kept, palette)
+            selected = pseudo_labels.select(prediction, values, block.min_confidence, thresholds)
+            files.write_label(folder / f"{name}.png", selected, palette)
+            counts += [np.bincount(labels.ravel(), minlength=256) for labels in (prediction, selected)]
     chosen["label"] = [(out / f"{name}.png").as_posix() for name in chosen["id"]]
     tables.write(easy, chosen, tables.INDEX)
     tables.write(hard, index[~is_easy], tables.INDEX)
+    predicted, selected_pixels = counts[:, : len(classes)]
+    by_class = pd.DataFrame({"class": classes.names, "predicted": predicted, "kept": selected_pixels})
+    tables.write(kept, by_class, tables.KEPT)
 
 
 def _class_thresholds(

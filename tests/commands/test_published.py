@@ -31,7 +31,8 @@ def test_one_command_evaluates_a_published_checkpoint_as_the_pipeline_does(
     expected = json.loads(Path("results/evaluate/intra/metrics.json").read_text())
     assert actual["mIoU"] == expected["mIoU"] and actual["pixel_accuracy"] == expected["pixel_accuracy"]
     written = {path.name for path in Path("results/published/it").iterdir()}
-    assert written == {"metrics.json", "classes.csv", "confusion.csv", "images.csv", "samples", "val"}
+    tables = {"classes.csv", "confusion.csv", "images.csv", "reliability.csv"}
+    assert written == {"metrics.json", "samples", "predictions", "val"} | tables
 
 
 def evaluate(*more: str) -> int:

@@ -11,7 +11,7 @@ from intrada.data import tables
 INDEX = "id,image,label,width,height\n"
 SCORES = "image,entropy,pixels_sky,pixels_road\n"
 SPLIT = "image,score,rank,subset\n"
-IMAGES = "id,image,label,width,height,entropy,subset\n"
+IMAGES = "id,image,label,width,height,entropy,subset,mIoU,pixel_accuracy\n"
 
 
 def refused(path: Path, text: str, schema: object) -> str:
@@ -34,7 +34,7 @@ def path(tmp_path: Path) -> Path:
         (tables.INDEX, INDEX + "007,a b.png,,4,2\nNA,c.png,d/e.png,1,1\n"),
         (tables.SCORES, SCORES + "007,0,0,8\nNA,1.0,8,0\n"),
         (tables.SPLIT, SPLIT + "007,1.5,1,easy\nNA,2,2,hard\n"),
-        (tables.IMAGES, IMAGES + "007,a.png,,4,2,0.25,easy\nNA,c.png,d.png,1,1,1,hard\n"),
+        (tables.IMAGES, IMAGES + "007,a.png,,4,2,0.25,easy,,\nNA,c.png,d.png,1,1,1,hard,50,75.5\n"),
     ],
 )
 def test_a_table_is_the_same_after_reading_and_writing(path: Path, schema: object, text: str) -> None:
@@ -81,7 +81,7 @@ def test_a_path_outside_the_project_is_refused(path: Path, column: str, outside:
         (tables.INDEX, INDEX + "../a,a.png,,4,2\n"),
         (tables.SCORES, SCORES + "../a,0.5,0,8\n"),
         (tables.SPLIT, SPLIT + "/etc/a,1,1,easy\n"),
-        (tables.IMAGES, IMAGES + "b/a,a.png,,4,2,0.25,easy\n"),
+        (tables.IMAGES, IMAGES + "b/a,a.png,,4,2,0.25,easy,,\n"),
     ],
 )
 def test_an_id_with_a_slash_is_refused(path: Path, schema: object, text: str) -> None:
@@ -141,9 +141,9 @@ def test_a_wrong_table_is_not_written(path: Path) -> None:
 def test_evaluation_images_are_read_with_or_without_subset(path: Path) -> None:
     path.write_text(INDEX + "a,a.png,,4,2\n")
     assert "subset" not in tables.read_images(path)
-    path.write_text(IMAGES + "a,a.png,,4,2,0.5,hard\n")
+    path.write_text(IMAGES + "a,a.png,,4,2,0.5,hard,,\n")
     assert tables.read_images(path)["subset"].tolist() == ["hard"]
-    path.write_text(IMAGES + "a,a.png,,4,2,1.5,hard\n")
+    path.write_text(IMAGES + "a,a.png,,4,2,1.5,hard,,\n")
     with pytest.raises(UserError, match="column entropy"):
         tables.read_images(path)
 

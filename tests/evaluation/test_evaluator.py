@@ -14,8 +14,9 @@ from intrada.core.errors import UserError
 from intrada.core.stage import Context
 from intrada.data import tables
 from intrada.evaluation import evaluator, validators
-from intrada.evaluation.evaluator import Results, assign_subsets, choose_samples, summary
+from intrada.evaluation.evaluator import assign_subsets, choose_samples, summary
 from intrada.evaluation.metrics import confusion_matrix
+from intrada.evaluation.pixel_stats import Collector, PixelStats
 from intrada.inference.predictor import Predictor
 from intrada.methods.entropy import information_map, pixel_entropy
 from intrada.models.base import SegmentationModel, upsample
@@ -72,33 +73,41 @@ def frame(*rows: tuple[object, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=tables.INDEX_COLUMNS)
 
 
-def measure(index: pd.DataFrame, batch_size: int = 1) -> Results:
-    (results,) = evaluator.measure([PREDICTOR], index, batch_size, CPU, CONTEXT, True)
-    return results
+def measure(index: pd.DataFrame, batch_size: int = 1) -> np.ndarray:
+    (confusions,) = evaluator.measure([PREDICTOR], index, batch_size, CPU, CONTEXT)
+    return confusions
+
+
+def collect(index: pd.DataFrame, batch_size: int = 1) -> PixelStats:
+    collector = Collector(len(index), 2)
+    evaluator.measure([PREDICTOR], index, batch_size, CPU, CONTEXT, [collector])
+    return collector.stats
 
 
 def test_logits_are_upsampled_to_the_size_of_the_label() -> None:
     truth = upsampled_logits(1, 9, 14).argmax(0).numpy()
     actual = measure(frame(row(1, 4, 6, truth)))
     sky, road = int((truth == 0).sum()), int((truth == 1).sum())
-    assert sky and road and actual.confusions.tolist() == [[[sky, 0], [0, road]]]
+    assert sky and road and actual.tolist() == [[[sky, 0], [0, road]]]
     small = upsampled_logits(1, 4, 6).argmax(0, keepdim=True)[None].float()
     nearest = nn.functional.interpolate(small, (9, 14))[0, 0].numpy()
     assert (nearest != truth).any()  # labels enlarged instead of logits would not be equal
 
 
 def test_entropy_is_the_mean_at_the_size_of_the_image() -> None:
-    actual = measure(frame(row(1, 4, 6, np.zeros((9, 14)))))
+    actual = collect(frame(row(1, 4, 6, np.zeros((9, 14)))))
     expected = pixel_entropy(information_map(upsampled_logits(1, 4, 6)[None])).mean().item()
-    assert actual.entropy is not None and actual.entropy.tolist() == pytest.approx([expected])
+    assert actual.entropy.tolist() == pytest.approx([expected])
     assert 0 < expected < 1
 
 
 def test_ignored_pixels_and_images_without_a_label_are_not_counted() -> None:
     truth = np.full((4, 6), 255)
     truth[0, 0], truth[0, 5] = 0, 1
-    actual = measure(frame(row(2, 4, 6, truth), row(3, 4, 6, None)), batch_size=2)
-    assert actual.confusions.tolist() == [[[0, 1], [0, 1]], [[0, 0], [0, 0]]]
+    index = frame(row(2, 4, 6, truth), row(3, 4, 6, None))
+    assert measure(index, batch_size=2).tolist() == [[[0, 1], [0, 1]], [[0, 0], [0, 0]]]
+    actual = collect(index, batch_size=2)
+    assert actual.confidence.sum(0).tolist() == [1, 1] and actual.predicted.sum(1).tolist() == [24, 24]
     assert actual.entropy[1] > 0.9 > actual.entropy[0]
 
 
@@ -107,9 +116,10 @@ def test_results_have_the_order_of_the_index_for_any_batch_size(batch_size: int)
     index = frame(row(3, 4, 6, np.ones((4, 6))), row(1, 5, 7, np.zeros((5, 7))), row(2, 4, 6, None))
     actual = measure(index, batch_size)
     single = [measure(index.iloc[[image]]) for image in range(3)]
-    assert actual.entropy.tolist() == pytest.approx([result.entropy.item() for result in single])
-    assert actual.confusions.tolist() == [result.confusions[0].tolist() for result in single]
-    assert actual.confusions.sum((1, 2)).tolist() == [24, 35, 0]
+    assert actual.tolist() == [result[0].tolist() for result in single]
+    parts = [collect(index.iloc[[image]]) for image in range(3)]
+    assert collect(index, batch_size).entropy == pytest.approx([part.entropy.item() for part in parts])
+    assert actual.sum((1, 2)).tolist() == [24, 35, 0]
 
 
 @pytest.mark.parametrize(
@@ -148,6 +158,12 @@ def test_the_summary_is_in_percent_over_all_easy_and_hard_images() -> None:
 def test_without_labels_the_summary_is_none_and_not_zero() -> None:
     keys = ("mIoU", "mIoU_easy", "mIoU_hard", "pixel_accuracy")
     assert summary(np.zeros((2, 3, 3), np.int64), pd.Series(["easy", "hard"]), CLASSES) == dict.fromkeys(keys)
+
+
+def test_the_numbers_of_an_image_are_in_percent_and_empty_without_labelled_pixels() -> None:
+    actual = evaluator.of_images(np.array([[[6, 0], [2, 0]], [[0, 0], [0, 0]]]))
+    assert actual["mIoU"].tolist() == pytest.approx([37.5, np.nan], nan_ok=True)  # 6/8 and 0/2
+    assert actual["pixel_accuracy"].tolist() == pytest.approx([75, np.nan], nan_ok=True)
 
 
 def test_a_subset_without_images_or_labels_has_no_iou() -> None:
@@ -205,15 +221,15 @@ def test_confusions_match_confusion_matrix_of_the_argmax(height: int, width: int
     truth = random.choice([0, 1, 255], (height, width)).astype(np.uint8)
     prediction = upsampled_logits(1, height, width).argmax(0).numpy()
     actual = measure(frame(row(1, 4, 6, truth)))
-    assert np.array_equal(actual.confusions[0], confusion_matrix(truth, prediction, 2))
-    assert actual.confusions.dtype == np.int64
+    assert np.array_equal(actual[0], confusion_matrix(truth, prediction, 2))
+    assert actual.dtype == np.int64
 
 
 def test_entropies_are_computed_only_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(evaluator, "predict_pixels")
     index = frame(row(1, 4, 6, np.zeros((4, 6))))
-    (results,) = evaluator.measure([PREDICTOR, PREDICTOR], index, 1, CPU, CONTEXT, False)[1:]
-    assert results.entropy is None and results.confusions.sum() == 24
+    (confusions,) = evaluator.measure([PREDICTOR, PREDICTOR], index, 1, CPU, CONTEXT)[1:]
+    assert confusions.sum() == 24
 
 
 def test_each_image_is_read_once_for_several_models(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +238,8 @@ def test_each_image_is_read_once_for_several_models(monkeypatch: pytest.MonkeyPa
     readers = {name: getattr(files, name) for name in ("read_image", "read_label")}
     for name, reader in readers.items():
         monkeypatch.setattr(files, name, lambda path, reader=reader: (read.append(path), reader(path))[1])
-    evaluator.measure([PREDICTOR] * 3, index, 1, CPU, CONTEXT, True)
+    collectors = [Collector(2, 2) for _ in range(3)]
+    evaluator.measure([PREDICTOR] * 3, index, 1, CPU, CONTEXT, collectors)
     assert sorted(read) == sorted(Path(path) for path in (*index["image"], *index["label"]))
 
 

@@ -25,6 +25,7 @@ from tests.support.tiny_project import ORDER, change, forget_records, run, tree,
 CLASSES: list[str] = tree()["classes"]
 TARGET, LABELS = Path("data/preprocess/target"), Path("data/preprocess/target_labels")
 TARGET_IMAGES = 10
+LABEL_FREE = ("mean_entropy", "mutual_information")
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -312,6 +313,19 @@ def test_easy_images_get_the_predictions_of_high_confidence(project: Path, thres
         assert threshold or np.array_equal(expected, prediction)
 
 
+def test_the_pixels_that_pseudo_labels_keep_are_counted_by_class(project: Path) -> None:
+    use(pseudo_label__min_confidence=0.2)
+    assert run("pseudo_label") == 0
+    kept = tables.read(Path("results/pseudo_label/classes.csv"), tables.KEPT)
+    assert kept["class"].tolist() == CLASSES
+    labels = np.stack([files.read_label(path) for path in Path("results/pseudo_label/labels").iterdir()])
+    counts = np.bincount(labels.ravel(), minlength=256)
+    assert kept["kept"].tolist() == counts[: len(CLASSES)].tolist() and counts[IGNORE] > 0
+    scores = tables.read(Path("results/score/scores.csv"), tables.SCORES).set_index("image")
+    easy = scores.loc[tables.read(Path("results/pseudo_label/easy.csv"), tables.INDEX)["id"]]
+    assert kept["predicted"].tolist() == easy[[f"pixels_{name}" for name in CLASSES]].sum().tolist()
+
+
 def test_a_split_of_other_images_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     forget_records()
     path = Path("results/rank/split.csv")
@@ -328,7 +342,9 @@ def test_a_split_of_other_images_is_refused(project: Path, capsys: pytest.Captur
 def test_an_evaluation_is_consistent_with_its_tables(project: Path) -> None:
     folder = Path("results/evaluate/intra")
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert set(metrics) == {"mIoU", "mIoU_easy", "mIoU_hard", "pixel_accuracy"}
+    assert list(metrics) == [
+        "mIoU", "mIoU_easy", "mIoU_hard", "pixel_accuracy", "mean_entropy", "mutual_information",
+    ]  # fmt: skip
     matrix = files.read_csv(folder / "confusion.csv")
     assert matrix["truth"].tolist() == CLASSES and list(matrix.columns[1:]) == CLASSES
     counts = matrix[CLASSES].to_numpy()
@@ -338,10 +354,15 @@ def test_an_evaluation_is_consistent_with_its_tables(project: Path) -> None:
     assert classes["class"].tolist() == CLASSES
     assert classes["pixels"].tolist() == counts.sum(1).tolist()
     assert classes["iou"].mean() == pytest.approx(metrics["mIoU"])
+    assert classes["labelled_share"].tolist() == pytest.approx((100 * counts.sum(1) / counts.sum()).tolist())
     images = tables.read(folder / "images.csv", tables.IMAGES)
     assert images["subset"].tolist().count("hard") == 2
+    assert images["entropy"].mean() == pytest.approx(metrics["mean_entropy"])
+    # all labels have the same size and every pixel of them is labelled
+    assert images["pixel_accuracy"].mean() == pytest.approx(metrics["pixel_accuracy"])
     samples = sorted(path.relative_to(folder).as_posix() for path in (folder / "samples").rglob("*.png"))
-    order = images.sort_values("entropy", kind="stable")["id"].tolist()
+    inter = tables.read(Path("results/evaluate/inter/images.csv"), tables.IMAGES)
+    order = inter.sort_values("entropy", kind="stable")["id"].tolist()
     chosen = sorted([order[0], order[2], order[-1]])  # the extremes, and an even sample of three
     kinds = ("entropy", "prediction")
     assert samples == [f"samples/{kind}/{name}.png" for kind in kinds for name in chosen]
@@ -352,7 +373,34 @@ def test_every_model_is_evaluated_on_the_subsets_of_the_inter_model(project: Pat
         name: tables.read(Path(f"results/evaluate/{name}/images.csv"), tables.IMAGES)
         for name in ("inter", "source", "intra")
     }
-    assert images["source"].equals(images["inter"]) and images["intra"].equals(images["inter"])
+    own = ["entropy", "mIoU", "pixel_accuracy"]
+    for name in ("source", "intra"):
+        assert images[name].drop(columns=own).equals(images["inter"].drop(columns=own))
+        assert not images[name]["entropy"].equals(images["inter"]["entropy"])
+
+
+def test_the_label_map_of_every_evaluation_image_is_kept(project: Path) -> None:
+    folder = Path("results/evaluate/intra")
+    images = tables.read(folder / "images.csv", tables.IMAGES)
+    paths = sorted((folder / "predictions").iterdir())
+    assert [path.stem for path in paths] == sorted(images["id"])
+    maps = np.stack([files.read_label(path) for path in paths])
+    assert maps.shape == (6, 32, 64)
+    counts = np.bincount(maps.ravel(), minlength=len(CLASSES))
+    shares = files.read_csv(folder / "classes.csv")["predicted_share"]
+    assert shares.tolist() == pytest.approx((100 * counts / counts.sum()).tolist())
+    for path in (folder / "samples/prediction").iterdir():  # one image at a time instead of four
+        assert (files.read_label(path) == files.read_label(folder / "predictions" / path.name)).mean() > 0.99
+
+
+def test_reliability_counts_every_labelled_pixel_at_the_networks_input_size(project: Path) -> None:
+    folder = Path("results/evaluate/intra")
+    table = tables.read(folder / "reliability.csv", tables.RELIABILITY)
+    assert table["pixels"].sum() == 6 * 32 * 64
+    assert table["confidence"].between(table["from"], table["to"]).all()
+    correct = (table["pixels"] * table["accuracy"]).sum() / table["pixels"].sum()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert correct == pytest.approx(metrics["pixel_accuracy"], abs=1)  # of the labels' size
 
 
 def test_metrics_without_labels_are_null_and_not_zero(project: Path) -> None:
@@ -362,9 +410,12 @@ def test_metrics_without_labels_are_null_and_not_zero(project: Path) -> None:
     for name in ("check", "preprocess@val", "evaluate@inter"):
         assert run(name) == 0
     metrics = json.loads(Path("results/evaluate/inter/metrics.json").read_text())
-    assert set(metrics.values()) == {None}
+    assert {value for key, value in metrics.items() if key not in LABEL_FREE} == {None}
+    assert all(0 < metrics[key] < 1 for key in LABEL_FREE)
     classes = files.read_csv(Path("results/evaluate/inter/classes.csv"))
     assert classes["iou"].isna().all() and classes["pixels"].sum() == 0
+    assert classes["labelled_share"].isna().all() and classes["predicted_share"].sum() == pytest.approx(100)
+    assert tables.read(Path("results/evaluate/inter/reliability.csv"), tables.RELIABILITY).empty
     assert len(list(Path("results/evaluate/inter/samples/prediction").iterdir())) == 3
 
 

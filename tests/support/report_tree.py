@@ -75,6 +75,8 @@ def evaluation(name: str, labelled: bool = True) -> None:
     images = pd.DataFrame({"id": ["v", "w", "x"], "image": ["v.png", "w.png", "x.png"]})
     images["label"] = ["v_label.png", "", ""] if labelled else ""
     images = images.assign(width=8, height=4, entropy=[0.5, 0.25, 0.3], subset=["hard", "easy", "easy"])
+    images = images.assign(mIoU=[50.0, math.nan, math.nan] if labelled else math.nan)
+    images = images.assign(pixel_accuracy=images["mIoU"] + 20)
     tables.write(folder / "images.csv", images, tables.IMAGES)
     snapshots = pd.DataFrame({"iteration": [200, 400], "information": [0.6, 0.5]})
     snapshots["mIoU"] = [61.25, METRICS[name]["mIoU"]] if labelled else math.nan

@@ -72,6 +72,6 @@ class Chain:
         scores = scored(self.scores)
         split, easy, hard = folder / "split.csv", folder / "easy.csv", folder / "hard.csv"
         run("rank", scores=scores.pop("out"), out=split, **again)
-        labelled = {"easy": easy, "hard": hard, "out": folder / "labels"}
+        labelled = {"easy": easy, "hard": hard, "out": folder / "labels", "kept": folder / "kept.csv"}
         run("pseudo_label", split=split, target=INDEX["target"], **scores, **labelled, **again)
         return easy, hard

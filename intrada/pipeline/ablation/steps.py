@@ -73,5 +73,7 @@ def evaluated(**chosen: Path) -> dict[str, Path]:
         "confusion": Path("confusion.csv"),
         "table": Path("images.csv"),
         "samples": Path("samples"),
+        "predictions": Path("predictions"),
+        "reliability": Path("reliability.csv"),
     }
     return usual | chosen
