@@ -1,92 +1,164 @@
-"""The command line `python -m intrada STAGE`, generated from the signatures of the stages and commands."""
+"""The command line `intrada COMMAND`, generated from the signatures of the stages and commands."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
-from intrada.commands import COMMANDS
-from intrada.core.cli_types import Parser
-from intrada.core.stage import Argument, Choice, Flag, FloatList, In, Option, Out, RoundOption
-from intrada.pipeline import code_hash, output_guard, stage_runner
+from intrada.commands import COMMANDS, START, USE
+from intrada.core import cli_options
+from intrada.core.cli_types import Parser, did_you_mean
+from intrada.core.config.load import load
+from intrada.core.plain_text import say
+from intrada.core.stage import Choice, RoundOption, Settings
+from intrada.pipeline import code_hash, job_options, output_guard, stage_runner
 from intrada.stages import STAGES
 
 WORDS = STAGES | COMMANDS
+GROUPS = {"start here": START, "stages of the pipeline": STAGES, "look and use": USE}
+PARAMS = Path("params.yaml")
+SHELLS = ("bash", "zsh", "fish", "tcsh")
+EPILOG = (
+    "`intrada COMMAND --help` explains a command and its options. In a project, a stage takes the paths that"
+    " are not given from dvc.yaml."
+)
+INDENT = 22  # columns before the summaries
+OF_PROGRAM = ("word", "print_completion")
+
+
+class Program(Parser):
+    """The parser of the first word, whose help lists all commands in groups."""
+
+    def format_help(self) -> str:
+        """Return the help."""
+        formatter = argparse.HelpFormatter(self.prog, max_help_position=INDENT)
+        formatter.add_usage(self.usage, [], [])
+        formatter.add_text(self.description)
+        for title, words in GROUPS.items():
+            formatter.start_section(title)
+            formatter.add_arguments(argparse.Action([], word, help=words[word]) for word in words)
+            formatter.end_section()
+        formatter.start_section("options")
+        formatter.add_arguments(action for action in self._actions if action.option_strings)
+        formatter.end_section()
+        formatter.add_text(EPILOG)
+        return formatter.format_help()
 
 
 def run(arguments: list[str]) -> None:
     """Run the command in `arguments`, the words after the program's name. UserErrors as from the command."""
-    name = arguments[0] if arguments and arguments[0] in WORDS else None
-    code = code_hash.reading(name) if name in STAGES else None  # first, since `parser` imports the stage
-    options = vars(parser(name).parse_args(arguments))
-    word = options.pop("word")
-    if word in STAGES:
-        stage_runner.execute(word, options.pop("params"), options, code)
+    name = next((word for word in arguments if not word.startswith("-")), "")
+    if name not in WORDS:
+        _run_program(arguments)
+        return
+    code = code_hash.reading(name) if name in STAGES else None  # first, since the parser imports the stage
+    options = _parsed(name, arguments)
+    if name in STAGES:
+        params, settings = options.pop("params"), options.pop("settings")
+        stage_runner.execute(name, params, options, code, settings)
     else:
-        module = _module(word)
+        module = _module(name)
         output_guard.check(stage_runner.marks_of(module), options)
         module.run(**options)
 
 
-def parser(chosen: str | None) -> argparse.ArgumentParser:
-    """Return the parser of all commands; with the options of `chosen` only, since they need its imports."""
-    program = Parser("intrada", description=(import_module("intrada").__doc__ or "").split("\n", 1)[0])
-    commands = program.add_subparsers(dest="word", required=True, metavar="STAGE")
-    for name, summary in WORDS.items():
-        command = commands.add_parser(name, help=summary)
-        if name == chosen:
-            _add_options(command, name)
+def parser(*names: str) -> tuple[Parser, dict[str, Parser]]:
+    """Return the parser of the whole command line, and those of its commands.
+
+    Only the commands `names` have their options, since these need the imports of the command.
+    """
+    program = _program()
+    commands = program.add_subparsers(dest="word", prog="intrada", parser_class=Parser)
+    by_name = {name: commands.add_parser(name, help=WORDS[name]) for name in WORDS}
+    for name in names:
+        _add_options(by_name[name], name)
+    return program, by_name
+
+
+def _run_program(arguments: list[str]) -> None:
+    """Run a command line without a command: help, version, completion script, or an error."""
+    program = _program()
+    options, words = program.parse_known_args(arguments)
+    if unknown := [word for word in words if not word.startswith("-")]:
+        hint = did_you_mean(unknown[0], WORDS)
+        program.error(f"no command {unknown[0]!r}{hint}; `intrada --help` lists all commands")
+    if words:
+        program.refuse(words)
+    if not options.print_completion:
+        program.exit(2, program.format_help())
+    say(*_completion(options.print_completion).splitlines())
+
+
+def _program() -> Parser:
+    """Return the parser of what may stand before the command."""
+    intrada = import_module("intrada")
+    program = Program("intrada", usage="intrada [-h] [--version] COMMAND ...")
+    program.description = (intrada.__doc__ or "").split("\n", 1)[0]
+    program.add_argument("--version", action="version", version=f"intrada {intrada.__version__}")
+    program.add_argument("--print-completion", choices=SHELLS, help="print a script that completes commands")
     return program
 
 
-def _add_options(command: argparse.ArgumentParser, name: str) -> None:
+def _completion(shell: str) -> str:
+    """Return the script with which a shell completes commands, options and file names."""
+    shtab = import_module("shtab")  # here, since it takes a while and no other command needs it
+    program, commands = parser(*WORDS)
+    for command in commands.values():
+        for action in command._actions:
+            if action.metavar == cli_options.PATH:
+                action.complete = shtab.FILE  # type: ignore[attr-defined]
+    script: str = shtab.complete(program, shell)
+    return script
+
+
+def _parsed(name: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the options of a command by name. A stage takes those that are not given from dvc.yaml."""
+    program, commands = parser(name)
+
+    def parse(words: Sequence[str]) -> dict[str, Any]:
+        options, unknown = program.parse_known_args(words)
+        if unknown:
+            commands[name].refuse(unknown)
+        return {key: value for key, value in vars(options).items() if key not in OF_PROGRAM}
+
+    options = parse(arguments)
+    if name not in STAGES:
+        return options
+    marks = stage_runner.marks_of(_module(name))
+    missing = [
+        cli_options.flag(key)
+        for key, mark in marks.items()
+        if cli_options.is_required(mark) and options[key] is None
+    ]
+    if not missing:
+        return options
+    chosen = {
+        cli_options.flag(key): options[key] or ""
+        for key, mark in marks.items()
+        if isinstance(mark, (Choice, RoundOption))
+    }
+    job_options.require_project(name, missing)
+    values = load(options["params"], options["settings"]).model_dump(mode="json")
+    after = arguments.index(name) + 1
+    return parse([*arguments[:after], *job_options.words(name, chosen, values), *arguments[after:]])
+
+
+def _add_options(command: Parser, name: str) -> None:
     module = _module(name)
     command.description = module.__doc__
-    for option, hint in get_type_hints(module.run, include_extras=True).items():
-        for mark in getattr(hint, "__metadata__", ()):
-            flag = f"--{option.replace('_', '-')}"
-            if isinstance(mark, Choice):
-                command.add_argument(flag, required=True, choices=mark.choices or None, help=mark.help)
-            elif isinstance(mark, Argument):
-                count = "+" if mark.many else None if mark.required else "?"
-                command.add_argument(option, nargs=count, default="", metavar=option.upper(), help=mark.help)
-            elif isinstance(mark, Option):
-                command.add_argument(
-                    flag, type=mark.parse, default=mark.default, metavar=mark.metavar, help=mark.help
-                )
-            elif isinstance(mark, RoundOption):
-                command.add_argument(flag, default="", metavar="NAME", help=mark.help)
-            elif isinstance(mark, FloatList):
-                command.add_argument(flag, nargs="*", type=float, default=[], help=mark.help)
-            elif isinstance(mark, Flag):
-                command.add_argument(flag, action="store_true", help=mark.help)
-            elif isinstance(mark, (In, Out)):
-                access = "reads" if isinstance(mark, In) else "writes"
-                many = "+" if isinstance(mark, In) and mark.many else None
-                required = isinstance(mark, In) or not mark.optional
-                summary = f"{access}: {mark.help}"
-                command.add_argument(
-                    flag,
-                    required=required,
-                    type=Path if isinstance(mark, In) else _output,
-                    nargs=many,
-                    metavar="PATH",
-                    help=summary,
-                )
+    hints = get_type_hints(module.run, include_extras=True)
+    marks = {key: hint.__metadata__[0] for key, hint in hints.items() if hasattr(hint, "__metadata__")}
+    cli_options.add(command, marks, required=name not in STAGES)
     if name in STAGES:
-        default = Path("params.yaml")
         command.add_argument(
-            "--params", type=Path, default=default, metavar="PATH", help="reads: the parameters"
+            "--params", type=Path, default=PARAMS, metavar=cli_options.PATH, help="reads: the parameters"
         )
-
-
-def _output(text: str) -> Path:
-    """Return the path of an output; relative if it is in the working directory, as tables name files."""
-    path = Path(text)
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+        cli_options.add(command, {"settings": Settings()}, required=False)
+        command.epilog = "Paths that are not given are those of the stage in dvc.yaml."
 
 
 def _module(name: str) -> ModuleType:

@@ -85,7 +85,7 @@ def test_a_command_is_one_and_takes_these_options(argv: list[str]) -> None:
     if argv[0] == "preset":
         assert (ROOT / f"presets/{argv[1]}.yaml").is_file()
     if len(argv) > 1:
-        parser(argv[0]).parse_args(argv)  # SystemExit for an option that is missing or unknown
+        parser(argv[0])[0].parse_args(argv)  # SystemExit for an option that is missing or unknown
 
 
 def test_what_dvc_is_asked_for_is_a_stage() -> None:

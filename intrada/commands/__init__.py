@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-COMMANDS: dict[str, str] = {
-    "estimate": "print how much memory and time the trainings of a preset need",
-    "export": "write a trained model as an ONNX file, and compare the file with the model",
-    "predict": "write labels, overlays and entropies of images and videos with a trained model",
-    "preset": "replace params.yaml by a preset, or list the presets",
-    "published": "evaluate a published checkpoint with one command",
-    "schema": "write the JSON Schema of params.yaml",
+START: dict[str, str] = {
+    "preset": "list the presets, or replace params.yaml by one",
+    "estimate": "print the memory and the time of the trainings",
     "validate": "check params.yaml and name its errors",
-    "verify": "check that all artifacts are consistent with the records of their runs",
+    "schema": "write the JSON Schema of params.yaml",
 }
+USE: dict[str, str] = {
+    "verify": "check that all results belong together",
+    "predict": "predict images and videos with a trained model",
+    "export": "write a trained model as an ONNX file",
+    "published": "evaluate a published checkpoint",
+}
+COMMANDS = START | USE  # summaries fit on a line of 80 characters

@@ -15,7 +15,7 @@ from intrada.core import files
 from intrada.core.config import load as params_file
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
-from intrada.core.plain_text import complain
+from intrada.core.plain_text import complain, say
 from intrada.core.stage import In, Out
 from intrada.data.datasets import DATASETS, MISSING
 from intrada.methods import METHODS
@@ -28,16 +28,22 @@ OUTPUTS = ("data/preprocess", "results", "runs", "logs")  # folders that the pip
 
 
 def run(
-    params: Annotated[Path, In("the params file")],
-    out: Annotated[Path, Out("the values of the params file (JSON)")],
+    params: Annotated[Path, In("the params file; default: params.yaml", default="params.yaml")],
+    out: Annotated[Path | None, Out("the values of the params file (JSON)", optional=True)] = None,
     code: Annotated[Path | None, Out("folder of the hashes of each stage's code", optional=True)] = None,
 ) -> None:
-    """Write the values and the hashes. UserError if the file is not valid; notes on missing files."""
+    """Write the values and the hashes. UserError if the file is not valid; notes on missing files.
+
+    Without OUT, only print that the file is valid.
+    """
     chosen = load(params)
     raw_data.check_links(chosen)
     for note in missing_files(chosen):
         complain(f"note: {note}")  # DVC's own error for a missing dependency has no advice
-    files.write_json(out, chosen.model_dump(mode="json"))
+    if out:
+        files.write_json(out, chosen.model_dump(mode="json"))
+    else:
+        say(f"{params} is valid")
     if code:
         code_hash.write(code, code_hash.texts())
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, NoReturn
 
 from intrada.core.errors import UserError
@@ -21,6 +22,18 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message, and exit with status 2."""
         super().error(printable(message))
+
+    def refuse(self, words: Sequence[str]) -> NoReturn:
+        """Exit with status 2 and a message about arguments that the parser does not know."""
+        known = [flag for action in self._actions for flag in action.option_strings]
+        hints = [did_you_mean(word.partition("=")[0], known) for word in words if word.startswith("-")]
+        self.error(f"unrecognized arguments: {' '.join(words)}{next(filter(None, hints), '')}")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean X?)` with the most similar of the `known` words; "" if none is similar."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 class ImageSize(NamedTuple):

@@ -19,13 +19,14 @@ class In:
     """A path that the stage reads.
 
     raw: the user's own data, fingerprinted by size and time only. index: an index.csv; the files it names
-    are inputs, too. many: one path or more.
+    are inputs, too. many: one path or more. default: the path if a command gets none.
     """
 
     help: str
     raw: bool = False
     index: bool = False
     many: bool = False
+    default: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,15 @@ class Flag:
     """An option without a value: True if it is given."""
 
     help: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`--set KEY=VALUE`, any number of times: values that replace those of the params file; [] if absent."""
+
+    help: str = (
+        "replaces a value of the params file, such as --set rank.easy_fraction=0.5; any number of times"
+    )
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
 
 SUPPORTED = ">=3.67,<3.68"  # as in pyproject.toml: the minor version that the tests run with
@@ -29,6 +31,7 @@ NAMES = (
     "dvc.exceptions:NotDvcRepoError",
     "dvc.lock:LockError",
     "dvc.lock:make_lock",
+    "dvc.parsing:DataResolver.resolve",
     "dvc.repo:Repo.status",
     "dvc.repo:Repo.tmp_dir",
     "dvc.repo.index:Index.from_file",
@@ -100,6 +103,20 @@ def definitions(repo: Any, path: Path) -> list[Definition]:
         # repo.index would also search for .dvc files
         index = _get("dvc.repo.index:Index.from_file")(repo, str(path))
         return [_definition(stage, index.graph) for stage in index.stages]
+
+
+def commands(folder: Path, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the command of each stage of the dvc.yaml in `folder`, by DVC's name of the stage.
+
+    values: those of the params file, which the templates get. UserError if DVC cannot read the file.
+    """
+    path = folder / "dvc.yaml"
+    with opened(folder) as repo, TemporaryDirectory() as place, _reading(path):
+        # The resolver reads params.yaml of the folder that it is told, and nothing else there.
+        Path(place, "params.yaml").write_text(plain_yaml.dump(dict(values)), encoding="utf-8")
+        tree = plain_yaml.parse_generated(path.read_text(encoding="utf-8"))
+        found = _get("dvc.parsing:DataResolver")(repo, place, tree).resolve()["stages"]
+    return {name: str(block["cmd"]) for name, block in found.items()}
 
 
 def status(repo: Any, path: Path) -> dict[str, list[Any]]:

@@ -29,11 +29,12 @@ def check(
     options: Mapping[str, Any],
     named: Iterable[Path] = (),
     params: Path | None = None,
+    values: Mapping[str, Any] | None = None,
 ) -> None:
     """Raise UserError for an output in `options` that would destroy something.
 
     marks: the types of the options of a stage or command; named: files that the inputs name, as an index
-    does; params: the params file, if it is not one of the options.
+    does; params: the params file, if it is not one of the options; values: its values with those of `--set`.
     """
     outputs = {
         key: mark for key, mark in marks.items() if isinstance(mark, Out) and options.get(key) is not None
@@ -47,6 +48,8 @@ def check(
         *(kept.path for kept in inputs if kept_files.is_yaml(kept.path)),
     ]
     blocks = {path: kept_files.blocks(path) for path in settings}
+    if values is not None:
+        blocks[Path("--set")] = dict(values)
     raw = [
         Kept(path, f"raw data that {file} names", links=True)
         for file, block in blocks.items()

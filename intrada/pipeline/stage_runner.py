@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import import_module
@@ -29,23 +29,33 @@ RECOVERY_HINT = "if a stage writes it: `dvc repro` or `snakemake` restores or co
 
 
 def execute(
-    stage: str, params_file: Path, options: Mapping[str, Any], code: code_hash.Code | None = None
+    stage: str,
+    params_file: Path,
+    options: Mapping[str, Any],
+    code: code_hash.Code | None = None,
+    settings: Sequence[str] = (),
 ) -> None:
     """Run `stage` with the command line's `options` (its paths and choices, by name).
 
     The module's READS says which keys of the params file it may see. code: the package as it was before the
-    stage was imported. Raises UserError when params or inputs are wrong, or when params, inputs, code or
-    package versions change while the stage runs: DVC hashes them after the command and would record values
-    that made nothing.
+    stage was imported; settings: `key=value`, which replace values of the params file. Raises UserError when
+    params or inputs are wrong, or when params, inputs, code or package versions change while the stage runs:
+    DVC hashes them after the command and would record values that made nothing.
     """
     code = code or code_hash.reading(stage)
     module = import_module(f"intrada.stages.{stage}")
     marks = marks_of(module)
     name = job_name(stage, marks, options)
     keys = keys_of(module.READS, options)
-    chosen = load(params_file)
+    chosen = load(params_file, settings)
     inputs = _inputs(marks, options)
-    output_guard.check(marks, options, _named(inputs, marks), params_file)
+    output_guard.check(
+        marks,
+        options,
+        _named(inputs, marks),
+        params_file,
+        chosen.model_dump(mode="json") if settings else None,
+    )
     outputs = _outputs(marks, options)
     before = _state(inputs)
     with hash_cache.opened() as file_hash:
@@ -58,14 +68,15 @@ def execute(
     code_hash.check(code_hash.FOLDER, hash_files)
     own = [name, digest(chosen, keys), *hash_files.values(), *versions]
     fingerprint = _fingerprint(own, hashes)
-    command = [stage, "--params", str(params_file), *_words(options)]
+    changes = [word for setting in settings for word in ("--set", setting)]
+    command = [stage, "--params", str(params_file), *changes, *_words(options)]
     logs = [LOG.parent, *provenance.folders(name)]
     atomic.sweep([*(RUNS / name).glob("*/"), *logs, *{path.parent for path in outputs}])
     made = provenance.Run(name, fingerprint, command, values, written_by)
     with _logged(name, fingerprint), made.recorded(_sources(inputs, hashes, marks), outputs):
         extra = {"context": Context(name, fingerprint, RUNS / name)} if "context" in marks else {}
         module.run(select(chosen, keys), **options, **extra)
-        if digest(load(params_file), keys) != digest(chosen, keys):
+        if digest(load(params_file, settings), keys) != digest(chosen, keys):
             raise _changed(params_file)
         for path, state in _state(inputs).items():
             if state != before[path]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from typing import get_type_hints
 
 import pytest
 
+import intrada
 from intrada.__main__ import main
 from intrada.cli import WORDS
 from intrada.core.stage import Argument
@@ -50,16 +53,73 @@ def test_every_argument_of_a_stage_is_an_option_or_given_by_the_runner(word: str
     assert bare <= {"params", "context", "return"}
 
 
-def test_help_lists_every_command_with_its_summary(
+def test_help_lists_every_command_on_a_line_with_its_summary(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "400")
-    text = shown(capsys)
-    for word, summary in WORDS.items():
-        assert f"{word} {summary}" in text
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    lines = {" ".join(line.split()) for line in text.splitlines()}
+    assert {f"{word} {summary}" for word, summary in WORDS.items()} <= lines
+    titles = [line for line in text.splitlines() if re.fullmatch(r"[a-z ]+:", line)]
+    assert titles == ["start here:", "stages of the pipeline:", "look and use:", "options:"]
+    with pytest.raises(SystemExit) as caught:
+        main([])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == text
 
 
-@pytest.mark.parametrize("argv", [[], ["rnak"], ["rank"], [*RANK, "--lambda", "0.5"]])
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"intrada {intrada.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "argv, hint",
+    [
+        (["rnak"], "no command 'rnak' (did you mean rank?)"),
+        (["evalute", "--name", "inter"], "did you mean evaluate?"),
+        (["zzz"], "no command 'zzz'; `intrada --help` lists all commands"),
+        ([*RANK, "--sets", "seed=1"], "--sets seed=1 (did you mean --set?)"),
+        (["predict", "m", "i", "--out", "o", "--ownsize"], "(did you mean --own-size?)"),
+        (["--vrsion"], "(did you mean --version?)"),
+    ],
+)
+def test_the_nearest_command_or_option_is_named(
+    argv: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(argv)
+    assert caught.value.code == 2
+    assert hint in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("bash"), reason="the completion script is run by bash")
+def test_bash_completes_commands_options_and_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--print-completion", "bash"]) == 0
+    script = capsys.readouterr().out
+
+    def completed(line: str) -> set[str]:
+        words = line.split(" ")
+        setup = (
+            f"COMP_WORDS=({' '.join(words)!s} ''); COMP_CWORD={len(words)}"
+            if line.endswith(" ")
+            else (f"COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}")
+        )
+        run = f"{script}\n{setup}; _shtab_intrada; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        done = subprocess.run(["bash", "-c", run], capture_output=True, text=True, check=True)
+        return set(done.stdout.split())
+
+    assert completed("intrada ra") == {"rank"}
+    assert completed("intrada rank --s") == {"--scores", "--set"}
+    assert completed("intrada preprocess --domain s") == {"source"}
+
+
+@pytest.mark.parametrize("argv", [["rank", "--scores"], ["predict", "model"], [*RANK, "--lambda", "0.5"]])
 def test_a_wrong_command_line_exits_with_2_and_the_usage(
     argv: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

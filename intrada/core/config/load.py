@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
-from intrada.core.config import old_mapping, plain_yaml
+from intrada.core.config import old_mapping, overrides, plain_yaml
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
 
 _PLAIN = "plain YAML in UTF-8: numbers, text, lists and mappings, each key once"
 
 
-def load(path: Path) -> Params:
-    """Read and validate a params file. UserError with every invalid key."""
-    return validate(path, _parse(path))
+def load(path: Path, settings: Sequence[str] = ()) -> Params:
+    """Read and validate a params file. UserError with every invalid key.
+
+    settings: `key=value`, which replace values of the file (overrides.py).
+    """
+    values = overrides.parse(settings)
+    where = f"{path} with --set {' --set '.join(settings)}" if settings else path
+    return validate(where, overrides.apply(_parse(path), values))
 
 
-def validate(path: Path, tree: object) -> Params:
+def validate(path: Path | str, tree: object) -> Params:
     """Convert a parsed params file to typed values. `path` is used in error messages only.
 
     UserError with every invalid key.
@@ -48,7 +54,7 @@ def _parse(path: Path) -> object:
         raise UserError(path, " ".join(str(error).split()), _PLAIN, "fix the file") from None
 
 
-def _explain(path: Path, error: ValidationError) -> UserError:
+def _explain(path: Path | str, error: ValidationError) -> UserError:
     lines = [_describe(item["loc"], item["msg"], item["type"], item["input"]) for item in error.errors()]
     return UserError(
         path,

@@ -65,6 +65,11 @@ def parse_generated(text: str) -> object:
         raise ValueError(str(error)) from None
 
 
+def compose(text: str) -> Any:
+    """Return ruamel.yaml's node of a text that `parse` accepts; nodes know their places in the text."""
+    return YAML(typ="safe", pure=True).compose(text)
+
+
 def dump(tree: object, flow: bool = False) -> str:
     """Return the text that `parse` reads as `tree`. Keys keep their order. flow: on one line."""
     writer = YAML(typ="safe")
