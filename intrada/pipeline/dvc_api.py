@@ -1,4 +1,4 @@
-"""All uses of DVC's undocumented Python interface. Nothing in DVC is patched.
+"""All names of DVC's undocumented Python interface. Nothing in DVC is patched.
 
 Another version of DVC may lack a name, or read its files in another way. `check` refuses such a version at
 the start and names the versions that the tests run with.
@@ -16,10 +16,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
 
 SUPPORTED = ">=3.67,<3.68"  # as in pyproject.toml: the minor version that the tests run with
@@ -69,8 +67,8 @@ class Definition:
 def check() -> None:
     """Raise UserError if the installed DVC lacks a name that is used here."""
     for name in NAMES:
-        _get(name)
-    if WAIT not in inspect.signature(_get("dvc.repo:Repo")).parameters:
+        get(name)
+    if WAIT not in inspect.signature(get("dvc.repo:Repo")).parameters:
         raise _unsupported(f"dvc.repo.Repo has no argument {WAIT}")
 
 
@@ -83,8 +81,8 @@ def opened(folder: Path) -> Iterator[Any]:
     check()
     _check_name(folder.resolve())
     try:
-        repo = _get("dvc.repo:Repo")(str(folder), **{WAIT: True})
-    except _get("dvc.exceptions:NotDvcRepoError"):
+        repo = get("dvc.repo:Repo")(str(folder), **{WAIT: True})
+    except get("dvc.exceptions:NotDvcRepoError"):
         raise UserError(
             folder, "is not in a DVC project", "a folder with .dvc/, or one below it", "cd to the project"
         ) from None
@@ -99,24 +97,10 @@ def definitions(repo: Any, path: Path) -> list[Definition]:
 
     UserError if DVC cannot read the file.
     """
-    with _reading(path):
+    with reading(path):
         # repo.index would also search for .dvc files
-        index = _get("dvc.repo.index:Index.from_file")(repo, str(path))
+        index = get("dvc.repo.index:Index.from_file")(repo, str(path))
         return [_definition(stage, index.graph) for stage in index.stages]
-
-
-def commands(folder: Path, values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the command of each stage of the dvc.yaml in `folder`, by DVC's name of the stage.
-
-    values: those of the params file, which the templates get. UserError if DVC cannot read the file.
-    """
-    path = folder / "dvc.yaml"
-    with opened(folder) as repo, TemporaryDirectory() as place, _reading(path):
-        # The resolver reads params.yaml of the folder that it is told, and nothing else there.
-        Path(place, "params.yaml").write_text(plain_yaml.dump(dict(values)), encoding="utf-8")
-        tree = plain_yaml.parse_generated(path.read_text(encoding="utf-8"))
-        found = _get("dvc.parsing:DataResolver")(repo, place, tree).resolve()["stages"]
-    return {name: str(block["cmd"]) for name, block in found.items()}
 
 
 def status(repo: Any, path: Path) -> dict[str, list[Any]]:
@@ -125,10 +109,10 @@ def status(repo: Any, path: Path) -> dict[str, list[Any]]:
     UserError while another process runs one of the stages, or if DVC cannot read one of its files.
     """
     try:
-        with _reading(path):
+        with reading(path):
             listed: dict[str, list[Any]] = repo.status(targets=[str(path)])
             return listed
-    except _get("dvc.lock:LockError") as error:  # it names each process once for every path
+    except get("dvc.lock:LockError") as error:  # it names each process once for every path
         holders = ", ".join(sorted(set(re.findall(r"\(PID \d+\): .*", str(error)))))
         raise UserError(
             os.path.relpath(path),
@@ -168,13 +152,13 @@ def readable(repo: Any, path: Path) -> bool:
     """Return whether DVC can read the dvc.lock at `path`."""
     # ValueError: a number of thousands of digits
     unreadable = (
-        _get("dvc.utils.serialize:ParseError"),
-        _get("dvc.utils.strictyaml:YAMLValidationError"),
+        get("dvc.utils.serialize:ParseError"),
+        get("dvc.utils.strictyaml:YAMLValidationError"),
         RecursionError,
         ValueError,
     )
     try:
-        _get("dvc.dvcfile:Lockfile")(repo, str(path)).load()
+        get("dvc.dvcfile:Lockfile")(repo, str(path)).load()
     except unreadable:
         return False
     return True
@@ -182,7 +166,7 @@ def readable(repo: Any, path: Path) -> bool:
 
 def cache_folder(repo: Any) -> Path:
     """Return the folder of DVC's cache with the objects named by their MD5."""
-    with _reading(Path(repo.root_dir)):
+    with reading(Path(repo.root_dir)):
         return Path(repo.cache.local.path)
 
 
@@ -191,9 +175,9 @@ def damaged_runs(repo: Any) -> list[Path]:
 
     DVC removes some of them itself; at others it fails.
     """
-    unreadable = (AttributeError, TypeError, ValueError, _get("dvc.utils.serialize:ParseError"))
-    load, digest = _get("dvc.utils.serialize:load_yaml"), _get("dvc.stage.cache:_get_cache_hash")
-    with _reading(Path(repo.root_dir)):
+    unreadable = (AttributeError, TypeError, ValueError, get("dvc.utils.serialize:ParseError"))
+    load, digest = get("dvc.utils.serialize:load_yaml"), get("dvc.stage.cache:_get_cache_hash")
+    with reading(Path(repo.root_dir)):
         entries = sorted(path for path in Path(repo.stage_cache.cache_dir).glob("*/*/*") if path.is_file())
     damaged = []
     for path in entries:
@@ -211,22 +195,22 @@ def damaged_runs(repo: Any) -> list[Path]:
 def run_locks(repo: Any) -> tuple[Path, AbstractContextManager[object]]:
     """Return the file of the paths that running stages have locked, and the lock to hold while editing it."""
     folder = Path(repo.tmp_dir)
-    guard = _get("dvc.lock:make_lock")(
-        str(folder / _get("dvc.rwlock:RWLOCK_LOCK")),
+    guard = get("dvc.lock:make_lock")(
+        str(folder / get("dvc.rwlock:RWLOCK_LOCK")),
         tmp_dir=str(folder),
         hardlink_lock=repo.config["core"].get("hardlink_lock", False),
     )
-    return folder / _get("dvc.rwlock:RWLOCK_FILE"), guard
+    return folder / get("dvc.rwlock:RWLOCK_FILE"), guard
 
 
 def run(words: list[str]) -> int:
     """Run `dvc WORDS` and return its exit status."""
-    status: int = _get("dvc.cli:main")(words)
+    status: int = get("dvc.cli:main")(words)
     return status
 
 
 def _definition(stage: Any, graph: Any) -> Definition:
-    params = _get("dvc.dependency.param:ParamsDependency")
+    params = get("dvc.dependency.param:ParamsDependency")
     # not params files: DVC compares the keys that a stage reads
     deps = {Path(dep.fs_path): dep for dep in stage.deps if dep.fs_path and not isinstance(dep, params)}
     return Definition(
@@ -257,7 +241,8 @@ def _check_name(folder: Path) -> None:
         ) from None
 
 
-def _get(name: str) -> Any:
+def get(name: str) -> Any:
+    """Return what DVC calls `name`, one of NAMES. UserError if this version lacks it."""
     try:
         return pkgutil.resolve_name(name)
     except (AttributeError, ImportError) as error:
@@ -265,7 +250,7 @@ def _get(name: str) -> Any:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """Report what DVC cannot read as a UserError, and a missing attribute as an unsupported version.
 
     path: the dvc.yaml that is read. A LockError, which is no fault of a file, passes.
@@ -274,11 +259,11 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except (AttributeError, TypeError) as error:
         raise _unsupported(str(error)) from error
-    except _get("dvc.lock:LockError"):
+    except get("dvc.lock:LockError"):
         raise
     except FileNotFoundError as error:
         raise _missing(Path(error.filename or path)) from None
-    except (_get("dvc.exceptions:DvcException"), OSError) as error:
+    except (get("dvc.exceptions:DvcException"), OSError) as error:
         causes = [error, *([error.__cause__] if error.__cause__ else [])]
         raise UserError(
             os.path.relpath(path),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from intrada.core.errors import UserError
-from intrada.pipeline import dvc_api, kept_files
+from intrada.pipeline import dvc_templates, kept_files
 
 
 def words(stage: str, chosen: Mapping[str, str], values: Mapping[str, Any]) -> list[str]:
@@ -21,7 +21,7 @@ def words(stage: str, chosen: Mapping[str, str], values: Mapping[str, Any]) -> l
     """
     jobs = [
         parts[4:]
-        for command in dvc_api.commands(Path(), values).values()
+        for command in dvc_templates.commands(Path(), values).values()
         if (parts := shlex.split(command))[:4] == ["python", "-m", "intrada", stage]
     ]
     found = [

@@ -12,7 +12,7 @@ import pytest
 from dvc.repo import Repo
 
 from intrada.core.errors import UserError
-from intrada.pipeline import bridge, dvc_api, dvc_command
+from intrada.pipeline import bridge, dvc_api, dvc_command, dvc_templates
 from tests.support.definition import ROOT
 from tests.support.imports import modules
 
@@ -42,7 +42,9 @@ def test_a_dvc_without_a_name_is_refused_with_the_versions_that_are_supported(
 
 def test_every_name_that_is_used_is_checked_and_nothing_else_uses_dvc() -> None:
     """An imported name would fail with a traceback in place of the message."""
-    used = re.findall(r"_get\(\s*\"(dvc[^\"]+)\"", Path(dvc_api.__file__).read_text(encoding="utf-8"))
+    files = [Path(str(module.__file__)) for module in (dvc_api, dvc_templates)]
+    texts = [path.read_text(encoding="utf-8") for path in files]
+    used = [name for text in texts for name in re.findall(r"get\(\s*\"(dvc[^\"]+)\"", text)]
     assert len(used) > 10
     assert not [
         name for name in used if not any(f"{known}.".startswith(f"{name}.") for known in dvc_api.NAMES)

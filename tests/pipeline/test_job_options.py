@@ -12,7 +12,7 @@ import pytest
 from intrada import cli
 from intrada.__main__ import main
 from intrada.core.errors import UserError
-from intrada.pipeline import dvc_api, job_options
+from intrada.pipeline import dvc_templates, job_options
 from intrada.stages import STAGES
 from tests.support.definition import ROOT, Job, jobs
 from tests.support.tiny_project import change, tree
@@ -40,8 +40,8 @@ def selection(job: Job) -> dict[str, str]:
 def test_the_options_of_each_job_are_those_of_dvc_yaml(
     defined: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commands = dvc_api.commands(Path(), PARAMS)
-    monkeypatch.setattr(dvc_api, "commands", lambda *_: commands)
+    commands = dvc_templates.commands(Path(), PARAMS)
+    monkeypatch.setattr(dvc_templates, "commands", lambda *_: commands)
     for name, job in JOBS.items():
         assert job_options.words(job.word, selection(job), PARAMS) == job.argv[1:], name
 
