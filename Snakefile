@@ -9,9 +9,11 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
 from intrada.commands import validate
+from intrada.core import plain_text
 from intrada.core.errors import UserError
 from intrada.pipeline import bridge, job, plan
 
+plain_text.show()
 MAIN = workflow.is_main_process
 WORDS = sys.argv[1:] if MAIN else ["ablation"]  # a job's own process needs all rules
 try:

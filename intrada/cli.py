@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +14,7 @@ from intrada.commands import COMMANDS, START, USE
 from intrada.core import cli_options
 from intrada.core.cli_types import Parser, did_you_mean
 from intrada.core.config.load import load
-from intrada.core.plain_text import say
+from intrada.core.plain_text import say, show
 from intrada.core.stage import Choice, RoundOption, Settings
 from intrada.pipeline import code_hash, job_options, output_guard, stage_runner
 from intrada.stages import STAGES
@@ -28,6 +29,10 @@ EPILOG = (
 )
 INDENT = 22  # columns before the summaries
 OF_PROGRAM = ("word", "print_completion")
+LEVELS = {
+    "-v": ("--verbose", logging.DEBUG, "also print details"),
+    "-q": ("--quiet", logging.WARNING, "print no notes and no progress"),
+}
 
 
 class Program(Parser):
@@ -57,6 +62,7 @@ def run(arguments: list[str]) -> None:
         return
     code = code_hash.reading(name) if name in STAGES else None  # first, since the parser imports the stage
     options = _parsed(name, arguments)
+    show(options.pop("level"))
     if name in STAGES:
         params, settings = options.pop("params"), options.pop("settings")
         stage_runner.execute(name, params, options, code, settings)
@@ -96,11 +102,21 @@ def _run_program(arguments: list[str]) -> None:
 def _program() -> Parser:
     """Return the parser of what may stand before the command."""
     intrada = import_module("intrada")
-    program = Program("intrada", usage="intrada [-h] [--version] COMMAND ...")
+    program = Program("intrada", usage="intrada [-h] [--version] [-v | -q] COMMAND ...")
     program.description = (intrada.__doc__ or "").split("\n", 1)[0]
     program.add_argument("--version", action="version", version=f"intrada {intrada.__version__}")
+    _add_level(program, logging.INFO)
     program.add_argument("--print-completion", choices=SHELLS, help="print a script that completes commands")
     return program
+
+
+def _add_level(parser: Parser, default: object) -> None:
+    """Add -v and -q, which may stand before and after the command."""
+    group = parser.add_mutually_exclusive_group()
+    for short, (long, level, text) in LEVELS.items():
+        group.add_argument(
+            short, long, action="store_const", const=level, default=default, dest="level", help=text
+        )
 
 
 def _completion(shell: str) -> str:
@@ -153,6 +169,7 @@ def _add_options(command: Parser, name: str) -> None:
     hints = get_type_hints(module.run, include_extras=True)
     marks = {key: hint.__metadata__[0] for key, hint in hints.items() if hasattr(hint, "__metadata__")}
     cli_options.add(command, marks, required=name not in STAGES)
+    _add_level(command, argparse.SUPPRESS)  # the command's default would replace what stands before it
     if name in STAGES:
         command.add_argument(
             "--params", type=Path, default=PARAMS, metavar=cli_options.PATH, help="reads: the parameters"

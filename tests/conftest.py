@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from intrada.core import plain_text
 from tests.support import tiny_project
 from tests.support.skipped import left_out
 
@@ -34,6 +35,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     skipped = terminalreporter.stats.get("skipped", [])
     for line in left_out(skipped, config.getoption("markexpr"), config.getini("markers")):
         terminalreporter.write_line(line)
+
+
+@pytest.fixture(autouse=True)
+def messages_are_shown() -> None:
+    """Notes and warnings go to stderr, as in the programs of the package."""
+    plain_text.show()
 
 
 @pytest.fixture

@@ -1,19 +1,22 @@
-"""Replace params.yaml by one of the complete params files in presets/, or list them.
+"""Replace params.yaml by one of the complete params files in presets/, list them, or show and compare them.
 
 A params.yaml that differs from every file in presets/ has been edited and is not overwritten, unless this
-command wrote it: a preset of your own may be edited and chosen again. Every file that it writes is kept in
-logs/presets/, under the hash of its content.
+command wrote it: a preset of your own may be edited and chosen again. With --force it is kept as
+params.yaml.bak. Every file that this command writes is kept in logs/presets/, under the hash of its content.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from pathlib import Path
 from typing import Annotated
 
 from intrada.commands import validate
 from intrada.core import atomic, files
+from intrada.core.cli_types import did_you_mean
+from intrada.core.config import differences
+from intrada.core.config import load as params_file
+from intrada.core.config.replace import replace
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
 from intrada.core.plain_text import say
@@ -25,27 +28,57 @@ KEPT = Path("logs/presets")
 
 
 def run(
-    name: Annotated[str, Argument("the preset to copy to params.yaml")],
+    name: Annotated[str, Argument("the preset to copy to params.yaml, or to show or compare")],
     list: Annotated[bool, Flag("list the presets, with a mark at the active one, and change nothing")],
+    show: Annotated[bool, Flag("print the preset NAME and change nothing")],
+    diff: Annotated[bool, Flag("print which values of params.yaml differ from NAME; default: the nearest")],
+    force: Annotated[bool, Flag("replace an edited params.yaml too, and keep it as params.yaml.bak")],
 ) -> None:
     """Copy presets/NAME.yaml to params.yaml and print its costs; without NAME or with `--list`, list them."""
+    flags = {"--list": list, "--show": show, "--diff": diff, "--force": force}
+    if len(given := [flag for flag, value in flags.items() if value]) > 1:
+        raise UserError("intrada preset", f"{' and '.join(given)}", "one of them", "leave the others out")
     known = _known()
-    if list or not name:
+    if diff:
+        _compare(known, name)
+    elif show:
+        say(*find(name).read_text(encoding="utf-8").splitlines())
+    elif list or not name:
         _show(known)
-        return
-    path = find(name)
+    else:
+        _activate(known, find(name), force)
+
+
+def _activate(known: dict[str, Path], path: Path, force: bool) -> None:
+    """Copy a preset to params.yaml."""
     atomic.sweep([ACTIVE.parent, KEPT])
     before = _content()
-    if before is not None and _active(known) is None and not _kept(before).exists():
+    is_edited = before is not None and _active(known) is None and not _kept(before).exists()
+    if is_edited and not force:
         raise _edited(known)
     chosen, content = validate.load(path), path.read_bytes()
     files.write_bytes(_kept(content), content)  # first, so that the file is recognised after a crash
-    with files.atomic_file(ACTIVE) as temporary:
-        temporary.write_bytes(content)
-        if _content() != before:  # an editor has saved it since
-            raise _edited(known)
-    say(f"{ACTIVE} is now {path}")
+    backup = replace(ACTIVE, content, before, backup=is_edited)
+    say(f"{ACTIVE} is now {path}" + (f"; the edited one is {backup}" if backup else ""))
     _show_costs(chosen)
+
+
+def _compare(known: dict[str, Path], name: str) -> None:
+    """Print the values in which params.yaml differs from a preset; "": from that with the fewest."""
+    active = params_file.load(ACTIVE).model_dump(mode="json")
+
+    def changes(path: Path) -> dict[str, tuple[str, str]]:
+        return differences.between(params_file.load(path).model_dump(mode="json"), active)
+
+    paths = [find(name)] if name else [*known.values()]
+    path, found = min(((path, changes(path)) for path in paths), key=lambda pair: len(pair[1]))
+    if not found:
+        same = "the content" if path.read_bytes() == _content() else "the values, with other comments,"
+        say(f"{ACTIVE} has {same} of {path}")
+        return
+    count = "1 value differs" if len(found) == 1 else f"{len(found)} values differ"
+    say(f"{path} -> {ACTIVE}: {count}")
+    say(*(f"  {key}: {old} -> {new}" for key, (old, new) in found.items()))
 
 
 def _edited(known: dict[str, Path]) -> UserError:
@@ -55,7 +88,8 @@ def _edited(known: dict[str, Path]) -> UserError:
         ACTIVE,
         "it was edited: it differs from every preset",
         "a params.yaml that equals a file in presets/, or that this command wrote",
-        f"keep it with `cp {ACTIVE} {PRESETS}/{free}.yaml` (a preset of your own), then try again",
+        f"keep it with `cp {ACTIVE} {PRESETS}/{free}.yaml` (a preset of your own), then try again; or --force"
+        f" keeps it as {ACTIVE}.bak; --diff shows the edits",
     )
 
 
@@ -72,8 +106,7 @@ def find(name: str) -> Path:
     """Return the file of the preset called `name`. UserError, with the nearest name, for an unknown one."""
     known = _known()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        found = f"no preset {name!r}" + (f" (did you mean {near[0]}?)" if near else "")
+        found = f"no preset {name!r}{did_you_mean(name, known)}"
         raise UserError(PRESETS, found, ", ".join(known), "choose one of these")
     return known[name]
 

@@ -15,12 +15,14 @@ from intrada.core import files
 from intrada.core.config import load as params_file
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
-from intrada.core.plain_text import complain, say
+from intrada.core.plain_text import logger, say
 from intrada.core.stage import In, Out
 from intrada.data.datasets import DATASETS, MISSING
 from intrada.methods import METHODS
 from intrada.models import MODELS
 from intrada.pipeline import code_hash, output_guard, raw_data
+
+log = logger(__name__)
 
 DOMAINS = ("source", "target", "val")
 TRAININGS = ("train_source", "train_inter", "train_intra")
@@ -39,7 +41,7 @@ def run(
     chosen = load(params)
     raw_data.check_links(chosen)
     for note in missing_files(chosen):
-        complain(f"note: {note}")  # DVC's own error for a missing dependency has no advice
+        log.warning(f"note: {note}")  # DVC's own error for a missing dependency has no advice
     if out:
         files.write_json(out, chosen.model_dump(mode="json"))
     else:

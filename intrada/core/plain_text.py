@@ -6,6 +6,7 @@ of a spreadsheet.
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from types import TracebackType
@@ -30,9 +31,10 @@ def printable(text: object, keep: str = "") -> str:
 
 
 def say(*lines: object, to: TextIO | None = None) -> None:
-    """Print lines, each `printable`, at once. to: default sys.stdout. Nothing else in this package prints.
+    """Print lines, each `printable`, at once: the result of a command. to: default sys.stdout.
 
-    Characters that the encoding of the stream lacks are written as escapes, too.
+    Nothing else in this package prints. Characters that the encoding of the stream lacks are written as
+    escapes, too.
     """
     stream = to or sys.stdout
     encoding = stream.encoding or "utf-8"
@@ -40,9 +42,61 @@ def say(*lines: object, to: TextIO | None = None) -> None:
         print(printable(line).encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
 
+class _Printable(logging.Filter):
+    """Makes the message of a log record one `printable` line, whatever handler writes it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = printable(record.getMessage()), ()
+        return True
+
+
+class _Terminal(logging.Handler):
+    """Prints messages to stderr as it is at the time, as `say` does."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage(), to=sys.stderr)
+
+
+_PRINTABLE, _TERMINAL = _Printable(), _Terminal()
+
+
+def logger(name: str) -> logging.Logger:
+    """Return the logger of a module of this package, for all that is not the result of a command.
+
+    Levels: DEBUG for details (`intrada -v`), INFO for notes, WARNING for what may be a mistake, ERROR.
+    """
+    found = logging.getLogger(name)
+    found.addFilter(_PRINTABLE)
+    return found
+
+
+_LOG = logger("intrada")
+
+
+def show(level: int = logging.INFO) -> None:
+    """Print the messages of this level and above to stderr; each program of the package calls it first.
+
+    A program that only imports the package configures the logger `intrada` as any other.
+    """
+    _LOG.propagate = False
+    _LOG.addHandler(_TERMINAL)
+    _LOG.setLevel(level)
+
+
+def shown() -> int:
+    """Return the lowest level of the messages that are shown."""
+    return _LOG.getEffectiveLevel()
+
+
+def is_bar_hidden() -> bool:
+    """Return whether progress bars are hidden: stderr is no terminal, or notes are not shown."""
+    return not sys.stderr.isatty() or shown() > logging.INFO
+
+
 def complain(*lines: object) -> None:
-    """Print lines to stderr, as `say` does."""
-    say(*lines, to=sys.stderr)
+    """Log lines, each as one error."""
+    for line in lines:
+        _LOG.error("%s", line)
 
 
 def complain_of_errors() -> None:

@@ -17,7 +17,7 @@ from types import FrameType
 
 from intrada.core import resources
 from intrada.core.errors import UserError
-from intrada.core.plain_text import complain, complain_of_errors
+from intrada.core.plain_text import complain, complain_of_errors, show
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -65,6 +65,7 @@ def exit_code(work: Callable[[], object]) -> int:
     gone, as with `| head`. Errors are printed to stderr.
     """
     resources.open_standard_streams()
+    show()
     complain_of_errors()
     try:
         with at_once(), resources.named():

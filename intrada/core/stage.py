@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from tqdm import tqdm
+
+from intrada.core import plain_text
 
 Item = TypeVar("Item")
 
@@ -132,12 +133,12 @@ class Context:
         return int(os.environ.get("INTRADA_WORKERS", os.cpu_count() or 1))
 
     def progress(self, items: Iterable[Item], total: int, unit: str, start: int = 0) -> Iterator[Item]:
-        """Yield `items` with a progress bar on stderr, if that is a terminal.
+        """Yield `items` with a progress bar on stderr, if that is a terminal and notes are shown.
 
         total: number of items at the end; unit: name of one item; start: number of items already done.
         """
         bar = tqdm(
-            items, desc=self.name, total=total, initial=start, unit=unit, disable=not sys.stderr.isatty()
+            items, desc=self.name, total=total, initial=start, unit=unit, disable=plain_text.is_bar_hidden()
         )
         for item in bar:
             if self.check:

@@ -16,7 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from intrada.core import atomic, files
+from intrada.core import atomic, files, plain_text
 from intrada.core.errors import UserError
 from intrada.core.files import unreadable
 from intrada.pipeline import dvc_api, locked_outs
@@ -54,7 +54,11 @@ def damaged(cache: Path) -> list[Path]:
     objects = listed(cache)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = tqdm(
-            pool.map(is_damaged, objects), "reading DVC's cache", len(objects), unit="file", disable=None
+            pool.map(is_damaged, objects),
+            "reading DVC's cache",
+            len(objects),
+            unit="file",
+            disable=plain_text.is_bar_hidden(),
         )
         return [path for path, wrong in zip(objects, found, strict=True) if wrong]
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from intrada.core.errors import UserError
-from intrada.core.plain_text import complain
+from intrada.core.plain_text import complain, show
 from intrada.pipeline import cache_objects, dvc_api, dvc_recovery, raw_data
 
 
@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     The status is 1 after a UserError.
     """
+    show()
     words = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--cd", type=Path, default=Path(), metavar="FOLDER")  # one of DVC's own options

@@ -17,8 +17,10 @@ from typing import Any
 from intrada.core.atomic import alive, sweep, write_bytes
 from intrada.core.errors import UserError, shortened
 from intrada.core.files import refuse_special
-from intrada.core.plain_text import complain
+from intrada.core.plain_text import logger
 from intrada.pipeline import dvc_api
+
+log = logger(__name__)
 
 LOCK = "dvc.lock"
 GOOD, BROKEN = "dvc.lock.good", "dvc.lock.broken"  # in .dvc/tmp
@@ -128,4 +130,4 @@ def _remove_ended(path: Path) -> None:
 
 
 def _tell(line: str) -> None:
-    complain(line)
+    log.warning(line)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from intrada.core.errors import UserError
-from intrada.core.plain_text import complain
+from intrada.core.plain_text import complain, show
 from intrada.pipeline import bridge, dvc_api
 
 FORCED, UNFINISHED = bridge.STATE / "forced", bridge.STATE / "unfinished"
@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     note, marker, log = (path.absolute() for path in (UNFINISHED / rule, bridge.MARKERS / rule, options.log))
     note.write_text(str(options.log), encoding="utf-8")
     terminal = _redirect(log)
+    show()
     try:
         status = dvc_api.run(["--cd", project, "--wait-for-lock", "repro", "-s", *force, name])
     except UserError as error:

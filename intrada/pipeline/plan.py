@@ -18,10 +18,12 @@ from typing import IO, Any
 from intrada.core import children, files, locks
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
-from intrada.core.plain_text import complain
+from intrada.core.plain_text import logger
 from intrada.pipeline import bridge, code_hash, dvc_api, job
 from intrada.pipeline.ablation import code as ablation_code
 from intrada.pipeline.bridge import Stage
+
+log = logger(__name__)
 
 LOCK = bridge.STATE / "intrada.lock"
 STAMP = Path("results/validate/params.json")
@@ -70,7 +72,7 @@ class Plan:
         if runs:
             self._lock = hold_lock()
         elif (lock := locks.try_acquire(LOCK)) is None:
-            complain(f"{locks.holder(LOCK)} runs here; below is what it has not finished")
+            log.info(f"{locks.holder(LOCK)} runs here; below is what it has not finished")
             return
         else:
             lock.close()

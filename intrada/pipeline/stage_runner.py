@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -17,11 +19,13 @@ from intrada.core import atomic, hash_cache, hashing
 from intrada.core.config.load import load
 from intrada.core.config.select import digest, select
 from intrada.core.errors import UserError
+from intrada.core.plain_text import logger
 from intrada.core.stage import Choice, Context, In, Out, RoundOption
 from intrada.data import tables
 from intrada.data.datasets import MISSING
 from intrada.pipeline import code_hash, input_check, output_guard, provenance
 
+log = logger(__name__)
 ARITHMETIC = ("torch", "torchvision", "numpy", "opencv-python", "pillow")
 LOG = Path("logs/execution.jsonl")
 RUNS = Path("runs")
@@ -72,6 +76,7 @@ def execute(
     command = [stage, "--params", str(params_file), *changes, *_words(options)]
     logs = [LOG.parent, *provenance.folders(name)]
     atomic.sweep([*(RUNS / name).glob("*/"), *logs, *{path.parent for path in outputs}])
+    _tell(command, inputs, fingerprint)
     made = provenance.Run(name, fingerprint, command, values, written_by)
     with _logged(name, fingerprint), made.recorded(_sources(inputs, hashes, marks), outputs):
         extra = {"context": Context(name, fingerprint, RUNS / name)} if "context" in marks else {}
@@ -84,6 +89,14 @@ def execute(
         code_hash.refuse_edits(hash_files, code_hash.of_stage(stage, values))
         if changed := {*versions} ^ {*_versions()}:
             raise _changed("installed packages: " + ", ".join(sorted(changed)))
+
+
+def _tell(command: Sequence[str], inputs: Mapping[str, list[Path]], fingerprint: str) -> None:
+    """Log the command with all paths, its inputs and the fingerprint of the run."""
+    log.debug(f"intrada {shlex.join(command)}")
+    for key, paths in inputs.items():
+        log.debug(f"{key}: {paths[0]}" + (f" and {len(paths) - 1} files" if paths[1:] else ""))
+    log.debug(f"fingerprint of params, inputs and code: {fingerprint}")
 
 
 def job_name(stage: str, marks: Mapping[str, object], options: Mapping[str, Any]) -> str:
@@ -211,6 +224,7 @@ def _changed(what: Path | str) -> UserError:
 def _logged(name: str, fingerprint: str) -> Iterator[None]:
     """Append one line to the execution log at the end of the stage, also after an error."""
     line = {"stage": name, "start": _now(), "fingerprint": fingerprint, "outcome": "failed"}
+    start = time.monotonic()
     try:
         yield
     except BaseException:
@@ -219,6 +233,7 @@ def _logged(name: str, fingerprint: str) -> Iterator[None]:
         raise
     with atomic.writing(LOG):
         _append({**line, "outcome": "done"})
+    log.debug(f"{name}: done in {time.monotonic() - start:.1f} s")
 
 
 def _append(line: Mapping[str, str]) -> None:

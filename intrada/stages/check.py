@@ -11,11 +11,13 @@ from intrada.core import files
 from intrada.core.config.classes import ClassSet
 from intrada.core.config.schema import Domain, Params
 from intrada.core.errors import UserError
-from intrada.core.plain_text import complain
+from intrada.core.plain_text import logger
 from intrada.core.stage import Context, In, Out
 from intrada.data.datasets import check_cache, faults, open_dataset
 from intrada.data.datasets.base import Dataset
 from intrada.data.datasets.validation import Report, Work, examine
+
+log = logger(__name__)
 
 READS = ("classes", "preprocess")
 
@@ -71,10 +73,10 @@ def _tell(name: str, dataset: Dataset, report: Report) -> None:
         text = (
             f"{report.left_out} files do not match {dataset.layout.images} and are left out: {examples}{more}"
         )
-        complain(f"check: {name}: {text}")
+        log.warning(f"check: {name}: {text}")
     if name == "target" and dataset.layout.labels is not None and not report.labelled:
         text = f"no label at {dataset.layout.root / dataset.layout.labels}; only the report would use them"
-        complain(f"check: {name}: {text}")
+        log.info(f"check: {name}: {text}")
 
 
 def _coding(block: Domain, classes: ClassSet) -> str:

@@ -7,10 +7,12 @@ from typing import Annotated
 
 from intrada.core import failures
 from intrada.core.config.schema import Params
-from intrada.core.plain_text import complain
+from intrada.core.plain_text import logger
 from intrada.core.stage import In, Out, RoundOption
 from intrada.data import tables
 from intrada.methods import ranking
+
+log = logger(__name__)
 
 READS = ("rank", "rounds.{round}")
 
@@ -33,7 +35,7 @@ def run(
     split = ranking.rank(table, block.rule, fraction, block.rare_classes)
     tables.write(out, split, tables.SPLIT)
     if fraction > 0 and not (split["subset"] == tables.EASY).any():
-        complain(
+        log.warning(
             f"note: lambda {fraction:g} of {len(split)} images is less than one image. No image is easy, and "
             "step 3 is skipped, as with lambda 0."
         )

@@ -16,7 +16,9 @@ from typing import Any
 import torch
 
 from intrada.core import files
-from intrada.core.plain_text import complain
+from intrada.core.plain_text import logger
+
+log = logger(__name__)
 
 State = dict[str, Any]
 
@@ -52,9 +54,9 @@ class Checkpoints:
             try:
                 state = _read(path)
             except Exception as error:  # torch raises many types of error for a corrupt file
-                complain(f"warning: {path} cannot be read ({error}); trying the previous one")
+                log.warning(f"warning: {path} cannot be read ({error}); trying the previous one")
             else:
-                complain(f"resuming from {path}")
+                log.info(f"resuming from {path}")
                 return state
         self._report_other_runs()
         return None
@@ -65,7 +67,7 @@ class Checkpoints:
     def _report_other_runs(self) -> None:
         others = [path for path in self.folder.parent.glob("*/checkpoint_*.pt") if path.parent != self.folder]
         for folder in sorted({path.parent for path in others}):
-            complain(f"{folder} holds checkpoints of other params, inputs or code: not used")
+            log.info(f"{folder} holds checkpoints of other params, inputs or code: not used")
 
 
 def _read(path: Path) -> State:

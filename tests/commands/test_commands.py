@@ -116,6 +116,56 @@ def test_an_edit_during_the_command_is_not_overwritten(
     assert params.read_text() == "# saved by an editor\n"
 
 
+def test_force_replaces_an_edited_file_and_keeps_it(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(preset, "_show_costs", lambda _: None)
+    params = checkout / "params.yaml"
+    start = params.read_text()
+    for number in ("", "2"):
+        params.write_text(f"{start}# mine{number}\n")
+        assert main(["preset", "--force", "toycity_plus"]) == 0
+        assert f"the edited one is params.yaml.bak{number}" in capsys.readouterr().out
+        assert (checkout / f"params.yaml.bak{number}").read_text() == f"{start}# mine{number}\n"
+        assert params.read_bytes() == (checkout / "presets/toycity_plus.yaml").read_bytes()
+    assert main(["preset", "--force", "toycity"]) == 0  # nothing to keep
+    assert len([*checkout.glob("params.yaml.bak*")]) == 2
+
+
+def test_what_the_command_wrote_is_replaced_without_a_word_after_its_preset_has_changed(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preset, "_show_costs", lambda _: None)
+    assert main(["preset", "toycity_plus"]) == 0
+    own = checkout / "presets/toycity_plus.yaml"
+    own.write_text(own.read_text() + "# a newer version\n")
+    assert main(["preset", "toycity"]) == 0
+    assert not [*checkout.glob("params.yaml.bak*")]
+
+
+def test_a_preset_is_shown(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["preset", "--show", "minent"]) == 0
+    assert capsys.readouterr().out == (checkout / "presets/minent.yaml").read_text()
+
+
+def test_the_values_that_differ_are_listed(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["preset", "--diff"]) == 0
+    assert capsys.readouterr().out == "params.yaml has the content of presets/toycity.yaml\n"
+    params = checkout / "params.yaml"
+    params.write_text(params.read_text().replace("easy_fraction: 0.67", "easy_fraction: 0.5") + "# mine\n")
+    assert main(["preset", "--diff"]) == 0
+    title, *lines = capsys.readouterr().out.splitlines()
+    assert title == "presets/toycity.yaml -> params.yaml: 1 value differs"
+    assert lines == ["  rank.easy_fraction: 0.67 -> 0.5"]
+    assert main(["preset", "--diff", "toycity_plus"]) == 0
+    assert "  train_inter.bn_statistics: " in capsys.readouterr().out
+
+
+def test_one_thing_at_a_time(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["preset", "--show", "--force", "minent"]) == 1
+    assert "--show and --force" in capsys.readouterr().err
+
+
 def test_an_unknown_preset_suggests_the_nearest(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["preset", "toycty"]) == 1
     assert "did you mean toycity?" in capsys.readouterr().err

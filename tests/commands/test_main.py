@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import signal
@@ -14,6 +15,7 @@ import pytest
 import intrada
 from intrada.__main__ import main
 from intrada.cli import WORDS
+from intrada.core import plain_text
 from intrada.core.stage import Argument
 from intrada.stages import STAGES, rank
 from tests.support.definition import ROOT
@@ -95,6 +97,28 @@ def test_the_nearest_command_or_option_is_named(
         main(argv)
     assert caught.value.code == 2
     assert hint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argv, details",
+    [(["rank"], False), (["-v", "rank"], True), (["rank", "-v"], True), (["rank", "-q"], False)],
+)
+def test_details_are_printed_if_they_are_asked_for(
+    argv: list[str], details: bool, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("scores.csv").write_text("image,entropy,pixels_sky\n")
+    assert main([*argv, *RANK[1:]]) == 1  # no images
+    error = capsys.readouterr().err
+    assert ("intrada rank --params params.yaml --scores scores.csv --out split.csv" in error) == details
+    assert ("fingerprint of params, inputs and code: " in error) == details
+    assert "error: scores: no column" in error
+
+
+def test_quiet_hides_notes_but_no_result(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for argv, level in ((["-q", "validate"], logging.WARNING), (["validate"], logging.INFO)):
+        assert main(argv) == 0
+        assert plain_text.shown() == level
+        assert capsys.readouterr().out == "params.yaml is valid\n"
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import pickle
 import sys
 from pathlib import Path
@@ -21,9 +22,12 @@ from intrada.core.plain_text import (
     complain_of_errors,
     csv_cell,
     csv_text,
+    logger,
     markdown_cell,
     printable,
     say,
+    show,
+    shown,
 )
 
 # Escape sequences (also of one byte), line breaks, a bell, marks that reverse text, bytes that are not UTF-8
@@ -36,8 +40,37 @@ PLAIN = ["a", "", "'", "'a", "a=b", "a-1", "1e-5", "Straße", "a;b", "a, b", 'sa
 def test_no_control_character_reaches_the_terminal(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     say(text)
     complain(text)
-    for shown in capsys.readouterr():
-        assert shown.endswith("\n") and shown[:-1].isprintable() and len(shown) > len(text) + 1
+    for output in capsys.readouterr():
+        assert output.endswith("\n") and output[:-1].isprintable() and len(output) > len(text) + 1
+
+
+@pytest.mark.parametrize("text", [*RAW, "100 % of %s", "{}"])
+def test_a_message_is_one_safe_line_for_every_handler(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    seen = list[str]()
+
+    class Own(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(self.format(record))
+
+    handler = Own()
+    logging.getLogger("intrada").addHandler(handler)
+    try:
+        logger("intrada.of_a_test").warning(text)
+    finally:
+        logging.getLogger("intrada").removeHandler(handler)
+    assert seen == [printable(text)]
+    assert capsys.readouterr() == ("", f"{printable(text)}\n")
+
+
+def test_levels_decide_which_messages_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    log = logger("intrada.of_a_test")
+    for level, lines in {logging.DEBUG: 4, logging.INFO: 3, logging.WARNING: 2}.items():
+        show(level)
+        assert shown() == level
+        for at in (logging.DEBUG, logging.INFO, logging.WARNING):
+            log.log(at, "text")
+        complain("an error")
+        assert len(capsys.readouterr().err.splitlines()) == lines
 
 
 def test_a_traceback_has_no_control_character(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,8 +81,8 @@ def test_a_traceback_has_no_control_character(capsys: pytest.CaptureFixture[str]
         sys.excepthook(type(error), error, error.__traceback__)
     finally:
         sys.excepthook = sys.__excepthook__
-    shown = capsys.readouterr().err
-    assert r"ValueError: a\x1b[2J" in shown and shown.replace("\n", "").isprintable()
+    error = capsys.readouterr().err
+    assert r"ValueError: a\x1b[2J" in error and error.replace("\n", "").isprintable()
 
 
 def test_what_the_stream_cannot_encode_is_shown_as_an_escape() -> None:
@@ -60,8 +93,8 @@ def test_what_the_stream_cannot_encode_is_shown_as_an_escape() -> None:
 
 @given(st.text())
 def test_printable_text_is_shown_as_it_is_and_any_other_as_an_escape(text: str) -> None:
-    shown = printable(text)
-    assert shown.isprintable() and (shown == text) == text.isprintable()
+    safe = printable(text)
+    assert safe.isprintable() and (safe == text) == text.isprintable()
 
 
 @pytest.mark.parametrize("text", RAW)

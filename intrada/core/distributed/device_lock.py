@@ -18,7 +18,9 @@ from typing import IO
 
 from intrada.core import locks
 from intrada.core.errors import UserError
-from intrada.core.plain_text import complain
+from intrada.core.plain_text import logger
+
+log = logger(__name__)
 
 POLL = 0.5  # seconds between two attempts to lock
 
@@ -48,10 +50,10 @@ def acquire(devices: Sequence[str], count: int = 1) -> list[DeviceLock]:
         return acquired
     holders = "; ".join(f"{name} by {locks.holder(path)}" for name, path in zip(devices, paths, strict=True))
     number = "a free device" if count == 1 else f"{count} free devices"
-    complain(f"waiting for {number}; last held: {holders}")
+    log.info(f"waiting for {number}; last held: {holders}")
     while not (acquired := _try_acquire(devices, paths, count)):
         time.sleep(POLL * random.uniform(0.5, 1.5))  # random, so that two processes do not retry in step
-    complain(f"continuing with {', '.join(lock.name for lock in acquired)}")
+    log.info(f"continuing with {', '.join(lock.name for lock in acquired)}")
     return acquired
 
 

@@ -23,7 +23,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from intrada.core import signals
+from intrada.core import plain_text, signals
 from intrada.core.errors import UserError
 from intrada.core.signals import Stopped, StopRequest
 
@@ -129,7 +129,9 @@ def start_processes(
     try:
         for rank in ranks:
             reader, writer = context.Pipe(duplex=False)
-            process = context.Process(target=_run, args=(writer, rank, group.stop, work, arguments))
+            process = context.Process(
+                target=_run, args=(writer, rank, group.stop, plain_text.shown(), work, arguments)
+            )
             process.start()
             writer.close()
             group.workers.append(_Worker(rank, process, reader))
@@ -187,9 +189,15 @@ def _killed(rank: Rank, code: int) -> UserError:
 
 
 def _run(
-    writer: Connection, rank: Rank, stop: Any, work: Callable[..., object], arguments: Sequence[Any]
+    writer: Connection,
+    rank: Rank,
+    stop: Any,
+    level: int,
+    work: Callable[..., object],
+    arguments: Sequence[Any],
 ) -> None:
-    """Run one worker process and send its outcome to the parent."""
+    """Run one worker process and send its outcome to the parent. level: of the messages that it shows."""
+    plain_text.show(level)
     signals.ignore()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if rank.rank:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from intrada.core import files
 from intrada.core.errors import UserError
-from intrada.core.plain_text import complain
+from intrada.core.plain_text import logger
+
+log = logger(__name__)
 
 CODEC = "mp4v"  # MPEG-4 part 2, the only codec for .mp4 that every build of OpenCV can write
 _ALLOWED = "a video that OpenCV's FFmpeg can decode (most .mp4, .avi, .mkv, .mov)"
@@ -71,7 +73,7 @@ def read(
         if short and expected - number > _MISSING * expected:
             short(VideoError(path, found, "a whole video", "replace it, if there is a whole one"))
         else:
-            complain(f"{path}: {found}")
+            log.warning(f"{path}: {found}")
 
 
 @contextmanager
