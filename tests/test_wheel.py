@@ -47,7 +47,7 @@ def test_the_wheel_holds_one_package_and_one_command(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"intrada"}
     assert commands.split() == ["[console_scripts]", "intrada", "=", "intrada.__main__:main"]
-    assert "intrada/py.typed" in names and "intrada/evaluation/reporting/page.css" in names
+    assert "intrada/py.typed" in names and "intrada/evaluation/reporting/page/page.html.j2" in names
 
 
 def test_installing_and_uninstalling_it_leaves_the_command_of_dvc_alone(wheel: Path, tmp_path: Path) -> None:

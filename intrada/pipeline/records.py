@@ -19,7 +19,7 @@ from intrada.core import hashing
 
 FOLDER = Path("logs/provenance")
 UNSTABLE = ("start", "end", "revision", "dirty", "platform", "versions")  # not part of the id
-_ADDED = ("records", "id", "checksum")  # fields that records of earlier versions lack
+_ADDED = ("records", "id", "checksum", "end", "device", "revision", "dirty")  # not in all earlier versions
 _EARLIER = re.compile("[0-9a-f]{32}-[0-9a-f]{32}")  # names of such records
 _MAPPINGS = ("params", "outputs", "inputs", "images", "raw", "sizes", "records")
 
@@ -31,7 +31,8 @@ class Record:
     The other mappings are path -> fingerprint, apart from `records`.
     images: joint fingerprint of the files of an index; raw: of names, sizes and times; sizes: without times.
     records: path -> id of the record of the run that wrote this input. id: "" in a record of an earlier
-    version, which has no checksum and names no other record. checksum: of the whole content.
+    version, which has no checksum and names no other record. checksum: of the whole content. device: "cpu"
+    or the name of the GPU, None for a stage without torch. revision: of git; dirty: files differed from it.
     """
 
     job: str
@@ -46,6 +47,10 @@ class Record:
     records: dict[str, str]
     id: str
     checksum: str
+    end: str
+    device: str | None
+    revision: str | None
+    dirty: bool | None
 
 
 def sealed(content: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -95,6 +100,8 @@ def _read(path: Path) -> Record:
         checksum = content.pop("checksum", None)
         names = {name: content[name] for name in Record.__dataclass_fields__ if name not in _ADDED}
         added = {"records": content.get("records", {}), "id": "", "checksum": _hash(content)}
+        added |= {name: content.get(name) for name in ("device", "revision", "dirty")}
+        added["end"] = content.get("end", content["start"])
     except (OSError, ValueError, AttributeError, KeyError, RecursionError, TypeError) as error:
         if isinstance(error, FileNotFoundError):
             raise

@@ -63,13 +63,26 @@ def collect(
     order of the keys. If several runs wrote the same bytes, the run with most of these values counts, and
     of several such runs the last.
     """
-    runs, files = _Records(records, present, fingerprint).trace(artifacts)
+    runs, files = trace(artifacts, present, records, fingerprint)
     trees = {"report": _nested(own)}
     for run in runs:
         trees[f"{run.job} (another run)" if run.job in trees else run.job] = _nested(run.params)
     different: dict[str, dict[str, Any]] = {}
     params = _in_order_of(present, _merge((), trees, different))
     return RunParams([*artifacts], params, different, [*_missing((), present, params, different)], files)
+
+
+def trace(
+    artifacts: Iterable[str],
+    present: Mapping[str, Any],
+    records: Sequence[Record],
+    fingerprint: Fingerprint,
+) -> tuple[list[Record], list[str]]:
+    """Return the runs that made `artifacts`, directly or through others, and the files without a record.
+
+    The parameters are those of `collect`.
+    """
+    return _Records(records, present, fingerprint).trace(artifacts)
 
 
 def read(path: Path) -> RunParams:

@@ -7,9 +7,9 @@ those at the start of the pipeline; params.yaml may have been edited between the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,12 +24,12 @@ from intrada.core.stage import Context, In, Out
 from intrada.data import tables
 from intrada.data.tables import EASY
 from intrada.evaluation.metrics import Confusion
-from intrada.evaluation.reporting import advice, drawing, gallery, results
+from intrada.evaluation.reporting import content as contents
 from intrada.evaluation.reporting import diagnosis as diagnoses
-from intrada.evaluation.reporting import figures as draw
-from intrada.evaluation.reporting import page as html
+from intrada.evaluation.reporting import drawing, easy_hard, figures, gallery, results, summary
 from intrada.evaluation.reporting import samples as sample_images
-from intrada.pipeline import provenance, records
+from intrada.evaluation.reporting.page import render
+from intrada.pipeline import provenance, records, run_history
 from intrada.pipeline import run_params as run_values
 from intrada.pipeline.run_params import RunParams
 
@@ -54,6 +54,7 @@ def run(
     model_intra: Annotated[Path, In("the model of step 3, for its fingerprint")],
     evaluate: Annotated[Path, In("folder of the evaluations, with one subfolder per model")],
     snapshots: Annotated[Path, In("folder of the selected snapshots, with one subfolder per model")],
+    found: Annotated[Path, In("found.json of the check stage: the number of source images")],
     page: Annotated[Path, Out("the report as one HTML page with its figures")],
     samples: Annotated[Path, Out("figure of the easiest and hardest evaluation images (PNG)")],
     class_iou: Annotated[Path, Out("figure of each class's IoU (PNG)")],
@@ -66,47 +67,60 @@ def run(
 ) -> None:
     """Write the report of a run. No other stage reads it; the diagnosis alone reads target labels."""
     classes = params.class_set
-    ranked = tables.read(split, tables.SPLIT)
     folders = {name: evaluate / name for name in ("source", "inter", "intra", *params.rounds)}
-    models = [results.read(name, folder, classes) for name, folder in folders.items()]
-    selected = _selected(snapshots, folders, params.select)
-    losses = _losses({"source": losses_source, "inter": losses_inter, "intra": losses_intra})
-    shown = sample_images.read(folders, gallery.SIDES[0])
-    target = _labelled(truth, ranked, tables.read(scores, tables.SCORES))
-    comparisons = _compare(target, predictions, pseudo_labels, len(classes), context)
-    quality = diagnoses.diagnose(comparisons, len(classes)) if len(target) else diagnoses.without_labels()
     used = [scores, split, predictions, truth, pseudo_labels, losses_source, losses_inter, losses_intra]
     used += [model_source, model_inter, model_intra, *folders.values()]
-    runs = _runs(params, [*used, *(snapshots / name for name in folders)])
+    recorded, runs = _runs(params, [*used, *(snapshots / name for name in folders)])
+    losses = {"source": losses_source, "inter": losses_inter, "intra": losses_intra}
+    measured = _measured(folders, snapshots, losses, split, found, params)
+    target = _labelled(truth, measured.ranked, tables.read(scores, tables.SCORES))
+    if len(target):
+        comparisons = _compare(target, predictions, pseudo_labels, len(classes), context)
+        measured = replace(measured, diagnosis=diagnoses.diagnose(comparisons, len(classes)))
 
-    extremes = sample_images.easiest_and_hardest(shown, params.evaluate.samples)
-    figures = {
-        samples: partial(draw.samples, extremes, classes),
-        class_iou: partial(draw.class_iou, models, classes),
-        histogram: partial(draw.entropy_histogram, ranked, html.QUANTITIES[runs.rank.rule]),
-        curves: partial(draw.training_curves, losses),
+    extremes = sample_images.easiest_and_hardest([*measured.shown], params.evaluate.samples)
+    pngs = {
+        samples: partial(figures.samples, extremes, classes),
+        class_iou: partial(figures.class_iou, measured.models, classes),
+        histogram: partial(figures.entropy_histogram, measured.ranked, easy_hard.QUANTITIES[runs.rank.rule]),
+        curves: partial(figures.training_curves, measured.losses),
     }
-    for path, figure in figures.items():
+    for path, figure in pngs.items():
         drawing.write_png(path, figure)
-    _write(diagnosis, json.dumps(quality, indent=2, ensure_ascii=False) + "\n")
-    _write(table, results.markdown(models))
-    files.write_json(run_params, asdict(runs.params))
-    drawn = html.figures(figures[class_iou], figures[curves], figures[histogram], ranked, runs.rank)
-    _write(page, _page(params, models, selected, ranked, drawn, shown, quality, runs))
+    _write(diagnosis, json.dumps(measured.diagnosis, indent=2, ensure_ascii=False) + "\n")
+    _write(table, results.markdown(measured.models))
+    files.write_json(run_params, asdict(recorded))
+    _write(page, render.render(contents.build(params.report.title, measured, classes, runs)))
 
 
-@dataclass(frozen=True)
-class _Runs:
-    """The runs that made the numbers. rank: of the run of rank; the present one if that is not recorded."""
+def _measured(
+    folders: Mapping[str, Path],
+    snapshots: Path,
+    losses: Mapping[str, Path],
+    split: Path,
+    found: Path,
+    params: Params,
+) -> contents.Measured:
+    """Read what the stages measured, without a diagnosis."""
+    classes, ranked = params.class_set, tables.read(split, tables.SPLIT)
+    images = tables.read_images(folders["inter"] / "images.csv")
+    source = json.loads(found.read_text(encoding="utf-8"))["source"]["images"]
+    return contents.Measured(
+        [results.read(name, folder, classes) for name, folder in folders.items()],
+        {name: results.read_confusion(folder / "confusion.csv", classes) for name, folder in folders.items()},
+        {name: tables.read(snapshots / name / "snapshots.csv", tables.SNAPSHOTS) for name in folders},
+        params.select,
+        {name: files.read_csv(path, ["iteration"]) for name, path in losses.items()},
+        sample_images.read(folders, gallery.SIDES[0]),
+        ranked,
+        diagnoses.without_labels(),
+        summary.Images(source, len(ranked), len(images), int((images["label"] != "").sum())),
+    )
 
-    params: RunParams
-    fingerprints: dict[str, str]
-    rank: Rank
-    is_ranking_recorded: bool
 
-
-def _runs(params: Params, used: Sequence[Path]) -> _Runs:
+def _runs(params: Params, used: Sequence[Path]) -> tuple[RunParams, contents.Runs]:
     """Find the runs that made the files and folders `used`."""
+    recorded, _ = records.scan()  # what a damaged record made counts as not recorded
     with hash_cache.opened() as file_hash:
 
         @cache
@@ -114,63 +128,34 @@ def _runs(params: Params, used: Sequence[Path]) -> _Runs:
             return hashing.fingerprint(Path(name), file_hash) if Path(name).exists() else None
 
         names = [path.as_posix() for path in used]
-        recorded, _ = records.scan()  # what a damaged record made counts as not recorded
         own, present = provenance.values(params, run_values.OWN), params.model_dump(mode="json")
         found = run_values.collect(names, own, present, recorded, fingerprint)
+        made, _ = run_values.trace(names, present, recorded, fingerprint)
         fingerprints = {name: fingerprint(name) or "" for name in names}
-    rank = {name: found.value(f"rank.{name}", "rank") for name in Rank.model_fields}
-    is_recorded = None not in rank.values()
-    return _Runs(found, fingerprints, Rank.model_validate(rank) if is_recorded else params.rank, is_recorded)
 
+    def value(key: str, job: str) -> Any:
+        """Return a param of the run of `job`; the present one if it is not recorded."""
+        known = found.value(key, job)
+        return provenance.values(params, [key])[key] if known is None else known
 
-def _page(
-    params: Params,
-    models: list[results.Result],
-    selected: list[results.SelectedSnapshots],
-    ranked: pd.DataFrame,
-    figures: list[html.Figure],
-    shown: Any,
-    quality: dict[str, Any],
-    runs: _Runs,
-) -> str:
-    """Return the page. Its provenance has no time and no version, because these vary."""
-    classes, recorded = params.class_set, runs.params
     different = {
         key: {job: json.dumps(value, ensure_ascii=False) for job, value in values.items()}
-        for key, values in recorded.different.items()
+        for key, values in found.different.items()
     }
-    content = html.Content(
-        params.report.title,
-        html.facts(ranked, runs.rank, classes, runs.is_ranking_recorded),
-        advice.advise(models, classes, selected, quality) + advice.runs(different, recorded.files),
-        models,
-        selected,
-        figures,
-        gallery.build(shown, classes.palette()),
-        quality,
-        html.Provenance(
-            plain_yaml.dump(recorded.params),
-            different,
-            recorded.not_recorded,
-            recorded.files,
-            runs.fingerprints,
-        ),
+    origin = contents.Provenance(
+        plain_yaml.dump(found.params), different, found.not_recorded, found.files, fingerprints
     )
-    return html.render(content, classes)
+    rank = {name: found.value(f"rank.{name}", "rank") for name in Rank.model_fields}
+    is_recorded = None not in rank.values()
+    chosen = Rank.model_validate(rank) if is_recorded else params.rank
+    precision = found.value("compute.precision", "score")
+    history = run_history.history(made)
+    return found, contents.Runs(value, history, chosen, is_recorded, precision, origin)
 
 
 def _write(path: Path, text: str) -> None:
     with files.atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _selected(snapshots: Path, names: Iterable[str], rule: str) -> list[results.SelectedSnapshots]:
-    by_name = {name: tables.read(snapshots / name / "snapshots.csv", tables.SNAPSHOTS) for name in names}
-    return results.selected_snapshots(by_name, rule)
-
-
-def _losses(paths: Mapping[str, Path]) -> dict[str, pd.DataFrame]:
-    return {name: files.read_csv(path, ["iteration"]) for name, path in paths.items()}
 
 
 def _labelled(truth: Path, ranked: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:

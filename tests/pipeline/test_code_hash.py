@@ -144,8 +144,8 @@ def test_a_module_that_params_choose_changes_its_own_file(
 
 
 def test_the_pages_style_script_and_template_count_by_their_bytes(package: Path) -> None:
-    for name in ("page.css", "page.js", "page.html.j2"):
-        path = package / "evaluation/reporting" / name
+    for name in ("base.css", "viewer.js", "page.html.j2"):
+        path = package / "evaluation/reporting/page" / name
         assert changed_by(lambda path=path: path.write_text(path.read_text() + " ")) == {"report.txt"}
 
 

@@ -30,6 +30,7 @@ TARGET: dict[str, tuple[float, list[list[int]], list[list[int]]]] = {
     "c": (0.4, [[0, 1], [1, 0]], [[0, 1], [1, 0]]),
     "e": (0.5, [[0, 0], [0, 0]], [[0, 0], [0, 0]]),
 }
+MATRIX = [[90, 10, 0], [5, 15, 0], [0, 0, 0]]  # no pixel is a car
 METRICS = {
     "source": {"mIoU": 50.04, "mIoU_easy": 60.0, "mIoU_hard": 30.26, "pixel_accuracy": 80.0},
     "inter": {"mIoU": 57.3, "mIoU_easy": 68.0, "mIoU_hard": 39.0, "pixel_accuracy": 85.55},
@@ -71,6 +72,9 @@ def evaluation(name: str, labelled: bool = True) -> None:
     metrics = {key: value if labelled else None for key, value in METRICS[name].items()}
     iou = iou if labelled else [None] * 3
     (folder / "metrics.json").write_text(json.dumps(metrics))
+    matrix = pd.DataFrame(MATRIX if labelled else np.zeros((3, 3), int), columns=CLASSES)
+    matrix.insert(0, "truth", CLASSES)
+    files.write_csv(folder / "confusion.csv", matrix)
     files.write_csv(folder / "classes.csv", pd.DataFrame({"class": CLASSES, "iou": iou, "pixels": 1}))
     images = pd.DataFrame({"id": ["v", "w", "x"], "image": ["v.png", "w.png", "x.png"]})
     images["label"] = ["v_label.png", "", ""] if labelled else ""
@@ -86,6 +90,7 @@ def evaluation(name: str, labelled: bool = True) -> None:
 def tree(split: float = 0.5, labelled: bool = True) -> None:
     """Write the inputs of the report to the working directory."""
     target(split, labelled)
+    Path("found.json").write_text(json.dumps({"source": {"images": 7, "pixels": {"road": 3, "sky": 1}}}))
     for name in METRICS:
         evaluation(name, labelled)
         Path(f"{name}.safetensors").write_text(f"the weights of {name}")
@@ -124,6 +129,7 @@ def write_report(out: str = "report", split: float = 0.5, **rounds: Round) -> Pa
         model_intra=Path("intra.safetensors"),
         evaluate=Path("evaluate"),
         snapshots=Path("snapshots"),
+        found=Path("found.json"),
         page=folder / "index.html",
         samples=folder / "figures/samples.png",
         class_iou=folder / "figures/class_iou.png",

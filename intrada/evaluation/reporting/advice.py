@@ -16,10 +16,14 @@ from intrada.evaluation.reporting import results
 from intrada.evaluation.reporting.results import Result, SelectedSnapshots, decimal
 
 # Thresholds. A gain below SEED_NOISE may come from the seed (three seeds: docs/results/toycity.md).
+FEW_SNAPSHOTS = 5  # of fewer, the best and the chosen are close by chance
 SEED_NOISE = 2.0  # points of mIoU
 NOTABLE = 1.0  # points: a difference between two snapshots, or the loss of a class
 MAX_WRONG = 15.0  # percent of the pseudo-labelled pixels
 MIN_CORRELATION = -0.3  # Spearman, of entropy and mIoU; closer to 0 the ranking is not informative
+
+
+TONES = ("bad", "good", "note")  # in the order of the page
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def advise(
             )
         ]
     source, *later = models
-    return [
+    found = [
         _adaptation(source, later[-1]),
         *(_round(before, after) for before, after in itertools.pairwise(later)),
         *_classes(models, classes),
@@ -58,6 +62,7 @@ def advise(
         *_ranking(diagnosis),
         *_pseudo_labels(diagnosis),
     ]
+    return sorted(found, key=lambda advice: TONES.index(advice.tone))
 
 
 def runs(different: Collection[str], files: Sequence[str]) -> list[Advice]:
@@ -99,11 +104,13 @@ def _adaptation(source: Result, last: Result) -> Advice:
             "source-only model). Check the training curves first: if a discriminator's loss falls to 0, the "
             "segmenter no longer learns from it.",
         )
-    return Advice(
-        "good",
+    change = (
         f"Adaptation ({source.name} to {last.name}) raised the mIoU from {before} to {after} percent "
-        f"(by {_points(gain)}).",
+        f"(by {_points(gain)})."
     )
+    if gain < SEED_NOISE:
+        return Advice("note", f"{change} Another seed can change the mIoU by as much.")
+    return Advice("good", change)
 
 
 def _round(before: Result, after: Result) -> Advice:
@@ -183,8 +190,14 @@ def _selection(chosen: SelectedSnapshots) -> Iterator[Advice]:
     )
     if gap >= NOTABLE:
         yield Advice("bad", f"{comparison} Do not rely on it for this data.")
+    elif chosen.count < FEW_SNAPSHOTS:
+        yield Advice(
+            "note", f"{comparison} So few snapshots cannot show whether labels would help to choose."
+        )
     else:
-        yield Advice("good", f"{comparison} Labels would improve the choice only a little.")
+        yield Advice(
+            "good", f"{comparison} In this run, labels would have improved the choice only a little."
+        )
     if free - selected >= NOTABLE:
         yield Advice(
             "note",

@@ -1,13 +1,7 @@
-"""Write figures as PNG files and as data URLs of a page, independent of the user's matplotlibrc.
-
-The page holds SVG figures of matplotlib instead of plotly figures. They are sharp on a phone, follow the
-page's light or dark theme, and need 0.1 MB instead of 5 MB and no script. Their numbers are also in tables.
-"""
+"""Write figures as PNG files, independent of the user's matplotlibrc. The page draws its own: svg.py."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +14,7 @@ from intrada.core import files
 Draw = Callable[[], Figure]
 
 DPI = 130
-TEXT, MUTED, LINE, BACKGROUND = "#1c1e21", "#5b626b", "#d9dde2", "#ffffff"  # light theme of page.css
-DARK = {TEXT: "#e6e8eb", MUTED: "#a3abb5", LINE: "#3a4048", BACKGROUND: "#16181b"}  # its dark theme
+TEXT, MUTED, LINE, BACKGROUND = "#16191d", "#545b64", "#d8dde3", "#ffffff"
 STYLE: dict[str, Any] = {
     "font.size": 9.5,
     "text.color": TEXT,
@@ -43,8 +36,6 @@ STYLE: dict[str, Any] = {
     "grid.color": LINE,
     "legend.frameon": False,
     "text.parse_math": False,  # a class name may contain "$"
-    "svg.fonttype": "path",  # the reader may not have the font
-    "svg.hashsalt": "intrada",  # the same ids in every run
 }
 
 
@@ -53,22 +44,3 @@ def write_png(path: Path, draw: Draw) -> None:
     with style.context(["default", STYLE]), files.atomic_file(path) as temporary:
         # by default matplotlib writes its version into the file
         draw().savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
-
-
-def data_urls(draw: Draw) -> tuple[str, str]:
-    """Return the figure as SVG in light and in dark colours, each as a data URL.
-
-    The page shows them as <img>, where an SVG can neither run a script nor change the page, so that a class
-    name cannot inject markup.
-    """
-    svg = io.StringIO()
-    with style.context(["default", STYLE]):
-        draw().savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    light = dark = svg.getvalue()
-    for color, replacement in DARK.items():
-        dark = dark.replace(color, replacement)
-    return _data_url(light), _data_url(dark)
-
-
-def _data_url(svg: str) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

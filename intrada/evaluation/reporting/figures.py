@@ -15,6 +15,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from intrada.core.config.classes import ClassSet
 from intrada.data.tables import EASY, HARD
@@ -90,11 +91,7 @@ def entropy_histogram(split: pd.DataFrame, quantity: str) -> Figure:
     axis = figure.subplots()
     scores = [split["score"][split["subset"] == subset].to_numpy() for subset in SUBSETS]
     names = [f"{subset}: {len(values)} images" for subset, values in zip(SUBSETS, scores, strict=True)]
-    cut = cut_between(split)
-    bins = np.histogram_bin_edges(split["score"], bins=min(40, max(8, len(split) // 6)))
-    if cut is not None:  # shift the bins so that a bin edge is at the cut; the added bin keeps the last image
-        bins = np.append(bins, bins[-1] + (bins[1] - bins[0]))
-        bins += cut - bins[np.searchsorted(bins, cut)]
+    bins, cut = score_bins(split)
     axis.hist(
         scores,
         bins=bins.tolist(),
@@ -112,6 +109,16 @@ def entropy_histogram(split: pd.DataFrame, quantity: str) -> Figure:
     return figure
 
 
+def score_bins(split: pd.DataFrame) -> tuple[NDArray[np.float64], float | None]:
+    """Return the edges of the histogram's bins, one of which is at the cut, and the cut of `cut_between`."""
+    cut = cut_between(split)
+    bins = np.histogram_bin_edges(split["score"], bins=min(40, max(8, len(split) // 6)))
+    if cut is not None:  # the added bin keeps the last image
+        bins = np.append(bins, bins[-1] + (bins[1] - bins[0]))
+        bins += cut - bins[np.searchsorted(bins, cut)]
+    return bins, cut
+
+
 def cut_between(split: pd.DataFrame) -> float | None:
     """Return the score half-way between the last easy and first hard image; None if a subset is empty."""
     easy, hard = (split["score"][split["subset"] == subset] for subset in (EASY, HARD))
@@ -126,8 +133,8 @@ def training_curves(losses: Mapping[str, pd.DataFrame]) -> Figure:
     """
     figure = Figure(figsize=(10.5, 3.8), layout="constrained")
     axes = figure.subplots(1, len(losses), squeeze=False)[0]
-    columns = {name: [str(key) for key in table if _is_loss(str(key))] for name, table in losses.items()}
-    kinds = list(dict.fromkeys(_kind(key) for keys in columns.values() for key in keys))
+    columns = {name: loss_columns(table) for name, table in losses.items()}
+    kinds = list(dict.fromkeys(kind(key) for keys in columns.values() for key in keys))
     legend: dict[str, Line2D] = {}
     for axis, (name, rows) in zip(axes, losses.items(), strict=True):
         table = downsampled(rows, MAX_POINTS)
@@ -138,7 +145,7 @@ def training_curves(losses: Mapping[str, pd.DataFrame]) -> Figure:
             )
             axis.set(xticks=[], yticks=[])
         for key in columns[name] if len(table) else []:
-            color = LINES[kinds.index(_kind(key)) % len(LINES)]
+            color = LINES[kinds.index(kind(key)) % len(LINES)]
             dashes = "--" if key.endswith("_aux") else "-"
             marker = "o" if len(table) == 1 else ""
             (line,) = axis.plot(
@@ -166,11 +173,12 @@ def downsampled(table: pd.DataFrame, limit: int) -> pd.DataFrame:
     return groups.mean().assign(iteration=groups["iteration"].last())
 
 
-def _is_loss(column: str) -> bool:
-    return column != "iteration" and not column.startswith("lr")
+def loss_columns(table: pd.DataFrame) -> list[str]:
+    """Return the columns of losses.csv that are losses, not the iteration or a learning rate."""
+    return [str(key) for key in table if key != "iteration" and not str(key).startswith("lr")]
 
 
-def _kind(loss: str) -> str:
+def kind(loss: str) -> str:
     """Return the name of the loss without its head: "adv" for adv_main and adv_aux."""
     return loss.removesuffix("_main").removesuffix("_aux")
 

@@ -83,7 +83,7 @@ def _accuracy(predictions: Mapping[str, Pixels], label: Pixels) -> dict[str, flo
     """Return model -> pixel accuracy in percent at the prediction's size; {} if no pixel is labelled."""
     accuracy = {}
     for model, prediction in predictions.items():
-        truth = _resized(label, (prediction.shape[1], prediction.shape[0]), Image.Resampling.NEAREST)
+        truth = resized(label, (prediction.shape[1], prediction.shape[0]), Image.Resampling.NEAREST)
         labelled = truth != IGNORE
         if labelled.any():
             accuracy[model] = 100 * float((prediction == truth)[labelled].mean())
@@ -101,7 +101,7 @@ def downscale(sample: Sample, side: int) -> Sample:
         ratio = side / max(height, width)
         if ratio >= 1:
             return pixels
-        return _resized(pixels, (max(1, round(width * ratio)), max(1, round(height * ratio))), resampling)
+        return resized(pixels, (max(1, round(width * ratio)), max(1, round(height * ratio))), resampling)
 
     nearest = Image.Resampling.NEAREST
     return replace(
@@ -113,7 +113,8 @@ def downscale(sample: Sample, side: int) -> Sample:
     )
 
 
-def _resized(pixels: Pixels, size: tuple[int, int], resampling: Image.Resampling) -> Pixels:
+def resized(pixels: Pixels, size: tuple[int, int], resampling: Image.Resampling) -> Pixels:
+    """Return the image or map at `size`, (width, height)."""
     return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize(size, resampling))
 
 

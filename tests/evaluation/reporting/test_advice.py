@@ -95,7 +95,7 @@ def test_absent_classes_are_not_mentioned() -> None:
         (
             60.0,
             60.0,
-            "good: Of the 2 snapshots of intra, the label-free choice (60.0 percent mIoU) is 0.0 points",
+            "note: Of the 2 snapshots of intra, the label-free choice (60.0 percent mIoU) is 0.0 points",
         ),
         (
             57.0,
@@ -108,6 +108,22 @@ def test_absent_classes_are_not_mentioned() -> None:
 def test_the_label_free_choice_is_compared_with_the_best(free: float, selected: float, sentence: str) -> None:
     rows = [("last", True, 20, selected), ("label_free", False, 10, free), ("oracle", False, 15, 60.0)]
     assert sentence in advice_text(chosen=SelectedSnapshots("intra", 2, rows))
+
+
+@pytest.mark.parametrize("count, says", [(4, False), (5, True)])
+def test_a_few_snapshots_do_not_show_what_labels_would_bring(count: int, says: bool) -> None:
+    text = advice_text(chosen=SelectedSnapshots("intra", count, GOOD.rows))
+    assert ("labels would have improved the choice only a little" in text) == says
+    assert ("So few snapshots cannot show" in text) != says
+
+
+def test_problems_come_first() -> None:
+    tones = [line.split(":")[0] for line in advice_text(model("intra", 54.9, 60, 45)).split("\n")]
+    assert tones == sorted(tones, key=["bad", "good", "note"].index)
+
+
+def test_a_gain_that_a_seed_may_explain_is_no_good_news() -> None:
+    assert "note: Adaptation (source to intra) raised" in advice_text(model("intra", 51.9, 56, 41))
 
 
 def test_a_single_snapshot_is_not_mentioned() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from intrada.evaluation.reporting import gallery, samples
+from intrada.evaluation.reporting import gallery, pictures, samples
 from intrada.evaluation.reporting.samples import Sample
 
 PALETTE = [10, 20, 30, 200, 100, 0] + [0] * 762
@@ -43,20 +43,39 @@ def decode(url: str) -> Image.Image:
 
 
 def test_an_image_has_a_url_for_each_layer_but_a_missing_label() -> None:
-    built = gallery.build([sample("a"), sample("b", labelled=False)], PALETTE)
-    names = [layer["name"] for layer in built["layers"]]
-    assert names == ["image", "entropy", "source", "inter", "intra", "label"]
-    first, second = built["images"]
-    assert all(first["layers"]) and second["layers"][5] is None and all(second["layers"][:5])
-    assert (first["accuracy"], first["gain"]) == (55.5, -4.5) and second["accuracy"] is None
+    first, second = gallery.build([sample("a"), sample("b", labelled=False)], PALETTE).compared
+    assert list(first.layers) == ["image", "entropy", "source", "inter", "intra", "label"]
+    assert list(second.layers) == ["image", "entropy", "source", "inter", "intra"]
+    assert (first.gain, second.gain) == (5.5, None) and first.rates == first.accuracy
+    assert list(first.marks) == ["source", "inter", "intra"], "wrong pixels"
+    assert list(second.marks) == ["inter", "intra"] and second.rates == {"inter": 0, "intra": 0}, (
+        "changed ones"
+    )
 
 
 def test_maps_have_exactly_the_colours_of_the_classes() -> None:
     two_classes = sample()
     two_classes.predictions["intra"][:, 8:] = 1
-    picture = decode(gallery.build([two_classes], PALETTE)["images"][0]["layers"][4])
+    picture = decode(gallery.build([two_classes], PALETTE).compared[0].layers["intra"])
     assert picture.convert("RGB").getpixel((0, 0)) == (10, 20, 30)
     assert picture.convert("RGB").getpixel((15, 7)) == (200, 100, 0)
+
+
+def test_wrong_pixels_are_red_and_pixels_without_a_label_dark_grey() -> None:
+    image, prediction = np.full((16, 48, 3), 200, np.uint8), np.zeros((16, 48), np.uint8)
+    label = prediction.copy()
+    label[:, 16:32], label[:, 32:] = 1, 255
+    marked = np.asarray(decode(pictures.mistakes(image, prediction, label)).convert("RGB")).astype(int)
+    right, wrong, unknown = marked[8, 6], marked[8, 24], marked[8, 42]
+    assert right.min() > 200 and np.ptp(right) < 8
+    assert wrong[0] > 180 and wrong[1:].max() < 110
+    assert unknown.max() < 150 and np.ptp(unknown) < 20
+
+
+def test_eight_images_are_compared_side_by_side_and_the_others_follow() -> None:
+    built = gallery.build([sample(name) for name in "abcdefghij"], PALETTE)
+    assert "".join(entry.name for entry in built.compared) == "abcdghij"
+    assert "".join(entry.name for entry in built.others) == "ef" and not built.others[0].marks
 
 
 def test_large_images_are_shown_at_512_pixels_and_class_indices_are_not_mixed() -> None:
@@ -72,20 +91,18 @@ def test_large_images_are_shown_at_512_pixels_and_class_indices_are_not_mixed() 
 def test_images_are_scaled_down_to_the_budget() -> None:
     shown = [sample(str(seed), size=(256, 512), noise=seed) for seed in (1, 2)]
     built = gallery.build(shown, PALETTE, budget=400_000)
-    urls = [url for image in built["images"] for url in image["layers"]]
+    urls = [url for image in built.compared for url in [*image.layers.values(), *image.marks.values()]]
     assert 100_000 < sum(map(len, urls)) <= 400_000
     assert max(decode(url).width for url in urls) < 512
 
 
 def test_the_largest_possible_images_keep_the_page_below_20_mb() -> None:
     """The most images of a report, of noise, at the smallest size, with ten models."""
-    worst = gallery.build([sample(size=(64, 64), noise=1)], PALETTE)["images"][0]["layers"]
-    photograph, entropy, prediction, *_ = worst
-    assert (
-        samples.MAX_SAMPLES * (len(photograph) + len(entropy) + 11 * len(prediction))
-        <= gallery.BUDGET
-        <= 16e6
-    )
+    worst = gallery.build([sample(size=(64, 64), noise=1)], PALETTE).compared[0]
+    photograph, entropy, prediction = (len(worst.layers[name]) for name in ("image", "entropy", "intra"))
+    layers = samples.MAX_SAMPLES * (photograph + entropy + 11 * prediction)
+    marks = 2 * gallery.ENDS * 10 * max(map(len, worst.marks.values()))
+    assert layers + marks <= gallery.BUDGET <= 16e6
 
 
 def test_24_street_images_of_2048x1024_are_shown_at_512_pixels() -> None:
@@ -96,14 +113,14 @@ def test_24_street_images_of_2048x1024_are_shown_at_512_pixels() -> None:
     noise = random.normal(0, 8, (1024, 2048, 3))
     image = (indices[..., None] * 12 + 10 + noise).clip(0, 255).astype(np.uint8)
     street = Sample("a", "easy", 0.2, image, image[..., 0], dict.fromkeys(MODELS, indices), indices, {})
-    built = gallery.build([samples.downscale(street, gallery.SIDES[0])] * 3, PALETTE)
-    assert decode(built["images"][0]["layers"][0]).size == (512, 256)
-    assert 24 * sum(map(len, built["images"][0]["layers"])) <= gallery.BUDGET
+    (entry,) = gallery.build([samples.downscale(street, gallery.SIDES[0])], PALETTE).compared
+    assert decode(entry.layers["image"]).size == (512, 256)
+    assert 24 * entry.characters <= gallery.BUDGET
 
 
 @pytest.mark.parametrize("labelled, description", [(True, "lowest pixel accuracy (intra)"), (False, "")])
 def test_images_without_labels_have_no_order_by_accuracy(labelled: bool, description: str) -> None:
-    orders = dict(gallery.sort_orders(gallery.build([sample(labelled=labelled)], PALETTE)))
+    orders = dict(gallery.build([sample(labelled=labelled)], PALETTE).orders())
     assert ("accuracy up" in orders) == labelled and description in orders.get("accuracy up", "")
     assert all(re.fullmatch(r"\w+ (up|down)", key) for key in orders)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from intrada.evaluation.reporting import drawing
 from tests.support.chromium import PHONE, Watched, needs_chromium
 from tests.support.chromium import browser as browser
 from tests.support.report_tree import tree, write_report
@@ -47,87 +45,134 @@ def column(page: Any, table: int, number: int) -> list[str]:
     return [text.split("\n")[0].strip() for text in cells.all_inner_texts()]
 
 
-def large(page: Any) -> str:
-    """Return the alternative text of the large image: "layer of name"."""
-    return str(page.locator("#large").get_attribute("alt"))
+def picture(page: Any, side: str) -> str:
+    """Return the alternative text of the large picture on a side: "layer of name"."""
+    return str(page.locator(f"#side-{side} [data-part=image]").get_attribute("alt"))
 
 
-def pressed(page: Any) -> list[str]:
-    return [text[-5:] for text in page.locator('#layers [aria-pressed="true"]').all_inner_texts()]
+def wipe(page: Any) -> float:
+    return float(page.locator("#wipe").input_value())
 
 
 def test_the_page_opens_without_console_messages_and_requests_nothing_else(
     watched: Watched, url: str
 ) -> None:
-    watched.page.wait_for_function("document.getElementById('large').naturalWidth > 0")
-    for number in range(6):
-        watched.page.locator("#layers button").nth(number).click()
+    watched.page.wait_for_function("document.querySelector('.plane img').naturalWidth > 0")
+    for layer in watched.page.locator("#right option").all_inner_texts():
+        watched.page.locator("#right").select_option(label=layer)
     assert watched.messages == []
-    assert [request for request in watched.requests if not request.startswith("data:")] == [url]
+    assert [request for request in watched.requests if request[:5] not in ("data:", "blob:")] == [url]
 
 
 def test_a_header_sorts_by_click_and_by_enter_both_ways_with_absent_numbers_last(page: Any) -> None:
-    header = page.locator("table.sortable").nth(1).locator("th").nth(1)
-    assert column(page, 1, 2) == ["40.0", "60.1", "-"] and header.get_attribute("aria-sort") == "none"
+    header = page.locator("table.sortable").nth(1).locator("th").nth(2)
+    assert column(page, 1, 3) == ["40.0", "60.1", "-"] and header.get_attribute("aria-sort") == "none"
     header.locator("button").click()
     header.locator("button").click()
-    assert column(page, 1, 2) == ["60.1", "40.0", "-"] and header.get_attribute("aria-sort") == "descending"
+    assert column(page, 1, 3) == ["60.1", "40.0", "-"] and header.get_attribute("aria-sort") == "descending"
     header.locator("button").focus()
     page.keyboard.press("Enter")
-    assert column(page, 1, 2) == ["40.0", "60.1", "-"] and header.get_attribute("aria-sort") == "ascending"
+    assert column(page, 1, 3) == ["40.0", "60.1", "-"] and header.get_attribute("aria-sort") == "ascending"
     page.locator("table.sortable").nth(1).locator("th button").first.click()
     assert column(page, 1, 1) == ["car", "road", "sky"] and header.get_attribute("aria-sort") == "none"
 
 
-def test_a_layer_is_selected_by_click_and_by_number_for_all_images(page: Any) -> None:
-    assert large(page) == "image of w" and pressed(page) == ["image"]
-    before = page.locator("#thumbnails img").first.get_attribute("src")
-    page.locator("#layers").get_by_role("button", name="intra").click()
-    assert large(page) == "intra of w" and pressed(page) == ["intra"]
-    assert page.locator("#thumbnails img").first.get_attribute("src") != before
+def test_a_picture_is_chosen_by_the_list_and_by_number_for_either_side(page: Any) -> None:
+    assert (picture(page, "left"), picture(page, "right")) == ("source of w", "intra of w")
+    page.locator("#left").select_option("label")
+    page.locator("#following").click()
+    assert (picture(page, "left"), picture(page, "right")) == ("label of v", "intra of v")
     page.keyboard.press("2")
-    assert large(page) == "entropy of w"
-    page.keyboard.press("9")
-    page.keyboard.press("Control+1")
-    assert large(page) == "entropy of w", "9 is no layer, and Control+1 belongs to the browser"
+    page.keyboard.press("Shift+1")
+    assert (picture(page, "left"), picture(page, "right")) == ("image of v", "entropy of v")
+    page.keyboard.press("Control+3")
+    assert picture(page, "right") == "entropy of v", "Control+3 belongs to the browser"
+
+
+def test_wrong_pixels_are_computed_from_the_prediction_and_the_label(page: Any) -> None:
+    page.locator("#following").click()
+    page.locator("#right").select_option("wrong intra")
+    shown = page.locator("#side-right [data-part=map]")
+    shown.evaluate("image => image.decode()")
+    colors = shown.evaluate("""image => {
+      const context = document.createElement("canvas").getContext("2d");
+      context.drawImage(image, 0, 0);
+      return [0, 1].map(x => [...context.getImageData(x, 0, 1, 1).data.slice(0, 3)]);
+    }""")
+    assert colors == [[255, 255, 255], [214, 31, 60]], "the label of v is road at the left, sky at the right"
+    page.locator("#previous").click()
+    assert picture(page, "right") == "wrong intra: none for this image of w" and not shown.is_visible()
 
 
 def test_arrows_move_from_image_to_image_and_stop_at_the_ends(page: Any) -> None:
     page.keyboard.press("ArrowLeft")
-    assert large(page) == "image of w"
+    assert picture(page, "left") == "source of w"
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    assert (
-        large(page) == "image of v"
-        and "2 of 2: v, hard, entropy 0.5" in page.locator("#description").inner_text()
-    )
+    described = page.locator("#description").inner_text()
+    assert described.startswith("2 of 2: v, hard, entropy 0.500; right pixels: source 25.0 %")
     assert page.locator("#thumbnails [aria-current=true]").inner_text() == "hard 0.500"
     page.locator("#previous").click()
-    assert large(page) == "image of w"
+    assert picture(page, "left") == "source of w"
 
 
-def test_arrows_outside_the_gallery_do_nothing(page: Any) -> None:
+def test_arrows_outside_the_viewer_do_nothing(page: Any) -> None:
     page.locator("table.sortable th button").first.focus()
     page.keyboard.press("ArrowRight")
-    assert large(page) == "image of w"
+    assert picture(page, "left") == "source of w"
 
 
-def test_the_description_has_the_pixel_accuracy_or_says_that_there_is_no_label(page: Any) -> None:
-    page.keyboard.press("6")
-    assert "this image has no label" in page.locator("#description").inner_text()
-    assert not page.locator("#large").is_visible()
-    page.keyboard.press("ArrowRight")
-    assert page.locator("#large").is_visible()
-    assert "pixel accuracy in percent: source 25.0" in page.locator("#description").inner_text()
+def test_the_line_is_moved_by_mouse_and_by_keys(page: Any) -> None:
+    stage = page.locator("#stage")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, middle)
+    page.mouse.up()
+    assert abs(wipe(page) - 80) < 1
+    assert page.locator("#side-right").evaluate("side => getComputedStyle(side).clipPath").endswith("80%)")
+    page.locator("#wipe").focus()
+    page.keyboard.press("ArrowLeft")
+    assert wipe(page) < 80 and picture(page, "left") == "source of w"
+
+
+def test_zoom_enlarges_and_a_drag_moves_the_image(page: Any) -> None:
+    plane = page.locator("#side-left .plane")
+    plane.scroll_into_view_if_needed()
+    before = plane.bounding_box()
+    page.locator("#zoom-in").click()
+    page.keyboard.press("+")
+    enlarged = plane.bounding_box()
+    assert enlarged["width"] == pytest.approx(2.25 * before["width"], rel=0.01)
+    box = page.locator("#stage").bounding_box()
+    page.mouse.move(box["x"] + 50, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 90, box["y"] + 50)
+    page.mouse.up()
+    assert plane.bounding_box()["x"] == pytest.approx(enlarged["x"] + 40, abs=1)
+    for _ in range(2):
+        page.keyboard.press("-")
+    assert plane.bounding_box() == before, "at 100 % the image is in the middle"
+
+
+def test_the_pixel_under_the_pointer_is_named(page: Any) -> None:
+    page.locator("#following").click()
+    plane = page.locator("#side-left .plane")
+    plane.scroll_into_view_if_needed()
+    box = plane.bounding_box()
+    page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.2 * box["height"])
+    assert page.locator("#pixel").inner_text() == "Here: source road, inter road, intra road, label sky."
 
 
 def test_images_are_sorted_by_the_selected_order(page: Any) -> None:
     assert page.locator("#thumbnails button").all_inner_texts() == ["easy 0.250", "hard 0.500"]
     page.locator("#order").select_option("entropy down")
     assert page.locator("#thumbnails button").all_inner_texts() == ["hard 0.500", "easy 0.250"]
-    assert large(page) == "image of v"
+    assert picture(page, "left") == "source of v"
     page.locator("#order").select_option("accuracy up")
-    assert large(page) == "image of v", "an image without a label comes last"
+    assert picture(page, "left") == "source of v", "an image without a label comes last"
 
 
 def test_tab_reaches_every_control_and_shows_the_focus(page: Any) -> None:
@@ -137,7 +182,7 @@ def test_tab_reaches_every_control_and_shows_the_focus(page: Any) -> None:
         name, outline = page.evaluate(FOCUS)
         names.add(name)
         assert outline != "none" or name == "", name  # after the last control the body has the focus
-    assert {"theme", "previous", "following", "order", "mIoU", "1image"} <= names
+    assert {"theme", "previous", "following", "order", "left", "wipe", "opacity", "mIoU"} <= names
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -151,13 +196,9 @@ def test_the_theme_follows_the_system_until_its_button_is_pressed(
         return sum(map(float, text[4:-1].split(","))) / 3
 
     def contrast() -> float:
-        """Return the brightness of background minus text, -255..255; the figures have the same text colour."""
-        shown = watched.page.locator("figure .scroll img:visible")
-        drawn = [base64.b64decode(image.get_attribute("src").split(",")[1]).decode() for image in shown.all()]
-        difference = brightness("body", "backgroundColor") - brightness("body", "color")
-        text = drawing.TEXT if difference > 0 else drawing.DARK[drawing.TEXT]
-        assert len(drawn) == 3 and all(text in svg for svg in drawn)
-        return difference
+        """Return the brightness of background minus text, -255..255; text of charts has that of the page."""
+        assert brightness("svg.chart text", "fill") == brightness("body", "color")
+        return brightness("body", "backgroundColor") - brightness("body", "color")
 
     button = watched.page.locator("#theme")
     assert (contrast() > 100) == (scheme == "light")
@@ -168,20 +209,19 @@ def test_the_theme_follows_the_system_until_its_button_is_pressed(
     watched.context.close()
 
 
-def test_on_a_phone_only_tables_and_figures_scroll_sideways(browser: Any, url: str) -> None:
+def test_a_phone_touches_the_same_controls(browser: Any, url: str) -> None:
     watched = Watched(browser, url, viewport=PHONE, is_mobile=True, has_touch=True)
-    assert watched.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    watched.page.locator("#layers button").nth(2).tap()
-    assert large(watched.page) == "source of w" and watched.messages == []
+    watched.page.locator("#following").tap()
+    assert picture(watched.page, "left") == "source of v" and watched.messages == []
     watched.context.close()
 
 
-def test_without_javascript_the_tables_figures_and_a_hint_are_shown(browser: Any, url: str) -> None:
+def test_without_javascript_everything_but_the_viewer_is_shown(browser: Any, url: str) -> None:
     watched = Watched(browser, url, java_script_enabled=False)
-    assert "needs a browser with JavaScript" in watched.page.locator("body").inner_text()
-    assert watched.page.locator("figure .scroll img:visible").count() == 3 and column(watched.page, 0, 2) == [
-        "50.0",
-        "57.3",
-        "58.7",
-    ]
+    assert (
+        watched.page.locator(".case img:visible").count() == 16
+        and not watched.page.locator("#viewer").is_visible()
+    )
+    assert watched.page.locator("svg.chart:visible").count() >= 3
+    assert column(watched.page, 0, 2) == ["50.0", "57.3", "58.7"]
     watched.context.close()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,10 @@ from matplotlib.patches import Rectangle
 from intrada.core.config.classes import class_set
 from intrada.core.config.schema import Rank
 from intrada.core.errors import UserError
-from intrada.evaluation.reporting import diagnosis, drawing, figures, page, results
+from intrada.evaluation.reporting import classes as class_section
+from intrada.evaluation.reporting import diagnosis, easy_hard, figures, results
 from intrada.methods import ranking
-from tests.support.report_tree import CLASSES, METRICS, evaluation
+from tests.support.report_tree import CLASSES, MATRIX, METRICS, evaluation
 
 
 @pytest.fixture
@@ -71,11 +71,10 @@ def test_every_best_iou_of_a_class_is_marked_and_an_absent_class_has_none(projec
         evaluation(name)
     classes = class_set(CLASSES)
     models = [results.read(name, Path("evaluate") / name, classes) for name in METRICS]
-    road, sky, car = page.class_rows(models, classes)
-    assert road["cells"] == [("40.0", False), ("70.0", False), ("75.0", True)]
-    assert sky["cells"] == [("60.1", True), ("50.0", False), ("60.1", True)] and sky["color"] == "#4682b4"
-    assert car["cells"] == [("-", False)] * 3
-    assert [row["gain"] for row in (road, sky, car)] == ["35.0", "0.0", "-"]
+    road, sky, car = class_section.rows(models, classes)
+    assert (road.best, road.span, road.gain) == ("75.0", (40.0, 75.0), 35.0)
+    assert sky.best == "60.1" and [results.decimal(cell) for cell in sky.cells] == ["60.1", "50.0", "60.1"]
+    assert sky.color == "#4682b4" and car.best == "-" and np.isnan(car.gain)
 
 
 def test_curves_draw_the_losses_without_the_learning_rates() -> None:
@@ -94,22 +93,6 @@ def test_a_long_curve_is_downsampled_to_means_and_keeps_its_end() -> None:
     short = figures.downsampled(losses, 4)
     assert short["iteration"].tolist() == [2, 4, 6, 7] and short["seg"].tolist() == [2, 6, 10, 13]
     assert figures.downsampled(losses, 7) is losses
-
-
-def test_figures_of_the_page_are_drawn_in_light_and_in_dark() -> None:
-    losses = pd.DataFrame({"iteration": [1, 2], "seg": [2.0, 1.0]})
-    urls = drawing.data_urls(lambda: figures.training_curves({"a": losses}))
-    light, dark = (base64.b64decode(url.split(",")[1]).decode() for url in urls)
-    for before, after in drawing.DARK.items():
-        assert before in light and after not in light, "no curve has a colour of the theme"
-        assert after in dark and before not in dark
-
-
-def test_the_figures_have_the_colours_of_the_page() -> None:
-    css = (Path(page.__file__).parent / "page.css").read_text(encoding="utf-8")
-    light, dark = css.split("}", 1)
-    for name, color in zip(("text", "muted", "line", "background"), drawing.DARK, strict=True):
-        assert f"--{name}: {color};" in light and dark.count(f"--{name}: {drawing.DARK[color]};") == 2
 
 
 def test_no_curve_is_cut_off() -> None:
@@ -132,6 +115,22 @@ def test_the_histogram_counts_every_image_once() -> None:
 def test_every_ranking_rule_is_described(rule: str) -> None:
     split = pd.DataFrame({"score": [0.1, 0.2], "subset": ["easy", "hard"]})
     rank = Rank.model_validate({"rule": rule, "easy_fraction": 0.5, "rare_classes": ["car"]})
-    facts = dict(page.facts(split, rank, class_set(CLASSES)))
+    facts = dict(easy_hard.build(split, rank, 3, "bf16").facts)
     assert facts["ranking rule"] == rule and ("rare classes" in facts) == (rule != "mean_entropy")
-    assert page.QUANTITIES[rule]
+    assert easy_hard.QUANTITIES[rule]
+
+
+@pytest.mark.parametrize(
+    "precision, is_counted", [("float32", False), ("bf16", True), ("auto", True), (None, True)]
+)
+def test_near_ties_are_counted_where_bfloat16_may_have_run(precision: str | None, is_counted: bool) -> None:
+    split = pd.DataFrame({"score": [0.1, 0.2], "subset": ["easy", "hard"]})
+    rank = Rank.model_validate({"rule": "mean_entropy", "easy_fraction": 0.5, "rare_classes": []})
+    facts = dict(easy_hard.build(split, rank, 3, precision).facts)
+    assert any("near ties" in term for term in facts) == is_counted
+
+
+def test_the_confusion_matrix_has_shares_of_each_true_class_and_no_row_without_pixels() -> None:
+    matrix = class_section.confusion_matrix(np.array(MATRIX), class_set(CLASSES), "intra")
+    assert "true road, predicted sky: 10.0 %" in matrix and "true sky, predicted sky: 75.0 %" in matrix
+    assert "true car" not in matrix and matrix.count("<rect") == 6

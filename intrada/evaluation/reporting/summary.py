@@ -1,0 +1,216 @@
+"""The first screen of the page: the result in one sentence, the models as bars, and the facts of the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from intrada.evaluation.reporting.advice import SEED_NOISE
+from intrada.evaluation.reporting.results import Result, decimal
+
+ROLES = {
+    "source": "source-only, the baseline: trained on the labelled source images, never on the target",
+    "inter": "after step 1, which adapts the network from the source to the target",
+    "intra": "after step 3, which adapts it from the easy to the hard target images",
+}
+LATER_ROUND = "after one more round of steps 2 and 3"
+MIOU = (
+    "mIoU, the mean intersection over union: the area where prediction and label agree on a class, divided "
+    "by the area where at least one of them has the class, averaged over the classes. 100 % is perfect."
+)
+MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+NOT_RECORDED = "not recorded"
+Value = Callable[[str, str], Any]  # dotted key of the params, job -> the value in the run of this job
+
+
+@dataclass(frozen=True)
+class History:
+    """When, where and from which code the runs were made, from their records.
+
+    start, end: ISO 8601 of the first start and the last end; seconds: job -> duration of its run; devices:
+    names; commits: git revisions; is_dirty: files differed from the commit. Empty without records.
+    """
+
+    start: str = ""
+    end: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    devices: Sequence[str] = ()
+    commits: Sequence[str] = ()
+    is_dirty: bool = False
+
+
+@dataclass(frozen=True)
+class Images:
+    """Numbers of images: of the source, of the target's training images, of its evaluation images."""
+
+    source: int
+    target: int
+    evaluation: int
+    labelled: int  # of the evaluation images
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A model on the first screen. value: mIoU in percent."""
+
+    name: str
+    role: str
+    value: float
+
+    @property
+    def text(self) -> str:
+        """The value with one decimal."""
+        return decimal(self.value)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A term, its value, and a sentence that explains it, or ""."""
+
+    term: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The first screen.
+
+    sentence: the result; caution: what it does not say; explained: the quantity of the rungs.
+    """
+
+    sentence: str
+    caution: str
+    explained: str
+    rungs: list[Rung]
+    facts: list[Fact]
+
+
+def build(models: Sequence[Result], images: Images, value: Value, history: History) -> Summary:
+    """Return the first screen. models: source, inter, intra and later rounds."""
+    rungs = [
+        Rung(model.name, ROLES.get(model.name, LATER_ROUND), model.metrics["mIoU"])
+        for model in models
+        if not math.isnan(model.metrics["mIoU"])
+    ]
+    sentence, caution = _result(models, images) if rungs else _without_labels(images)
+    explained = MIOU if rungs else ""
+    seed = value("seed", "train_source")
+    if rungs:
+        caution += f" It is one run, with seed {seed}; other seeds give other numbers."
+    return Summary(sentence, caution, explained, rungs, _facts(models, images, value, history))
+
+
+def _result(models: Sequence[Result], images: Images) -> tuple[str, str]:
+    before, after = models[0].metrics["mIoU"], models[-1].metrics["mIoU"]
+    gain = after - before
+    shown = "1 evaluation image" if images.labelled == 1 else f"{images.labelled} evaluation images"
+    sentence = (
+        f"On {shown} of the target, the adapted model ({models[-1].name}) gets {decimal(after)} % mIoU, "
+        f"source-only {decimal(before)} %: {gain:+z.1f} points."
+    )
+    if gain <= -SEED_NOISE:
+        return sentence, "Adaptation made the result worse."
+    if gain < SEED_NOISE:
+        return sentence, "That is too close to call: the seed alone can change the mIoU by as much."
+    return sentence, "Adaptation helped."
+
+
+def _without_labels(images: Images) -> tuple[str, str]:
+    return (
+        f"The {images.evaluation} evaluation images of the target have no labels, so this page cannot say "
+        "how many pixels are right.",
+        "",
+    )
+
+
+def _facts(models: Sequence[Result], images: Images, value: Value, history: History) -> list[Fact]:
+    source, target = (domain_name(value, domain) for domain in ("source", "target"))
+    facts = [
+        Fact("adapted", f"from {source} to {target}", "source: has labels; target: trained on without any"),
+        Fact("network", *_network(value)),
+        Fact("classes", str(len(value("classes", "train_source")))),
+        Fact("method", _method(value)),
+        Fact("iterations", _iterations(models, value)),
+        Fact("images", _images(images)),
+        Fact(
+            "lambda",
+            str(value("rank.easy_fraction", "rank")),
+            "the share of target images called easy: those the model is surest of; their predictions are "
+            "the labels of step 3",
+        ),
+        Fact("seed", str(value("seed", "train_source")), "one run"),
+        Fact("device", ", ".join(history.devices) or NOT_RECORDED),
+    ]
+    if not history.start:
+        return [*facts, Fact("computed", NOT_RECORDED), Fact("commit", NOT_RECORDED)]
+    commits = ", ".join(commit[:10] for commit in history.commits) or "none, outside of Git"
+    dirty = "with changes that were not committed" if history.is_dirty else ""
+    total = sum(history.seconds.values())
+    return [
+        *facts,
+        Fact("computed", _period(history.start, history.end)),
+        Fact("computing time", duration(total), "of all stages, added up"),
+        Fact("commit", commits, dirty),
+    ]
+
+
+def domain_name(value: Value, domain: str) -> str:
+    """Return the folder of a domain's raw data without the folder that has those of all data sets."""
+    root = str(value(f"preprocess.{domain}.root", f"preprocess@{domain}"))
+    return root.removeprefix("data/raw/").strip("/") or root
+
+
+def _network(value: Value) -> tuple[str, str]:
+    width, height = value("preprocess.target.size", "preprocess@target")
+    return str(value("model.name", "train_source")), f"for images of {width} × {height} pixels"
+
+
+def _method(value: Value) -> str:
+    first, second = (value(f"{job}.method", job) for job in ("train_inter", "train_intra"))
+    return f"{first}" if first == second else f"{first} (step 1), {second} (step 3)"
+
+
+def _iterations(models: Sequence[Result], value: Value) -> str:
+    names = ("source-only", "step 1", "step 3")
+    jobs = ("train_source", "train_inter", "train_intra")
+    counts = [f"{value(f'{job}.iterations', job)} {name}" for job, name in zip(jobs, names, strict=True)]
+    later = [f"the same again for {model.name}" for model in models[3:]]
+    return ", ".join([*counts, *later])
+
+
+def _images(images: Images) -> str:
+    labelled = "" if images.labelled == images.evaluation else f", {images.labelled} of them with labels"
+    return (
+        f"{images.source} labelled of the source, {images.target} of the target, "
+        f"{images.evaluation} for evaluation{labelled}"
+    )
+
+
+def _period(start: str, end: str) -> str:
+    first, last = (datetime.fromisoformat(moment) for moment in (start, end))
+    if first.date() == last.date():
+        return f"{_day(first)}, {first:%H:%M} to {last:%H:%M} UTC"
+    return f"{_day(first)}, {first:%H:%M} to {_day(last)}, {last:%H:%M} UTC"
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}"  # strftime would follow the locale
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in its two largest units: "2 h 5 min", "3 min 20 s", "8 s"."""
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    minutes, seconds = divmod(rest, 60)
+    if hours >= 48:
+        return f"{hours // 24} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

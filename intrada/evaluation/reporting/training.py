@@ -1,0 +1,81 @@
+"""The trainings on the page: each model's snapshots with the chosen one, and its losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from intrada.evaluation.reporting import figures
+from intrada.evaluation.reporting.results import SelectedSnapshots, decimal
+from intrada.evaluation.reporting.svg import Axes, span
+
+COLORS = 7  # classes c0, c1, ... of page's styles for the lines of losses
+
+
+@dataclass(frozen=True)
+class Losses:
+    """charts: model -> its losses; legend: (loss, style class of its line)."""
+
+    charts: dict[str, Markup]
+    legend: list[tuple[str, str]]
+
+
+def snapshots(tables: Mapping[str, pd.DataFrame], chosen: list[SelectedSnapshots]) -> dict[str, Markup]:
+    """Return model -> chart of its snapshots: mIoU over the iterations, or the label-free criterion.
+
+    tables: model -> snapshots.csv. The snapshot that the later stages use is marked. All charts of one
+    quantity have one range, so that they can be compared. A training with one snapshot has no chart.
+    """
+    labelled = any(table["mIoU"].notna().any() for table in tables.values())
+    column, label = ("mIoU", "mIoU, percent") if labelled else ("information", "mutual information, 0..1")
+    values = [value for table in tables.values() for value in table[column].dropna()]
+    charts = {}
+    for number, model in enumerate(chosen):
+        table = tables[model.name]
+        if len(table) < 2:
+            continue
+        points = list(zip(table["iteration"].astype(float), table[column], strict=True))
+        axes = Axes((0, float(table["iteration"].max())), span(values, 0.12), "iteration", label)
+        selected = {iteration for _, in_use, iteration, _ in model.rows if in_use}
+        marks = [axes.line(points, f"m{number}")]
+        for iteration, value in points:
+            is_chosen = int(iteration) in selected
+            text = f"iteration {iteration:.0f}: {decimal(value, 1 if labelled else 3)}"
+            marks.append(axes.dot((iteration, value), f"m{number}", text, 6.5 if is_chosen else 3.5))
+            if is_chosen:
+                at_right = iteration > 0.8 * axes.x[1]
+                marks.append(
+                    axes.text((iteration, value), "chosen", anchor="end" if at_right else "middle", up=12)
+                )
+        charts[model.name] = axes.chart(f"{label} of the snapshots of {model.name}", *marks)
+    return charts
+
+
+def losses(tables: Mapping[str, pd.DataFrame]) -> Losses:
+    """Return one chart for each training and one line for each loss, without the losses' weights.
+
+    tables: model -> losses.csv, without rows if step 3 was skipped; such a model has no chart. A loss has
+    the same colour in all charts; the loss of the auxiliary head is dashed.
+    """
+    columns = {name: figures.loss_columns(table) for name, table in tables.items()}
+    kinds = list(dict.fromkeys(figures.kind(key) for keys in columns.values() for key in keys))
+    legend: dict[str, str] = {}
+    charts = {}
+    for name, rows in tables.items():
+        if rows.empty:
+            continue
+        table = figures.downsampled(rows, figures.MAX_POINTS)
+        highest = np.nanmax(table[columns[name]].to_numpy(np.float64), initial=0.1)
+        axes = Axes((0, float(table["iteration"].max())), (0, 1.05 * float(highest)), "iteration", "loss")
+        marks = []
+        for key in columns[name]:
+            style = f"c{kinds.index(figures.kind(key)) % COLORS}{' dashed' * key.endswith('_aux')}"
+            points = table[["iteration", key]].dropna().astype(float).itertuples(index=False, name=None)
+            marks.append(axes.line(points, style, key))
+            legend.setdefault(key, style)
+        charts[name] = axes.chart(f"losses of {name}", *marks)
+    return Losses(charts, list(legend.items()))
