@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
-from intrada.core import files
 from intrada.core.config import load as params_file
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
+from intrada.core.json_file import write_json
 from intrada.core.plain_text import logger, say
 from intrada.core.stage import In, Out
 from intrada.data.datasets import DATASETS, MISSING
@@ -43,7 +43,7 @@ def run(
     for note in missing_files(chosen):
         log.warning(f"note: {note}")  # DVC's own error for a missing dependency has no advice
     if out:
-        files.write_json(out, chosen.model_dump(mode="json"))
+        write_json(out, chosen.model_dump(mode="json"))
     else:
         say(f"{params} is valid")
     if code:

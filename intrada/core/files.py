@@ -6,15 +6,10 @@ the file.
 
 from __future__ import annotations
 
-import fnmatch
-import json
-import os
-import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -31,23 +26,18 @@ from intrada.core.atomic import write_bytes as write_bytes
 from intrada.core.atomic import writing as writing
 from intrada.core.errors import UserError
 
-# Other modules import the errors from here.
+# Other modules import these from here.
 from intrada.core.file_errors import REPLACE_FILE
 from intrada.core.file_errors import refuse_special as refuse_special
 from intrada.core.file_errors import unreadable as unreadable
+from intrada.core.file_lists import list_files as list_files
+from intrada.core.json_file import write_json as write_json
 from intrada.core.plain_text import csv_cell, csv_text
 
 # Columns that are always text: "00001" must not be read as 1, nor an image called "NA" as missing.
 TEXT_COLUMNS = ("id", "image", "label", "subset")
 GREY = [level for level in range(256) for _ in range(3)]  # grey palette, for maps other than labels
 MAX_ID_BYTES = 200  # length of an image id; a file name may have 255 bytes, and the stages append suffixes
-# Names of files and folders that operating systems and file servers write anywhere, as in .dvcignore
-SYSTEM_FILES = (
-    *(".DS_Store", "._*", "__MACOSX", ".Spotlight-V100", ".Trashes", ".Trash-*", ".fseventsd"),
-    *("[Tt]humbs.db", "[Dd]esktop.ini", "$RECYCLE.BIN", "System Volume Information"),
-    *("@eaDir", ".directory", ".nfs*"),
-)
-_SYSTEM = re.compile("|".join(map(fnmatch.translate, SYSTEM_FILES)))
 # Image formats (docs/decisions/0006): suffix and OpenCV's options. Only JPEG changes pixels.
 STORAGE: dict[str, tuple[str, list[int]]] = {
     "png_uncompressed": (
@@ -132,17 +122,6 @@ def _with_texts(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFra
         return pd.Series(values, column.index, column.dtype)
 
     return pd.DataFrame({change(str(name)): changed(frame[name]) for name in frame}, frame.index)
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write `values` as indented JSON, atomically; ValueError for nan, which JSON cannot hold."""
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(json_bytes(values))
-
-
-def json_bytes(values: Mapping[str, Any]) -> bytes:
-    """Return the content of the file that `write_json` writes. ValueError for nan."""
-    return (json.dumps(values, indent=2, allow_nan=False) + "\n").encode()
 
 
 @contextmanager
@@ -238,46 +217,3 @@ def write_label(path: Path, label: np.ndarray, palette: Sequence[int]) -> None:
     image.putpalette([*palette, *[0] * (768 - len(palette))])
     with atomic_file(path) as temporary:
         image.save(temporary, format="PNG", compress_level=6, optimize=False)
-
-
-def list_files(folder: Path, folder_links: bool = True) -> list[Path]:
-    """Return every file below `folder`, sorted by relative name, without SYSTEM_FILES. Links are followed.
-
-    A link that leads nowhere is listed as a file. folder_links: allow links to folders below `folder`, which
-    itself may be one. UserError for such a link if they are not allowed, for a folder in a loop of links, or
-    that cannot be read.
-    """
-    listed, linked, pending = list[Path](), list[Path](), [(folder, frozenset[Path]())]
-    while pending:
-        current, parents = pending.pop()
-        try:
-            real = current.resolve(strict=True)
-            with os.scandir(current) as scan:
-                entries = [  # a link to itself is an error to DirEntry.is_dir
-                    (Path(entry), Path(entry).is_dir() if entry.is_symlink() else entry.is_dir())
-                    for entry in scan
-                    if not _SYSTEM.match(entry.name)
-                ]
-        except (OSError, RuntimeError) as error:
-            raise unreadable(current, error, "a readable folder") from error
-        if real in parents:
-            raise unreadable(current, f"a link back to {real}", "a folder tree without loops")
-        linked += [entry for entry, is_folder in entries if is_folder and entry.is_symlink()]
-        pending += [(entry, parents | {real}) for entry, is_folder in entries if is_folder]
-        listed += [entry for entry, is_folder in entries if not is_folder]
-    if linked and not folder_links:
-        raise folder_link_error(folder, sorted(linked))
-    return sorted(listed, key=Path.as_posix)
-
-
-def folder_link_error(folder: Path, links: Sequence[Path]) -> UserError:
-    """Return the UserError for links to folders below `folder`, where DVC must notice every change."""
-    more = f" and {len(links) - 1} more such links" if len(links) > 1 else ""
-    return UserError(
-        links[0],
-        f"a link to the folder {links[0].resolve()}{more}: DVC does not follow it, so a change of the files "
-        "behind it would not be noticed",
-        f"links to files in {folder}; {folder} itself or a folder above it may be a link, too",
-        f"make {folder} the link; or replace the link by a copy, on the same disk without the space by hard "
-        "links (`cp -alL FOLDER COPY`); or mount the folder there (`mount --bind`)",
-    )

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from intrada.core.errors import UserError
-from intrada.core.files import list_files, refuse_special, unreadable
+from intrada.core.file_errors import refuse_special, unreadable
+from intrada.core.file_lists import list_files
 
 _NAMED = 5  # broken links in an error
 

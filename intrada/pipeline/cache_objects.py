@@ -16,9 +16,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from intrada.core import atomic, files, plain_text
+from intrada.core import atomic, plain_text
 from intrada.core.errors import UserError
-from intrada.core.files import unreadable
+from intrada.core.file_errors import unreadable
+from intrada.core.file_lists import list_files
 from intrada.pipeline import dvc_api, locked_outs
 from intrada.pipeline.locked_outs import LockedOut
 
@@ -76,7 +77,7 @@ def put_back(cache: Path, md5s: set[str], outputs: Iterable[Path]) -> dict[Path,
                 target = path_of(cache, name, is_folder=True)
                 atomic.write_bytes(target, text)
                 done[target] = output
-        for file in files.list_files(output) if output.is_dir() else [output]:
+        for file in list_files(output) if output.is_dir() else [output]:
             if (name := locked_outs.md5(file)) in md5s:
                 target = path_of(cache, name)
                 with atomic.atomic_file(target) as temporary:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from intrada.core import atomic, hashing
 from intrada.core.errors import UserError
-from intrada.core.files import unreadable
+from intrada.core.file_errors import unreadable
 from intrada.data.datasets import DATASETS
 from intrada.methods import METHODS
 from intrada.models import MODELS

@@ -16,7 +16,7 @@ from typing import Any
 
 from intrada.core.atomic import alive, sweep, write_bytes
 from intrada.core.errors import UserError, shortened
-from intrada.core.files import refuse_special
+from intrada.core.file_errors import refuse_special
 from intrada.core.plain_text import logger
 from intrada.pipeline import dvc_api
 

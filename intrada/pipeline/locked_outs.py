@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from intrada.core import files, hash_cache, hashing
+from intrada.core import hash_cache, hashing
 from intrada.core.config import plain_yaml
+from intrada.core.file_lists import list_files
 
 LOCK = Path("dvc.lock")
 MD5_CACHE = Path("logs/file_md5.txt")
@@ -79,7 +80,7 @@ def matches(path: Path, out: LockedOut, of_file: Callable[[Path], str]) -> bool:
 
 def folder_list(folder: Path, of_file: Callable[[Path], str]) -> bytes:
     """Return DVC's list of the files of a folder, whose MD5 is that of the folder. of_file: their `md5`."""
-    found = [file for file in files.list_files(folder) if file.exists()]  # no links to nothing
+    found = [file for file in list_files(folder) if file.exists()]  # no links to nothing
     paths = {file.relative_to(folder).as_posix(): file for file in found}
     entries = [{"md5": hashing.fingerprint(paths[name], of_file), "relpath": name} for name in sorted(paths)]
     return json.dumps(entries, sort_keys=True).encode()

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from intrada.core import children, files, locks
+from intrada.core import children, locks
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
+from intrada.core.json_file import json_bytes
 from intrada.core.plain_text import logger
 from intrada.pipeline import bridge, code_hash, dvc_api, job
 from intrada.pipeline.ablation import code as ablation_code
@@ -101,7 +102,7 @@ class Plan:
             by_name = texts()
             contents = {hashes / name: text.encode() for name, text in by_name.items()}
             if project == bridge.MAIN:
-                contents[self._folder / STAMP] = files.json_bytes(self._params.model_dump(mode="json"))
+                contents[self._folder / STAMP] = json_bytes(self._params.model_dump(mode="json"))
             if runs:
                 code_hash.write(hashes, by_name)
                 if project == bridge.MAIN and first in stale:  # the ablation's is always stale

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from intrada.core import files
 from intrada.core.config.load import load
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
+from intrada.core.file_lists import folder_link_error
 
 _NAMED = 5  # broken links in an error
 
@@ -35,7 +35,7 @@ def check_links(params: Params, project: Path = Path()) -> None:
                 "restore the file that the link leads to, or remove the link",
             )
         if folders := [link for link in links if link.is_dir()]:
-            raise files.folder_link_error(root, folders)
+            raise folder_link_error(root, folders)
 
 
 def check_links_of(project: Path) -> None:

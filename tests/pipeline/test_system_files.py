@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from intrada.core import files, hashing
+from intrada.core import file_lists, files, hashing
 from tests.support.definition import ROOT
 
 JUNK = (
@@ -52,4 +52,4 @@ def test_system_files_change_no_fingerprint_and_dvc_does_not_see_them(tree: Path
 def test_dvcignore_and_the_code_have_the_same_names(folder: str) -> None:
     lines = (ROOT / folder / ".dvcignore").read_text().splitlines()
     patterns = [line for line in lines if line and not line.startswith("#")]
-    assert patterns == ["__pycache__/", *files.SYSTEM_FILES]
+    assert patterns == ["__pycache__/", *file_lists.SYSTEM_FILES]

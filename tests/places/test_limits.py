@@ -20,9 +20,8 @@ from tests.support import tiny_project
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("limit", ["ulimit -n 64", "ulimit -c 0 -s 1024", "renice -n 19 $$ >/dev/null"])
-def test_few_open_files_a_small_stack_and_a_low_priority_change_no_byte(place: Place, limit: str) -> None:
-    place.run(TRAINING, before=limit)
+def test_few_open_files_a_small_stack_and_a_low_priority_change_no_byte(place: Place) -> None:
+    place.run(TRAINING, before="ulimit -n 64; ulimit -c 0 -s 1024; renice -n 19 $$ >/dev/null")
     place.same_bytes()
 
 

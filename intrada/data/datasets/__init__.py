@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from intrada.core.config.classes import ClassSet
 from intrada.core.errors import UserError
-from intrada.data.datasets.base import Dataset
+
+if TYPE_CHECKING:  # with them come pandas and OpenCV, and this module is imported wherever params are checked
+    from intrada.core.config.classes import ClassSet
+    from intrada.data.datasets.base import Dataset
 
 DATASETS = {
     "cityscapes": "intrada.data.datasets.cityscapes",

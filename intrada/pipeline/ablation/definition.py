@@ -7,10 +7,10 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError, model_validator
 
-from intrada.core import files
 from intrada.core.config import plain_yaml
 from intrada.core.config.schema import Block
 from intrada.core.errors import UserError
+from intrada.core.file_errors import unreadable
 
 FILE = Path("ablation/ablation.yaml")
 Named = TypeVar("Named")
@@ -70,7 +70,7 @@ def load(path: Path = FILE) -> Ablation:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:8])
         raise UserError(path, wrong, "benchmarks and recipes as the file explains them", "fix it") from None
     except (OSError, ValueError) as error:
-        raise files.unreadable(path, error, "the ablation's benchmarks and recipes") from error
+        raise unreadable(path, error, "the ablation's benchmarks and recipes") from error
 
 
 def one_of(named: dict[str, Named], name: str) -> Named:
