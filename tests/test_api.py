@@ -145,6 +145,18 @@ def test_a_prediction_has_the_images_size_and_the_softmax_of_the_upsampled_logit
     assert found.entropy.min() >= 0 and found.entropy.max() <= 1 and len(np.unique(found.label)) > 3
 
 
+def test_tta_flip_is_that_of_the_command(model: Path) -> None:
+    predictor = intrada.load(MODEL)
+    found = predictor.predict(photo(), tta="flip")
+    assert main(["predict", str(MODEL), "photo.png", "--tta", "flip", "--out", "out"]) == 0
+    assert np.array_equal(found.label, files.read_label(Path("out/prediction/photo.png")))
+    assert not np.array_equal(found.label, predictor.predict(photo()).label)
+    mirrored = predictor.predict(photo()[:, ::-1], tta="flip")
+    np.testing.assert_allclose(mirrored.confidence[:, ::-1], found.confidence, atol=1e-5)
+    with pytest.raises(intrada.UserError, match="tta: 'rotate'\n  allowed: 'flip' or None"):
+        predictor.predict(photo(), tta="rotate")
+
+
 def test_the_channel_order_is_the_callers(model: Path) -> None:
     predictor = intrada.load(MODEL)
     rgb, bgr = photo(), photo()[:, :, ::-1]

@@ -10,14 +10,15 @@ docs/predict.md.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from intrada.commands import validate
-from intrada.core import cli_types, files
+from intrada.core import cli_types
 from intrada.core.cli_types import ImageSize
 from intrada.core.distributed.device import acquire_device
 from intrada.core.errors import UserError
@@ -25,11 +26,35 @@ from intrada.core.failures import Failures
 from intrada.core.plain_text import say
 from intrada.core.stage import Argument, Context, Flag, Option, Out
 from intrada.inference import cityscapes_server
-from intrada.inference.deployment import prediction, sources, video
+from intrada.inference.deployment import frames, prediction, sources, summary, video
+from intrada.inference.deployment.api import TTA
 from intrada.inference.deployment.load import ModelFile, open_model
-from intrada.inference.deployment.prediction import Frame, PredictionWriter, PredictOptions, Table
-from intrada.inference.deployment.sources import Source
+from intrada.inference.deployment.prediction import PredictionWriter, PredictOptions, Table
+from intrada.inference.deployment.sources import Source, Sources
 from intrada.inference.deployment.video import VideoError
+
+BatchSize = Annotated[
+    int, Option("images in a batch; default: 1", "N", cli_types.count("--batch-size"), default=1)
+]
+Every = Annotated[
+    int, Option("use every N-th frame of a video; default: 1", "N", cli_types.count("--every"), default=1)
+]
+Alpha = Annotated[
+    float,
+    Option(
+        "weight of the class colours in overlays, 0 to 1; default: 0.5", "A", cli_types.alpha, default=0.5
+    ),
+]
+Tta = Annotated[
+    str | None,
+    Option("average the image and its mirror image", "flip", cli_types.choice("--tta", TTA)),
+]
+Workers = Annotated[
+    int | None,
+    Option(
+        "threads that read and write images; default: one for each core", "N", cli_types.count("--workers")
+    ),
+]
 
 
 def run(
@@ -48,71 +73,80 @@ def run(
         ),
     ],
     own_size: Annotated[bool, Flag("do not resize the images for the network")],
-    batch_size: Annotated[
-        int,
-        Option("images in a batch; default: 1", "N", cli_types.count("--batch-size"), 1),
-    ],
-    every: Annotated[
-        int, Option("use every N-th frame of a video; default: 1", "N", cli_types.count("--every"), 1)
-    ],
-    alpha: Annotated[
-        float,
-        Option("weight of the class colours in overlays, 0 to 1; default: 0.5", "A", cli_types.alpha, 0.5),
-    ],
+    batch_size: BatchSize,
+    tta: Tta,
+    every: Every,
+    alpha: Alpha,
     label_ids: Annotated[bool, Flag("also write label_ids/: PNGs of Cityscapes' label ids")],
+    workers: Workers,
     strict: Annotated[bool, Flag("stop at the first image or video that cannot be read")],
     params: Annotated[
         Path | None,
         Option("params file of its training; required only for a model of an older version", "PATH", Path),
     ],
 ) -> None:
-    """Write OUT, and print how many images and frames were predicted.
+    """Write OUT, and print a summary of the predictions.
 
     UserError at the end if images or videos could not be used; the others are done.
     """
     if size and own_size:
         raise UserError("--own-size", f"--size {size} too", "one of the two", "leave one of them out")
-    failures = Failures(strict)
     opened = open_model(Path(model), params, validate.load(params) if params else None)
     classes = opened.spec.classes
     ids = cityscapes_server.table(classes) if label_ids else None
-    inputs = sources.collect(images, out)
-    for name, error in inputs.failed:
-        failures.add(name, error)
+    inputs, failures = _collect(images, out, strict)
     headers = list(_headers(inputs.videos, failures))  # errors before the long work
-    options = _options(opened, None if own_size else size or opened.size, batch_size)
-    writer = PredictionWriter(out, classes, alpha, ids)
-    path = out / "predictions.csv"
+    options = _options(opened, None if own_size else size or opened.size, batch_size, tta)
+    network_input = summary.describe_input(options, opened.size)
+    say(f"input of the network: {network_input}")
+    path, start = out / "predictions.csv", time.perf_counter()
+    job = _Job(inputs.images, headers, every, options, PredictionWriter(out, classes, alpha, ids), workers)
     with prediction.table(path, classes) as table:
-        _write(inputs.images, headers, every, options, writer, table, failures)
-    say(f"{table.rows} images and frames: {path}")
+        job.run(table, failures)
+    seconds = time.perf_counter() - start
+    say(*summary.lines(table, path, network_input, seconds, len(failures.errors)))
     failures.finish(path, len(inputs.images) + len(inputs.videos) + len(inputs.failed))
 
 
-def _write(
-    images: list[Source],
-    headers: list[tuple[Source, video.Facts]],
-    every: int,
-    options: PredictOptions,
-    writer: PredictionWriter,
-    table: Table,
-    failures: Failures,
-) -> None:
-    """Write the results of all images, then of all videos, and their rows to `table`."""
-    context = Context("predict", "", Path("runs"))
-    with ThreadPoolExecutor(context.workers) as pool:
-        frames = context.progress(_read(images, failures), len(images), "image")
-        for predicted, _ in prediction.write_all(frames, options, writer, pool):
-            table.add(predicted)
-        for source, (rate, count) in headers:
-            frames = context.progress(_frames(source, every, failures), math.ceil(count / every), "frame")
-            try:
-                with video.overlay(writer.folder / f"{source.name}_overlay.mp4", rate / every) as append:
-                    for predicted, mixed in prediction.write_all(frames, options, writer, pool):
-                        table.add(predicted)
-                        append(mixed)
-            except VideoError as error:
-                failures.add(source.name, error)
+@dataclass(frozen=True)
+class _Job:
+    """What is predicted, and how. headers: each video with its facts; workers: None for one a core."""
+
+    images: list[Source]
+    headers: list[tuple[Source, video.Facts]]
+    every: int
+    options: PredictOptions
+    writer: PredictionWriter
+    workers: int | None
+
+    def run(self, table: Table, failures: Failures) -> None:
+        """Write the results of all images, then of all videos, and their rows to `table`."""
+        context = Context("predict", "", Path("runs"))
+        workers = self.workers or context.workers
+        with ThreadPoolExecutor(workers) as pool:
+            read = frames.of_images(self.images, failures, pool, workers)
+            shown = context.progress(read, len(self.images), "image")
+            for predicted, _ in prediction.write_all(shown, self.options, self.writer, pool):
+                table.add(predicted)
+            for source, (rate, count) in self.headers:
+                read = frames.of_video(source, self.every, failures)
+                shown = context.progress(read, math.ceil(count / self.every), "frame")
+                path = self.writer.folder / f"{source.name}_overlay.mp4"
+                try:
+                    with video.overlay(path, rate / self.every) as append:
+                        for predicted, mixed in prediction.write_all(shown, self.options, self.writer, pool):
+                            table.add(predicted)
+                            append(mixed)
+                except VideoError as error:
+                    failures.add(source.name, error)
+
+
+def _collect(words: list[str], out: Path, strict: bool) -> tuple[Sources, Failures]:
+    """Return the files that `words` name, and the failures so far: names that no result can have."""
+    failures, inputs = Failures(strict), sources.collect(words, out)
+    for name, error in inputs.failed:
+        failures.add(name, error)
+    return inputs, failures
 
 
 def _headers(videos: list[Source], failures: Failures) -> Iterator[tuple[Source, video.Facts]]:
@@ -124,24 +158,10 @@ def _headers(videos: list[Source], failures: Failures) -> Iterator[tuple[Source,
             failures.add(source.name, error)
 
 
-def _options(opened: ModelFile, size: tuple[int, int] | None, batch_size: int) -> PredictOptions:
+def _options(
+    opened: ModelFile, size: tuple[int, int] | None, batch_size: int, tta: str | None
+) -> PredictOptions:
     """Load the model on its device. size: (width, height) of its input; None: that of each image."""
     device = acquire_device(opened.compute, opened.compute.inference_threads)
-    return PredictOptions(opened.load(device), device, size, batch_size)
-
-
-def _read(images: list[Source], failures: Failures) -> Iterator[Frame]:
-    """Yield the images that can be read."""
-    for source in images:
-        try:
-            image = files.read_image(source.path)
-        except UserError as error:
-            failures.add(source.name, error)
-        else:
-            yield Frame(source.name, image)
-
-
-def _frames(source: Source, every: int, failures: Failures) -> Iterator[Frame]:
-    """Yield the frames of a video, with names NAME/NUMBER; the first frame has number 0."""
-    for number, image in video.read(source.path, every, partial(failures.add, source.name)):
-        yield Frame(f"{source.name}/{number:06d}", image)
+    predictor = opened.load(device)
+    return PredictOptions(predictor.with_flip() if tta else predictor, device, size, batch_size)

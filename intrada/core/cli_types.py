@@ -68,6 +68,19 @@ def count(option: str, low: int = 1, high: int = 10**6) -> Callable[[str], int]:
     return read
 
 
+def choice(option: str, allowed: Sequence[str]) -> Callable[[str], str]:
+    """Return a parser of one of the words `allowed`. It raises UserError for anything else."""
+
+    def read(text: str) -> str:
+        if text not in allowed:
+            raise UserError(
+                option, repr(text), " or ".join(allowed), f"write, for example, {option} {allowed[0]}"
+            )
+        return text
+
+    return read
+
+
 def alpha(text: str) -> float:
     """Parse the value of --alpha, a number from 0 to 1. UserError for anything else."""
     try:

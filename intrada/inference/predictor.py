@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -29,13 +29,23 @@ class Predictor:
 
     weights: one for each member, with sum 1; combine: the averaged quantity, PROBABILITIES or LOGITS (as the
     published code does). The logits of a single member are returned unchanged. bf16: run the convolutions in
-    bfloat16; everything after them is float32.
+    bfloat16; everything after them is float32. flip: whether `with_flip` made it.
     """
 
     members: Sequence[SegmentationModel]
     weights: Sequence[float] = (1.0,)
     combine: str = PROBABILITIES
     bf16: bool = False
+    flip: bool = False
+
+    def with_flip(self) -> Predictor:
+        """Return the average of the probabilities for an image and for its mirror image (left to right).
+
+        Each member predicts both, so a prediction takes twice the time.
+        """
+        members = [seen for member in self.members for seen in (member, Mirrored(member))]
+        weights = [weight / 2 for weight in self.weights for _ in range(2)]
+        return replace(self, members=members, weights=weights, combine=PROBABILITIES, flip=True)
 
     def low_res_logits(self, batch: Batch) -> list[Tensor]:
         """Return each member's logits of the main head, (N, C, h, w), at the network's output resolution."""
@@ -61,6 +71,24 @@ class Predictor:
         if self.combine == PROBABILITIES:
             total = total.clamp(min=torch.finfo(total.dtype).tiny).log()
         return Tile(upsampled_tiles[0].window, total)
+
+
+class Mirrored(SegmentationModel):
+    """A network that gets the mirror image; its logits are mirrored back."""
+
+    def __init__(self, segmenter: SegmentationModel) -> None:
+        super().__init__()
+        self.segmenter = segmenter
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return {name: logits.flip(3) for name, logits in self.segmenter(images.flip(3)).items()}
+
+    def main_logits(self, images: Tensor) -> Tensor:
+        """Return what the network predicts for the mirror images, mirrored back."""
+        return self.segmenter.main_logits(images.flip(3)).flip(3)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        return self.segmenter.normalise(images)
 
 
 def for_inference(segmenter: SegmentationModel, device: torch.device) -> SegmentationModel:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from intrada.data.loader import Batch
-from intrada.inference.postprocess import predict_pixels
+from intrada.inference.postprocess import PixelPrediction, predict_pixels
 from intrada.inference.predictor import Predictor, for_inference
 from intrada.models import MODELS, build_model
 from intrada.models.base import SegmentationModel
@@ -66,6 +67,58 @@ def test_a_probability_of_0_has_a_finite_logarithm() -> None:
 
 def test_a_single_model_keeps_its_logits() -> None:
     assert pixel_logits(Predictor([ConstantModel(9.0, 0.0, 0.0)])).tolist() == [9.0, 0.0, 0.0]
+
+
+class ByPosition(SegmentationModel):
+    """Predicts two classes from the position alone: probabilities (0.9, 0.1) left, (0.4, 0.6) right."""
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        logits = torch.tensor([[0.9, 0.4], [0.1, 0.6]]).log().view(1, 2, 1, 2)
+        return {"main": logits + 0 * images.sum(), "aux": logits}
+
+    def normalise(self, images: Tensor) -> Tensor:
+        return images.float()
+
+
+def two_pixels(predictor: Predictor, image: Tensor) -> PixelPrediction:
+    batch = Batch(["a"], image, torch.zeros((1, 1, 2), dtype=torch.int64))
+    return predict_pixels(
+        predictor.upsampled_tiles(predictor.low_res_logits(batch), 0, (1, 2)), (1, 2), torch.device("cpu")
+    )
+
+
+def test_with_flip_the_probabilities_of_the_image_and_the_mirror_image_are_averaged() -> None:
+    """Left (0.9, 0.1) and, mirrored back, (0.4, 0.6): the mean is (0.65, 0.35). Logits would give 0.71."""
+    image = torch.zeros((1, 3, 1, 2), dtype=torch.uint8)
+    plain = Predictor([ByPosition()])
+    assert two_pixels(plain, image).label.tolist() == [[0, 1]]
+    averaged = two_pixels(plain.with_flip(), image)
+    assert averaged.label.tolist() == [[0, 0]]
+    assert averaged.confidence.flatten().tolist() == pytest.approx([0.65, 0.65])
+    entropy = -(0.65 * math.log(0.65) + 0.35 * math.log(0.35)) / math.log(2)
+    assert averaged.entropy.flatten().tolist() == pytest.approx([entropy] * 2)
+
+
+class ByContent(ByPosition):
+    """Predicts each pixel from its first channel: the logit of class 0 is the value, that of class 1 is 0."""
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        logits = torch.cat([images[:, :1], 0 * images[:, :1]], 1)
+        return {"main": logits, "aux": logits}
+
+
+def test_with_flip_a_network_that_treats_both_sides_alike_predicts_the_same() -> None:
+    image = torch.tensor([3, 1], dtype=torch.uint8).view(1, 1, 1, 2).repeat(1, 3, 1, 1)
+    plain = Predictor([ByContent()])
+    expected, found = two_pixels(plain, image), two_pixels(plain.with_flip(), image)
+    assert torch.allclose(found.confidence, expected.confidence) and expected.confidence[0, 0] > 0.9
+
+
+def test_with_flip_an_ensemble_keeps_the_weights_of_its_members() -> None:
+    members = [ConstantModel(9.0, 0.0, 0.0), ConstantModel(0.0, 2.0, 1.0)]
+    plain = Predictor(members, (0.25, 0.75))
+    assert plain.with_flip().weights == [0.125, 0.125, 0.375, 0.375]
+    assert torch.allclose(pixel_logits(plain.with_flip()), pixel_logits(plain))
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from intrada.inference.deployment.load import open_model
 from intrada.inference.deployment.prediction import Frame, Prediction, PredictOptions, predict_one
 
 CHANNEL_ORDERS = ("rgb", "bgr")
+TTA = ("flip",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,18 +33,26 @@ class Predictor:
     size: tuple[int, int]
     _options: PredictOptions = field(repr=False)
 
-    def predict(self, image: NDArray[np.uint8], channel_order: str = "rgb") -> Prediction:
+    def predict(
+        self, image: NDArray[np.uint8], channel_order: str = "rgb", tta: str | None = None
+    ) -> Prediction:
         """Predict the class of each pixel, as `intrada predict` does.
 
         image: (H, W, 3) uint8, 0..255, of any size. The network gets it resized to `size`, and its logits are
-        resized to H x W. channel_order: "rgb" (Pillow, imageio, matplotlib) or "bgr" (OpenCV).
+        resized to H x W. channel_order: "rgb" (Pillow, imageio, matplotlib) or "bgr" (OpenCV). tta: "flip"
+        averages the probabilities for the image and for its mirror image, in twice the time.
         Returns label, confidence and entropy of each pixel, each (H, W). UserError for another kind of array.
         """
-        _check(image, channel_order)
+        _check(image, channel_order, tta)
         bgr = image if channel_order == "bgr" else image[:, :, ::-1]
         # as `intrada predict` sets it for the process: torch's default rounds float32 on CUDA
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            return predict_one(Frame("image", np.ascontiguousarray(bgr)), self._options).prediction
+            return predict_one(Frame("image", np.ascontiguousarray(bgr)), self._options_of(tta)).prediction
+
+    def _options_of(self, tta: str | None) -> PredictOptions:
+        if tta is None:
+            return self._options
+        return replace(self._options, predictor=self._options.predictor.with_flip())
 
 
 def load(path: str | PathLike[str], device: str, params: str | PathLike[str] | None) -> Predictor:
@@ -70,7 +79,10 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _check(image: Any, channel_order: str) -> None:
+def _check(image: Any, channel_order: str, tta: str | None) -> None:
+    if tta is not None and tta not in TTA:
+        allowed = " or ".join([*map(repr, TTA), "None"])
+        raise UserError("tta", repr(tta), allowed, "name an augmentation, or leave it out")
     if channel_order not in CHANNEL_ORDERS:
         raise UserError(
             "channel_order",

@@ -1,8 +1,8 @@
 """Predict frames, and write the label map, the entropy map and the overlay of each.
 
-At most two batches are in memory. The network gets each frame at its own size, or resized to `size`. Its
-logits are upsampled to the size of the frame in one step, as the evaluation upsamples them to the size of a
-label.
+At most two batches are in memory, and the frames that were read in advance. The network gets each frame at
+its own size, or resized to `size`. Its logits are upsampled to the size of the frame in one step, as the
+evaluation upsamples them to the size of a label.
 """
 
 from __future__ import annotations
@@ -118,17 +118,24 @@ def overlay(
 
 
 class Table:
-    """Writes the rows of predictions.csv: image, entropy (mean, 0..1), pixels_<class>, as in scores.csv."""
+    """Writes the rows of predictions.csv: image, entropy (mean, 0..1), pixels_<class>, as in scores.csv.
+
+    rows: number of rows; entropies: sum of their entropies; pixels: (C,) sum of their pixels of each class.
+    """
 
     def __init__(self, writer: Any, classes: ClassSet) -> None:
-        self.rows, self._writer, self._classes = 0, writer, len(classes)
+        self.classes, self._writer = classes, writer
+        self.rows, self.entropies = 0, 0.0
+        self.pixels: NDArray[np.int64] = np.zeros(len(classes), np.int64)
         writer.writerow(["image", "entropy", *(csv_cell(PIXELS + name) for name in classes.names)])
 
     def add(self, predicted: FramePrediction) -> None:
         """Append a row; floats are written with all their digits."""
-        counts = np.bincount(predicted.prediction.label.ravel(), minlength=self._classes)
+        counts = np.bincount(predicted.prediction.label.ravel(), minlength=len(self.classes))
         self._writer.writerow([csv_cell(predicted.frame.name), predicted.mean_entropy, *counts.tolist()])
         self.rows += 1
+        self.entropies += predicted.mean_entropy
+        self.pixels += counts
 
 
 @contextmanager

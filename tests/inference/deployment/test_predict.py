@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,7 @@ from intrada.core.stage import Context
 from intrada.data import resize, tables
 from intrada.data.loader import Batch
 from intrada.inference import scoring
-from intrada.inference.deployment import prediction, sources, video
+from intrada.inference.deployment import frames, prediction, sources, video
 from intrada.inference.deployment.prediction import Frame, PredictOptions
 from intrada.methods import entropy
 from intrada.models import weights
@@ -161,6 +164,90 @@ def test_label_ids_are_written_only_with_the_option(model: Path) -> None:
     ids = {entry.name: raw for raw, entry in CITYSCAPES_IDS.items()}
     label_ids = np.array([ids[name] for name in NAMES])
     assert np.array_equal(files.read_label(OUT / "label_ids/photo.png"), label_ids[label("photo")])
+
+
+def test_with_tta_flip_the_probabilities_of_the_image_and_its_mirror_image_are_averaged(model: Path) -> None:
+    image = put("photo.png", size=(101, 67))
+    mirrored = np.ascontiguousarray(image[:, ::-1])
+    expected = (logits(image).softmax(1) + logits(mirrored).softmax(1).flip(3))[0] / 2
+    assert predict("photo.png", "--tta", "flip") == 0
+    assert np.array_equal(label("photo"), expected.argmax(0).numpy())
+    assert not np.array_equal(label("photo"), logits(image)[0].argmax(0).numpy())
+
+
+@pytest.mark.parametrize("more", [(), ("--batch-size", "2")])
+def test_the_number_of_workers_changes_no_byte(model: Path, more: tuple[str, ...]) -> None:
+    for number in range(4):
+        put(f"data/{number}.png", number)
+    Path("data/9.png").touch()
+    film("clip.avi", 3)
+    results = []
+    for workers in ("1", "2", "7"):
+        assert predict("data", "clip.avi", "--workers", workers, *more) == 1  # 9.png is empty
+        results.append(written_bytes())
+        shutil.rmtree(OUT)
+    assert len(results[0]) == 7 * 3 + 3 and results[0] == results[1] == results[2]
+
+
+def test_at_most_as_many_images_as_workers_are_decoded_before_they_are_used() -> None:
+    decoded = list[int]()
+
+    def decode(number: int) -> int:
+        decoded.append(number)
+        return -number
+
+    with ThreadPoolExecutor(3) as pool:
+        results = frames.in_advance(decode, range(20), pool, ahead=3)
+        assert [next(results) for _ in range(2)] == [(0, 0), (1, -1)]
+    assert sorted(decoded) == [0, 1, 2, 3, 4]  # two used and three in advance
+    with ThreadPoolExecutor(3) as pool:
+        assert [*frames.in_advance(decode, range(5), pool, 3)] == [(n, -n) for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        ((), "48x32 pixels, the size of its training images"),
+        (("--size", "64x32"), "64x32 pixels"),
+        (("--own-size", "--tta", "flip"), "each image at its own size; each image and its mirror image"),
+    ],
+)
+def test_the_input_of_the_network_is_printed(
+    model: Path, options: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put("photo.png")
+    assert predict("photo.png", *options) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"input of the network: {text}"
+
+
+def test_the_summary_has_the_shares_of_all_pixels_the_mean_entropy_and_the_failures(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put("data/a.png", 1)
+    put("data/b.png", 2, (101, 67))
+    Path("data/c.png").touch()
+    assert predict("data") == 1
+    first, *rest = capsys.readouterr().out.splitlines()[1:]
+    assert first == "2 images and frames, 1 failed: out/predictions.csv"
+    table = files.read_csv(OUT / "predictions.csv")
+    entropy_mean = table["entropy"].mean()
+    facts = dict(re.findall(r"^  (\S.*?)  +(\S.*)$", "\n".join(rest), re.M))
+    assert facts["mean entropy"] == f"{entropy_mean:.3f} (0: certain, 1: the largest possible)"
+    assert re.fullmatch(r"[0-9.e-]+ seconds an image, with reading and writing", facts["time"])
+    pixels = table.filter(like="pixels_").sum()
+    assert pixels.sum() == 48 * 32 + 101 * 67
+    shares = [line[24:] for line in rest[3:]]  # behind the names of the facts
+    printed = dict(re.findall(r"^(\S.*?) +([0-9.]+)%$", "\n".join(shares), re.M))
+    expected = {name.removeprefix("pixels_"): f"{100 * n / pixels.sum():.1f}" for name, n in pixels.items()}
+    assert printed == expected and list(printed) == NAMES
+
+
+def test_a_summary_without_any_prediction_is_one_line(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("broken.png").touch()
+    assert predict("broken.png") == 1
+    assert capsys.readouterr().out.splitlines()[1:] == ["0 images and frames, 1 failed: out/predictions.csv"]
 
 
 # ---------------------------------------------------------------- videos
@@ -567,7 +654,15 @@ def test_a_model_without_its_classes_is_refused(model: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(
-    "option, value", [("--alpha", "1.5"), ("--alpha", "nan"), ("--every", "0"), ("--batch-size", "-1")]
+    "option, value",
+    [
+        ("--alpha", "1.5"),
+        ("--alpha", "nan"),
+        ("--every", "0"),
+        ("--batch-size", "-1"),
+        ("--workers", "0"),
+        ("--tta", "rotate"),
+    ],
 )
 def test_a_wrong_number_is_refused(
     model: Path, option: str, value: str, capsys: pytest.CaptureFixture[str]
