@@ -9,6 +9,8 @@ images  one row per evaluation image: the columns of the index, entropy (0..1) o
         pixel_accuracy (percent; empty without a label)
 reliability  one row per range of the confidence (the softmax maximum) of labelled pixels: from, to, pixels,
         mean confidence, accuracy (all but pixels in percent); no row without labels
+agreement  one row per evaluation image: image, and for each pair of models the percent of equal pixels
+label_next  one row per suggested image: image, path, entropy (0..1), rank (1 = the highest entropy)
 snapshots  one row per snapshot of a run: iteration, information (0..1), mIoU (percent), and for each rule of
         selection (last, label_free, oracle) whether it selects this snapshot (0 or 1)
 """
@@ -108,6 +110,23 @@ KEPT = pa.DataFrameSchema(
         "class": pa.Column(str, _FILLED, unique=True),
         "predicted": pa.Column(int, pa.Check.ge(0)),
         "kept": pa.Column(int, pa.Check.ge(0)),
+    },
+    strict=True,
+    ordered=True,
+)
+AGREEMENT = pa.DataFrameSchema(
+    {
+        "image": pa.Column(str, _ID, unique=True),
+        "^[a-z0-9]+_[a-z0-9]+$": pa.Column(float, pa.Check.in_range(0, 100), coerce=True, regex=True),
+    },
+    strict=True,
+)
+LABEL_NEXT = pa.DataFrameSchema(
+    {
+        "image": pa.Column(str, _ID, unique=True),
+        "path": pa.Column(str, [_FILLED, _PATH]),
+        "entropy": _ENTROPY,
+        "rank": pa.Column(int, pa.Check.ge(1), unique=True),
     },
     strict=True,
     ordered=True,

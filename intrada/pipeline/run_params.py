@@ -22,7 +22,7 @@ OWN = (
     "rounds",
     "select",
     "report",
-)  # the params that only the report records: no stage reads the first two whole
+)  # the params that the report records: no stage reads `select`, and only analyse reads all of `rounds`
 PRINTED = "params.json"  # the file name of the report's output with the params of its runs
 WHOLE = "options"  # a block without fixed keys: with different keys it has different values
 Fingerprint = Callable[

@@ -20,7 +20,7 @@ from tests.support.project import AFTER_LAMBDA, ROOT, Project, by
 pytestmark = pytest.mark.drivers
 
 GPU_STAGES = ("train_source", "train_inter", "train_intra", "score", "evaluate")
-EVERYTHING = 19  # jobs of the card, the evaluations and preprocess counted three times, toycity twice
+EVERYTHING = 20  # jobs of the card, the evaluations and preprocess counted three times, toycity twice
 
 
 def jobs(output: str) -> list[str]:
@@ -88,12 +88,12 @@ def test_the_table_of_experiments_of_the_readme_fits_a_screen(
     done = Project(shutil.copytree(first.folder, tmp_path / "done", symlinks=True))
     done.commit("finished")
     done.set_params(rank__easy_fraction=0.5)
-    metrics = done.folder / "results/evaluate/intra/metrics.json"
+    metrics = done.folder / "results/analyse/metrics/intra.json"
     metrics.write_text(metrics.read_text().replace('mIoU": ', 'mIoU": 1'))
     words = re.search(r"^dvc (exp show .*?)  +#", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
     assert words is not None
     table = done.dvc(*shlex.split(words[1]), "--no-pager").stdout
-    assert "rank.easy_fraction" in table and "metrics.json:mIoU" in table
+    assert "rank.easy_fraction" in table and "intra.json:mIoU" in table
     assert "…" not in table and max(map(len, table.splitlines())) <= 200
 
 
@@ -135,7 +135,7 @@ def test_a_parameter_of_the_evaluation_runs_evaluations_and_report_two_at_once_o
     before = len(project.executed())
     output = project.snakemake("--cores", "3", "--resources", "gpu=2").stdout
     ran = sorted(line["stage"] for line in project.executed()[before:])
-    assert [name for name in ran if name != "report"] == [
+    assert [name for name in ran if name not in ("analyse", "report")] == [
         "evaluate@inter",
         "evaluate@intra",
         "evaluate@source",
@@ -188,5 +188,7 @@ def test_a_constant_in_the_losses_makes_the_trainings_and_what_follows_stale(pro
 
 def test_metrics_have_one_row_a_model(first: Project) -> None:
     rows = first.dvc("metrics", "show", "--md").stdout.strip().splitlines()[2:]
-    names = sorted(row.split("|")[1].strip() for row in rows)
-    assert names == [f"results/evaluate/{model}/metrics.json" for model in ("inter", "intra", "source")]
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows]
+    names = [row[0] for row in cells]
+    assert names == [f"results/analyse/metrics/{model}.json" for model in ("source", "inter", "intra")]
+    assert all(re.fullmatch(r"\d+\.\d", row[1]) for row in cells)  # mIoU

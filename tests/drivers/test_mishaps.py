@@ -76,7 +76,13 @@ def test_another_round_runs_no_earlier_one_again(project: Project) -> None:
     second = {"after": "train_intra", "easy_fraction": 0.5, "init": "results/train_intra/last.safetensors"}
     project.set_params(rounds={"r2": second})
     stages = ("score", "rank", "pseudo_label", "train_intra")
-    expected = [*(f"{stage}_round@r2" for stage in stages), "evaluate@r2", "evaluate_snapshots@r2", "report"]
+    expected = [
+        *(f"{stage}_round@r2" for stage in stages),
+        "evaluate@r2",
+        "evaluate_snapshots@r2",
+        "analyse",
+        "report",
+    ]
     assert project.stages_run_by(project.snakemake) == sorted(expected)
     assert "| r2 |" in (project.folder / "results/report/table.md").read_text()
     for path in project.folder.glob("results/*/r2"):  # no driver removes what a stage that is gone has left

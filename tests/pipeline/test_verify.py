@@ -114,11 +114,11 @@ def test_scores_of_another_model_put_in_place_are_found(verify: Any) -> None:
     assert verify()[0] == 0
     put_back(SCORES)  # one of the three: no run has left them like this
     code, verdicts, _, _ = verify()
-    assert code == 1 and wrong(verdicts) == ["score", "rank"]
+    assert code == 1 and wrong(verdicts) == ["score", "rank", "analyse"]
     assert "results/score/scores.csv was exchanged: the file there is of another run" in verdicts["score"]
     put_back(*outs)  # all three: a run has, but with another model
     code, verdicts, _, _ = verify()
-    assert code == 1 and {"score", "rank", "pseudo_label"} == set(wrong(verdicts))
+    assert code == 1 and {"score", "rank", "pseudo_label", "analyse"} == set(wrong(verdicts))
     assert f"made from {model[0]}" in verdicts["score"]
 
 
@@ -159,16 +159,16 @@ def test_missing_and_added_files_of_a_folder_are_named(verify: Any) -> None:
 def test_an_output_removed_is_named_where_another_was_made_from_it(verify: Any) -> None:
     SCORES.unlink()
     code, verdicts, _, _ = verify()
-    assert code == 1 and wrong(verdicts) == ["score", "rank"]
+    assert code == 1 and wrong(verdicts) == ["score", "rank", "analyse"]
     assert "results/score/scores.csv is missing" in verdicts["score"]
     assert "results/score/scores.csv, which it was made from, is missing" in verdicts["rank"]
 
 
 def test_a_job_without_any_output_is_no_fault_if_nothing_was_made_from_it(verify: Any) -> None:
-    shutil.rmtree("results/evaluate/intra")
+    shutil.rmtree("results/analyse")
     code, verdicts, notes, _ = verify()
-    assert code == 0 and "evaluate@intra" not in verdicts
-    assert notes == ["evaluate@intra: its outputs do not exist"]
+    assert code == 0 and "analyse" not in verdicts
+    assert notes == ["analyse: its outputs do not exist"]
 
 
 def test_an_image_that_a_training_read_is_named_where_it_was_edited(verify: Any) -> None:
@@ -182,7 +182,7 @@ def test_an_image_that_a_training_read_is_named_where_it_was_edited(verify: Any)
 
 
 def test_older_outputs_that_come_back_belong_together_again(verify: Any) -> None:
-    last = ("rank", "pseudo_label", "train_intra", "evaluate_snapshots@intra", "evaluate@intra")
+    last = ("rank", "pseudo_label", "train_intra", "evaluate_snapshots@intra", "evaluate@intra", "analyse")
     after = [name for name in ORDER if name in last]
     outs = [out for name in after for out in jobs(tree())[name].outs]
     kept(*outs)
@@ -234,7 +234,7 @@ def test_a_folder_may_be_named_and_brings_what_its_artifacts_were_made_from(veri
     assert set(ORDER) - set(verdicts) == {
         "check", "preprocess@val", "pseudo_label", "train_intra",
         "evaluate@inter", "evaluate@source", "evaluate@intra", "evaluate_snapshots@source",
-        "evaluate_snapshots@inter", "evaluate_snapshots@intra",
+        "evaluate_snapshots@inter", "evaluate_snapshots@intra", "analyse",
     }  # fmt: skip
 
 

@@ -30,6 +30,7 @@ TRAINING = ("train_source", "train_inter", "train_intra")
 Driver = Callable[["Project"], subprocess.CompletedProcess[str]]
 # the intra model is evaluated by evaluate and by evaluate_snapshots
 AFTER_LAMBDA = [
+    "analyse",
     "evaluate@intra", "evaluate_snapshots@intra", "pseudo_label", "rank", "report", "train_intra",
 ]  # fmt: skip
 

@@ -19,7 +19,7 @@ ORDER = (
     "toycity@source", "toycity@target", "check", "preprocess@source", "preprocess@target", "preprocess@val",
     "train_source", "train_inter", "score", "rank", "pseudo_label", "train_intra",
     "evaluate_snapshots@source", "evaluate_snapshots@inter", "evaluate_snapshots@intra",
-    "evaluate@inter", "evaluate@source", "evaluate@intra",
+    "evaluate@inter", "evaluate@source", "evaluate@intra", "analyse",
 )  # fmt: skip
 
 

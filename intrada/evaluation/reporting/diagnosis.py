@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from intrada.core import files
 from intrada.core.config.classes import IGNORE
 from intrada.data.tables import EASY, HARD
-from intrada.evaluation.metrics import Confusion, confusion_matrix, miou, pixel_accuracy
+from intrada.evaluation.metrics import Confusion, confusion_matrix, iou, miou, pixel_accuracy
 
 NOTE = (
     "These numbers (percent) compare step 1's predictions with the labels of the target's training images. "
@@ -68,7 +68,8 @@ def diagnose(images: Iterable[Comparison], num_classes: int) -> dict[str, Any]:
     easy, hard: the number of images, and the pixel_accuracy and mIoU of the predictions in percent.
     easy_minus_hard: the differences. spearman_entropy_mIoU: the rank correlation (-1..1) of the entropy and
     the mIoU of an image. pseudo_labels: pixels_kept (percent of the labelled easy pixels), and the
-    pixel_accuracy and mIoU of these pixels in percent.
+    pixel_accuracy and mIoU of these pixels in percent; by_class: for each class, in their order, the kept
+    share of its predicted easy pixels, their precision and their IoU, in percent, labelled pixels only.
     """
     sums = {subset: np.zeros((num_classes, num_classes), np.int64) for subset in (EASY, HARD)}
     kept = np.zeros((num_classes, num_classes), np.int64)
@@ -89,7 +90,11 @@ def diagnose(images: Iterable[Comparison], num_classes: int) -> dict[str, Any]:
         **subsets,
         "easy_minus_hard": {key: _difference(subsets, key) for key in ("pixel_accuracy", "mIoU")},
         "spearman_entropy_mIoU": _number(correlation),
-        "pseudo_labels": {"pixels_kept": _percentage(kept, sums[EASY]), **_quality(kept)},
+        "pseudo_labels": {
+            "pixels_kept": _percentage(kept, sums[EASY]),
+            **_quality(kept),
+            "by_class": _by_class(kept, sums[EASY]),
+        },
     }
 
 
@@ -114,6 +119,23 @@ def _quality(confusion: Confusion) -> dict[str, float | None]:
 
 def _percentage(kept: Confusion, total: Confusion) -> float | None:
     return 100 * int(kept.sum()) / int(total.sum()) if total.any() else None
+
+
+def _by_class(kept: Confusion, easy: Confusion) -> list[dict[str, float | None]]:
+    """Return kept, precision and iou of each class. kept, easy: of the pseudo-labels, of all predictions."""
+
+    def percent(part: int, whole: int) -> float | None:
+        return 100 * part / whole if whole else None
+
+    selected, predicted, ious = kept.sum(0), easy.sum(0), iou(kept)
+    return [
+        {
+            "kept": percent(int(selected[index]), int(predicted[index])),
+            "precision": percent(int(kept[index, index]), int(selected[index])),
+            "iou": _number(100 * ious[index]),
+        }
+        for index in range(len(kept))
+    ]
 
 
 def _difference(subsets: dict[str, dict[str, Any]], key: str) -> float | None:

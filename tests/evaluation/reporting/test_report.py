@@ -54,6 +54,13 @@ def test_the_diagnosis_equals_the_one_computed_by_hand(written: Path) -> None:
     # ranks of the entropy 1 2 3 4, of the mIoU 4 3 1 2: 1 - 6 * 18 / (4 * 15)
     assert actual["spearman_entropy_mIoU"] == pytest.approx(-0.8)
     # 6 of 8 pixels kept, 5 of them right; IoU 4/5 and 1/2
+    by_class = actual["pseudo_labels"].pop("by_class")
+    # road: predicted 5, kept 5, right 4, IoU 4/5; sky: predicted 3, kept 1 (right), IoU 1/2; car: never
+    assert by_class == [
+        {"kept": pytest.approx(100), "precision": pytest.approx(80), "iou": pytest.approx(80)},
+        {"kept": pytest.approx(100 / 3), "precision": pytest.approx(100), "iou": pytest.approx(50)},
+        {"kept": None, "precision": None, "iou": None},
+    ]
     assert actual["pseudo_labels"] == pytest.approx(
         {"pixels_kept": 75, "pixel_accuracy": 500 / 6, "mIoU": 65}
     )
