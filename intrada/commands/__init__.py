@@ -5,6 +5,7 @@ from __future__ import annotations
 START: dict[str, str] = {
     "preset": "list the presets, or replace params.yaml by one",
     "estimate": "print the memory and the time of the trainings",
+    "suggest": "choose the target images that a person should label next",
     "validate": "check params.yaml and name its errors",
     "schema": "write the JSON Schema of params.yaml",
 }
