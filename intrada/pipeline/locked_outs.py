@@ -40,6 +40,8 @@ def read(project: Path) -> dict[Path, LockedOut]:
     Empty if there is no dvc.lock, or one that cannot be read. Outputs whose hash is not a plain MD5 are left
     out. DVC writes the file in place, so a file that changes is read again.
     """
+    if not (project / LOCK).exists():
+        return {}
     text, outs = _text(project / LOCK), None
     for _ in range(_TRIES):
         outs = _parsed(text)
