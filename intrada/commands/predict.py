@@ -2,7 +2,8 @@
 
 Writes below OUT, all at the size of the image: prediction/ (PNGs of class indices, in the class colours),
 entropy/ (grey, 255 = the largest possible), overlay/ (image mixed with the class colours), predictions.csv
-and, for a video, NAME_overlay.mp4. Images and videos that cannot be read are listed in
+and, for a video, NAME_overlay.mp4. With --format coco or cvat also the images and a file of their predictions
+that annotation tools read. Images and videos that cannot be read are listed in
 predictions.failed.csv and at the end; the exit status is then 1. Other files in OUT are not touched. More:
 docs/predict.md.
 """
@@ -27,6 +28,7 @@ from intrada.core.plain_text import say
 from intrada.core.stage import Argument, Context, Flag, Option, Out
 from intrada.inference import cityscapes_server
 from intrada.inference.deployment import frames, prediction, sources, summary, video
+from intrada.inference.deployment.annotations import FORMATS, MASKS, Request
 from intrada.inference.deployment.api import TTA
 from intrada.inference.deployment.load import ModelFile, open_model
 from intrada.inference.deployment.prediction import PredictionWriter, PredictOptions, Table
@@ -55,13 +57,30 @@ Workers = Annotated[
         "threads that read and write images; default: one for each core", "N", cli_types.count("--workers")
     ),
 ]
+Format = Annotated[
+    str,
+    Option(
+        "masks: PNGs only (default); coco, cvat: also files with which a person corrects the predictions",
+        "FORMAT",
+        cli_types.choice("--format", FORMATS),
+        default=MASKS,
+    ),
+]
+Hardest = Annotated[
+    int | None,
+    Option("of these files: only the N images of the highest entropy", "N", cli_types.count("--hardest")),
+]
 
 
 def run(
     model: Annotated[str, Argument("a model of a training stage (.safetensors)", required=True)],
     images: Annotated[
         list[str],
-        Argument("images, videos, folders (their images) and quoted globs", required=True, many=True),
+        Argument(
+            "images, videos, folders (their images), quoted globs, tables with a column `path`",
+            required=True,
+            many=True,
+        ),
     ],
     out: Annotated[Path, Out("folder for the results")],
     size: Annotated[
@@ -78,6 +97,8 @@ def run(
     every: Every,
     alpha: Alpha,
     label_ids: Annotated[bool, Flag("also write label_ids/: PNGs of Cityscapes' label ids")],
+    format: Format,
+    hardest: Hardest,
     workers: Workers,
     strict: Annotated[bool, Flag("stop at the first image or video that cannot be read")],
     params: Annotated[
@@ -95,6 +116,8 @@ def run(
     classes = opened.spec.classes
     ids = cityscapes_server.table(classes) if label_ids else None
     inputs, failures = _collect(images, out, strict)
+    request = Request(format, hardest)
+    request.check(classes, inputs)
     headers = list(_headers(inputs.videos, failures))  # errors before the long work
     options = _options(opened, None if own_size else size or opened.size, batch_size, tta)
     network_input = summary.describe_input(options, opened.size)
@@ -105,6 +128,7 @@ def run(
         job.run(table, failures)
     seconds = time.perf_counter() - start
     say(*summary.lines(table, path, network_input, seconds, len(failures.errors)))
+    say(*request.write(out, path, inputs, every, classes, opened.size))
     failures.finish(path, len(inputs.images) + len(inputs.videos) + len(inputs.failed))
 
 

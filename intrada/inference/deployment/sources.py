@@ -14,8 +14,12 @@ from intrada.data.datasets.base import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv")
 RESULTS = ("prediction", "entropy", "overlay", "label_ids", "0_overlay.mp4")  # in the folder of the results
+TABLE, PATH = ".csv", "path"  # ending of a table of images, and the column with their paths
 _WILD = "*?["
-_ALLOWED = f"images ({' '.join(IMAGE_SUFFIXES)}), videos ({' '.join(VIDEO_SUFFIXES)}), folders, quoted globs"
+_ALLOWED = (
+    f"images ({' '.join(IMAGE_SUFFIXES)}), videos ({' '.join(VIDEO_SUFFIXES)}), folders, quoted globs, "
+    f"tables ({TABLE}) with a column {PATH}"
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,10 @@ class _Match:
 
 
 def collect(words: Sequence[str], out: Path) -> Sources:
-    """Return the files that `words` name. A word is a file, a folder (its images, at any depth) or a glob.
+    """Return the files that `words` name.
+
+    A word is a file, a folder (its images, at any depth), a glob, or a table with a column `path`: images,
+    relative to the working directory.
 
     The name of a result is the path below the deepest folder that holds all files (for a glob: the folders
     before its first wildcard), so that equal file names in several folders get different names.
@@ -132,7 +139,10 @@ def _first_wild(path: Path) -> int | None:
 
 
 def _matches(path: Path) -> list[tuple[Path, Path]]:
-    """Return (folder that names are relative to, file or folder) for each match of a path or a glob."""
+    """Return (folder that names are relative to, file or folder) for each match of a path, table or glob."""
+    if path.suffix.lower() == TABLE and not path.is_dir():
+        rows = files.read_csv(path, [PATH])
+        return [(Path(name).parent, Path(name)) for name in map(str, rows[PATH])]
     if _exists(path) or path.is_symlink():
         return [(path if path.is_dir() else path.parent, path)]
     wild = _first_wild(path)
