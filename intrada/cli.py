@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 from intrada.commands import COMMANDS, START, USE
 from intrada.core import cli_options
 from intrada.core.cli_types import Parser, did_you_mean
-from intrada.core.config.load import load
+from intrada.core.config import load
 from intrada.core.plain_text import say, show
 from intrada.core.stage import Choice, RoundOption, Settings
 from intrada.pipeline import code_hash, job_options, output_guard, stage_runner
@@ -158,7 +158,8 @@ def _parsed(name: str, arguments: Sequence[str]) -> dict[str, Any]:
         if isinstance(mark, (Choice, RoundOption))
     }
     job_options.require_project(name, missing)
-    values = load(options["params"], options["settings"]).model_dump(mode="json")
+    load.load(options["params"], options["settings"])  # before DVC, whose errors say less
+    values = load.tree(options["params"], options["settings"])
     after = arguments.index(name) + 1
     return parse([*arguments[:after], *job_options.words(name, chosen, values), *arguments[after:]])
 

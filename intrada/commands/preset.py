@@ -65,10 +65,10 @@ def _activate(known: dict[str, Path], path: Path, force: bool) -> None:
 
 def _compare(known: dict[str, Path], name: str) -> None:
     """Print the values in which params.yaml differs from a preset; "": from that with the fewest."""
-    active = params_file.load(ACTIVE).model_dump(mode="json")
+    active = params_file.tree(ACTIVE)
 
     def changes(path: Path) -> dict[str, tuple[str, str]]:
-        return differences.between(params_file.load(path).model_dump(mode="json"), active)
+        return differences.between(params_file.tree(path), active)
 
     paths = [find(name)] if name else [*known.values()]
     path, found = min(((path, changes(path)) for path in paths), key=lambda pair: len(pair[1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from textwrap import indent
 from typing import Any
 
@@ -25,6 +25,11 @@ def edit(text: str, values: Mapping[str, Any]) -> str:
     return text
 
 
+def block(tree: Mapping[str, Any]) -> str:
+    """Return a mapping as the text that `edit` writes for it: short values on one line, others as blocks."""
+    return "\n".join(_rows(tree)) + "\n"
+
+
 def _replaced(text: str, names: list[str], value: Any) -> str:
     node = plain_yaml.compose(text)
     for name in names[:-1]:
@@ -40,6 +45,8 @@ def _replaced(text: str, names: list[str], value: Any) -> str:
     written = _written(value, column, names[-1], node.flow_style)
     if written.startswith("\n"):
         start = len(text[:start].rstrip())
+    elif old.start_mark.column <= column:  # a list below its key may have the key's indentation
+        written = f"  {written}"
     return text[:start] + written + text[end:]
 
 
@@ -62,12 +69,14 @@ def _written(value: Any, column: int, name: str, is_flow: bool) -> str:
     line = _flow(value)
     if is_flow or not isinstance(value, dict) or column + len(name) + 2 + len(line) <= _LINE:
         return line
-    rows = []
-    for key, inner in value.items():
-        head = _flow({key: 0})[1:-1].rpartition(":")[0]
-        text = _written(inner, 0, key, False)
-        rows.append(f"{head}:{text}" if text.startswith("\n") else f"{head}: {text}")
-    return "\n" + indent("\n".join(rows), " " * (column + 2))
+    return "\n" + indent("\n".join(_rows(value)), " " * (column + 2))
+
+
+def _rows(tree: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in tree.items():
+        head = _flow({name: 0})[1:-1].rpartition(":")[0]
+        text = _written(value, 0, name, False)
+        yield f"{head}:{text}" if text.startswith("\n") else f"{head}: {text}"
 
 
 def _flow(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,9 +21,13 @@ def load(path: Path, settings: Sequence[str] = ()) -> Params:
 
     settings: `key=value`, which replace values of the file (overrides.py).
     """
-    values = overrides.parse(settings)
     where = f"{path} with --set {' --set '.join(settings)}" if settings else path
-    return validate(where, overrides.apply(_parse(path), values))
+    return validate(where, tree(path, settings))
+
+
+def tree(path: Path, settings: Sequence[str] = ()) -> Any:
+    """Return the values of a params file as they are there, not validated. settings: as in `load`."""
+    return overrides.apply(_parse(path), overrides.parse(settings))
 
 
 def validate(path: Path | str, tree: object) -> Params:

@@ -46,6 +46,17 @@ def test_several_values_at_once() -> None:
     assert edit_yaml.edit(edited, CHANGES) == edited
 
 
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_so_in_a_file_that_a_program_wrote(path: Any) -> None:
+    tree = plain_yaml.parse(path.read_text(encoding="utf-8"))
+    edited = edit_yaml.edit(plain_yaml.dump(tree), CHANGES)
+    assert plain_yaml.parse(edited) == overrides.apply(tree, CHANGES)
+
+
+def test_a_block_is_written_as_it_is_read() -> None:
+    assert plain_yaml.parse(edit_yaml.block(CHANGES)) == CHANGES
+
+
 def test_the_last_line_needs_no_line_break() -> None:
     assert edit_yaml.edit("a:\n  b: 1  # one", {"a.c": 2, "a.b": 3}) == "a:\n  b: 3  # one\n  c: 2"
 
