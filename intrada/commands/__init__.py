@@ -5,6 +5,7 @@ from __future__ import annotations
 START: dict[str, str] = {
     "data": "describe your folders of images in params.yaml",
     "preset": "list the presets, or replace params.yaml by one",
+    "compare": "compare finished runs in one page: results folders, revisions, experiments",
     "estimate": "print the memory and the time of the trainings",
     "suggest": "choose the target images that a person should label next",
     "validate": "check params.yaml and name its errors",

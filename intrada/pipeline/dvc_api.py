@@ -22,6 +22,7 @@ from intrada.core.errors import UserError
 
 SUPPORTED = ">=3.67,<3.68"  # as in pyproject.toml: the minor version that the tests run with
 NAMES = (
+    "dvc.api:DVCFileSystem",
     "dvc.cli:main",
     "dvc.dependency.param:ParamsDependency",
     "dvc.dvcfile:Lockfile.load",
@@ -36,11 +37,13 @@ NAMES = (
     "dvc.repo.index:Index.graph",
     "dvc.rwlock:RWLOCK_FILE",
     "dvc.rwlock:RWLOCK_LOCK",
+    "dvc.scm:resolve_rev",
     "dvc.stage:PipelineStage.addressing",
     "dvc.stage.cache:_get_cache_hash",
     "dvc.utils.serialize:ParseError",
     "dvc.utils.serialize:load_yaml",
     "dvc.utils.strictyaml:YAMLValidationError",
+    "dvc_data.index:DataIndexDirError",
 )
 WAIT = "_wait_for_lock"  # the argument of Repo that the option --wait-for-lock sets
 
