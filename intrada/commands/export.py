@@ -1,8 +1,9 @@
 """Write a trained model as an ONNX file, and compare the file with the model.
 
-Input: `image`, uint8, N x 3 x height x width, BGR, 0..255 (normalised inside). Outputs: `logits`,
-N x classes x height x width, and `entropy`, N x height x width, 0..1. N is dynamic; height and width are
-those of --size. The metadata contains the class names and colours. docs/predict.md shows how to use the file.
+Input: `image`, N x 3 x height x width, uint8 BGR 0..255, or with --input rgb_float float32 RGB 0..1;
+normalised inside. Outputs: `logits`, N x classes x height x width, and `entropy`, N x height x width, 0..1. N
+is dynamic; height and width are those of --size. The metadata contains the class names and colours, and the
+form of the input. docs/predict.md shows how to use the file.
 """
 
 from __future__ import annotations
@@ -31,6 +32,15 @@ def run(
         ImageSize | None,
         Option("size of the images; default: that of the training", "WIDTHxHEIGHT", cli_types.size),
     ],
+    input: Annotated[
+        str,
+        Option(
+            "form of the input: bgr_uint8 (0..255, default) or rgb_float (float32, 0..1)",
+            "FORM",
+            cli_types.choice("--input", [*onnx_file.FORMS]),
+            onnx_file.BGR_UINT8,
+        ),
+    ],
     opset: Annotated[
         int,
         Option(f"ONNX opset; default: {DEFAULT}", "N", cli_types.count("--opset", FIRST, LAST), DEFAULT),
@@ -40,13 +50,14 @@ def run(
         Option("params file of its training; required only for a model of an older version", "PATH", Path),
     ],
 ) -> None:
-    """Write OUT and print its differences from the model on random and on smooth images."""
+    """Write OUT; print its differences from the model on random and on smooth images, and its speed."""
     onnx_file.require()
     opened = open_model(Path(model), params, validate.load(params) if params else None)
     on_cpu = opened.compute.model_copy(update={"device": "cpu"})
     member = opened.load(acquire_device(on_cpu, on_cpu.inference_threads)).members[0]
     metadata = onnx_file.metadata(opened.spec, read_metadata(opened.path))
-    differences = onnx_file.write(out, member, size or opened.size, opset, metadata)
+    pixels = size or opened.size
+    differences = onnx_file.write(out, member, pixels, opset, metadata, input)
     for difference in differences:
         say(onnx_file.describe(difference))
-    say(out)
+    say(onnx_file.measure(out, pixels, input), out)

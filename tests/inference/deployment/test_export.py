@@ -68,8 +68,11 @@ def test_the_file_gives_the_models_logits_and_entropies_for_any_batch_size(
         np.testing.assert_allclose(logits, expected.numpy(), atol=1e-4 * float(expected.abs().max()))
         np.testing.assert_allclose(entropies, expected_entropies, atol=1e-2)
     printed = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in printed] == ["random", "smooth", "out/model.onnx"]
+    assert [line.split()[0] for line in printed] == ["random", "smooth", "onnxruntime", "out/model.onnx"]
     assert "of the pixels have the same class" in printed[0]
+    timed = r"onnxruntime (\S+) on the CPU: [0-9.]+ ms for an image of 49x33 pixels \(median of 9 runs\)"
+    match = re.fullmatch(timed, printed[2])
+    assert match and match[1] == onnxruntime.__version__
 
 
 @pytest.mark.slow
@@ -95,18 +98,57 @@ def test_the_file_has_classes_colours_and_training_in_its_metadata_and_the_train
     assert shape[0].dim_param
     assert [entry.version for entry in model.opset_import if not entry.domain] == [18]
     assert [path.name for path in OUT.parent.iterdir()] == [OUT.name]
-    run_the_example_of_the_documentation()
 
 
-def run_the_example_of_the_documentation() -> None:
-    """Run the Python code of docs/predict.md on OUT, a file of the default size, and a photo of another size."""
-    [block] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/predict.md").read_text(encoding="utf-8"), re.S)
-    OUT.rename("model.onnx")
-    Image.fromarray(np.zeros((67, 101, 3), np.uint8)).save("photo.png")
+@pytest.mark.slow
+def test_the_examples_of_the_documentation_give_equal_logits_for_both_forms_of_the_input(
+    checkout: Path,
+) -> None:
+    """The photograph has another size than the file."""
+    trained_model.write()
+    for form, path in (("bgr_uint8", "model.onnx"), ("rgb_float", "model_rgb.onnx")):
+        assert export("--input", form) == 0
+        metadata = {entry.key: entry.value for entry in onnx.load(OUT).metadata_props}
+        order, kind = form.split("_")
+        assert metadata["input"] == form and metadata["image"].startswith(kind)
+        assert ("red green blue, 0..1" in metadata["image"]) == (order == "rgb")
+        OUT.rename(path)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (67, 101, 3), np.uint8)).save("photo.png")
     names: dict[str, Any] = {}
-    exec(compile(block, "docs/predict.md", "exec"), names)  # noqa: S102  # a page of this project
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/predict.md").read_text(encoding="utf-8"), re.S)
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(compile(block, "docs/predict.md", "exec"), names)  # noqa: S102  # a page of this project
     assert names["logits"].shape == (1, len(NAMES), 32, 48) and names["entropy"].shape == (1, 32, 48)
-    assert names["names"] == NAMES
+    assert names["names"] == NAMES and names["pixels"].dtype == np.float32
+    np.testing.assert_allclose(names["same"], names["logits"], atol=1e-3)
+    assert np.ptp(names["logits"]) > 1
+
+
+@pytest.mark.parametrize(
+    "seconds, limit, runs", [(1.0, 100.0, 9), (2.0, 10.0, 5), (20.0, 10.0, 3)], ids=["fast", "slower", "slow"]
+)
+def test_the_time_is_the_median_of_several_runs_fewer_if_they_are_slow(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, limit: float, runs: int
+) -> None:
+    """Every second run takes ten milliseconds more, and the first run, which is not counted, a minute."""
+    now, calls = [0.0], [0]
+
+    class Session:
+        def __init__(self, path: Path, providers: list[str]) -> None:
+            assert providers == ["CPUExecutionProvider"]
+
+        def run(self, outputs: None, inputs: dict[str, np.ndarray]) -> None:
+            assert inputs["image"].shape == (1, 3, 16, 32) and inputs["image"].dtype == np.float32
+            now[0] += seconds + (60 if not calls[0] else 0.01 if calls[0] % 2 == 0 else 0)
+            calls[0] += 1
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    monkeypatch.setattr(onnx_file.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(onnx_file, "TIME_LIMIT", limit)
+    line = onnx_file.measure(OUT, (32, 16), "rgb_float")
+    assert calls[0] == runs + 1
+    assert f": {1000 * seconds:.3g} ms for an image of 32x16 pixels (median of {runs} runs)" in line
 
 
 def test_a_model_of_an_older_version_is_exported_with_the_params_of_its_training(checkout: Path) -> None:
@@ -181,6 +223,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
 @pytest.mark.parametrize(
     "options, message",
     [
+        (("--input", "rgb"), "--input: 'rgb'\n  allowed: bgr_uint8 or rgb_float"),
         (("--opset", "11"), "--opset: '11'\n  allowed: an integer from 18 to 23"),
         (("--size", "64,32"), "--size: '64,32'\n  allowed: WIDTHxHEIGHT"),
         (("--size", "8x32"), "--size: '8x32'\n  allowed: WIDTHxHEIGHT in pixels, each from 16 to 16384"),
