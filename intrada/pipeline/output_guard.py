@@ -11,6 +11,7 @@ import os
 import stat
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from errno import ELOOP
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -156,8 +157,9 @@ def _key(path: str) -> _Key:
     """Return what is equal for two names of one file: its device and inode; else its name in its folder."""
     try:
         found = Path(path).stat()
-    except OSError:
-        folder, name = os.path.split(os.path.realpath(path))
+    except OSError as error:
+        # links that go round have no real path: realpath returns another of them, without end
+        folder, name = os.path.split(path if error.errno == ELOOP else os.path.realpath(path))
         return (*_key(folder), _folded(name)) if name else (folder,)
     return found.st_dev, found.st_ino
 
