@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 START: dict[str, str] = {
+    "init": "write a new project, which needs no checkout",
     "data": "describe your folders of images in params.yaml",
     "preset": "list the presets, or replace params.yaml by one",
     "compare": "compare finished runs in one page: results folders, revisions, experiments",

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from intrada.core.errors import UserError
 from intrada.pipeline import cache_objects, dvc_api, dvc_recovery, raw_data
 from intrada.pipeline.dvc_api import Definition
 
@@ -92,8 +93,8 @@ def stages(
 
     main: whether this is the main process, which first repairs the files that a killed DVC left; dry: but not
     dvc.lock (`dvc_recovery`). on_cpu: the params run every stage on the CPU, so no stage requests a GPU.
-    UserError for files that DVC cannot read and, in the main process, for links in raw data that it does not
-    follow and for a cache of DVC with files of the wrong size.
+    UserError for a project that `folder` lacks, for files that DVC cannot read and, in the main process, for
+    links in raw data that it does not follow and for a cache of DVC with files of the wrong size.
     """
     top = folder.resolve()
     if main:
@@ -101,6 +102,13 @@ def stages(
     found = []
     for project in wanted:
         path = top / project / "dvc.yaml"
+        if project == ABLATION and not path.is_file():
+            raise UserError(
+                path,
+                "no such file: the ablation is not among the files that `intrada init` writes",
+                "a checkout of the Git repository",
+                "run it there; to compare params in this project: `dvc exp run -S rank.easy_fraction=0.5`",
+            )
         if main:
             dvc_recovery.prepare(path.parent, dry=dry)
         with dvc_api.opened(path.parent) as repo:

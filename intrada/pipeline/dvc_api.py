@@ -45,6 +45,7 @@ NAMES = (
     "dvc.utils.strictyaml:YAMLValidationError",
     "dvc_data.index:DataIndexDirError",
 )
+ALWAYS = "always changed"  # why a stage with `always_changed: true` is stale, in `dvc status`
 WAIT = "_wait_for_lock"  # the argument of Repo that the option --wait-for-lock sets
 
 
@@ -82,7 +83,7 @@ def opened(folder: Path) -> Iterator[Any]:
     UserError if there is no project, or if the installed DVC is not supported.
     """
     check()
-    _check_name(folder.resolve())
+    check_name(folder.resolve())
     try:
         repo = get("dvc.repo:Repo")(str(folder), **{WAIT: True})
     except get("dvc.exceptions:NotDvcRepoError"):
@@ -227,7 +228,7 @@ def _definition(stage: Any, graph: Any) -> Definition:
     )
 
 
-def _check_name(folder: Path) -> None:
+def check_name(folder: Path) -> None:
     """Raise UserError for a folder below which DVC fails with a message that does not name the cause."""
     if set("{}") & set(str(folder)):  # DVC formats its progress bars with the path
         raise UserError(

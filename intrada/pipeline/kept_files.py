@@ -15,6 +15,7 @@ from intrada.core.stage import Out
 
 PACKAGE = Path(__file__).parents[1]
 RAW, TOY = Path("data/raw"), "toycity"
+RULES = Path("workflow/rules/stages.smk")  # in a checkout, and in what `intrada init` writes
 OF_DVC = (".dvc", ".git", "ablation.yaml", "dvc.lock", "dvc.yaml", "params.yaml")
 # In the project's folder: what Git tracks, and what the runs need in addition to their outputs
 OWN = (
@@ -22,8 +23,8 @@ OWN = (
     ".pre-commit-config.yaml", ".snakemake", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "Dockerfile",
     "LICENSE", "Makefile", "README.md", "Snakefile", "ablation/.dvc", "ablation/ablation.yaml",
     "ablation/dvc.lock", "ablation/dvc.yaml", "benchmarks", "constraints.txt", "data/README.md", "docs",
-    "intrada", "logs", "presets", "profiles", "pyproject.toml", "runs", "tests", "weights/pretrained",
-    "weights/random", "workflow",
+    "intrada", "logs", "plots", "presets", "profiles", "pyproject.toml", "runs", "tests",
+    "weights/pretrained", "weights/random", "workflow",
 )  # fmt: skip
 
 
@@ -46,7 +47,8 @@ def of_projects(output: Path, mark: Out) -> Iterator[Kept]:
         yield from (Kept(path, "DVC's cache or remote") for path in caches(folder))
         if folder is None:
             continue
-        names: tuple[str, ...] = OWN if (folder / PACKAGE.name).is_dir() else OF_DVC
+        is_own = (folder / PACKAGE.name).is_dir() or (folder / RULES).is_file()
+        names: tuple[str, ...] = OWN if is_own else OF_DVC
         if mark.replaces and Path(os.path.realpath(output)) == folder / mark.replaces:
             names = tuple(name for name in names if not mark.replaces.startswith(f"{name}/"))
         yield from (Kept(folder / name, "a file of the project") for name in names)

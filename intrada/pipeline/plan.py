@@ -104,8 +104,10 @@ class Plan:
             if project == bridge.MAIN:
                 contents[self._folder / STAMP] = json_bytes(self._params.model_dump(mode="json"))
             if runs:
-                code_hash.write(hashes, by_name)
-                if project == bridge.MAIN and first in stale:  # the ablation's is always stale
+                is_new = code_hash.write(hashes, by_name)
+                # Where DVC does not see the code, it calls `validate` stale each time; then this compares
+                is_always = listed.get(first) == [dvc_api.ALWAYS]
+                if project == bridge.MAIN and first in stale and (is_new or not is_always):
                     _validate()
             stale = dvc_api.stale(listed, definitions, contents)
         return {stage.rule for stage in among if stage.name in stale - {first}}
@@ -127,7 +129,7 @@ def refuse(settings: Any, words: Iterable[str]) -> None:
             "snakemake --delete-all-output",
             "would delete no result: the rules have no outputs but files of Snakemake's own",
             "a run, which replaces what is stale",
-            "`make clean` deletes all results; `snakemake --forceall` computes all of them again",
+            "`rm -r results runs` deletes results and checkpoints; `snakemake --forceall` computes all again",
         )
     if names := [f"--config {word}" for word in settings.config_args or ()]:
         found, fix = " ".join(names), f"dvc exp run -S {' -S '.join(settings.config_args)}"

@@ -120,6 +120,29 @@ def test_a_dry_run_compares_the_hashes_that_validate_would_write(
     assert HASHES.read_text() == "of an edit that is undone\n"
 
 
+@pytest.mark.parametrize("text, runs", [(f"{HASHES}\n", 0), ("new\n", 1)])
+def test_where_dvc_does_not_see_the_code_validate_runs_if_the_hashes_differ(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, runs: int
+) -> None:
+    """As in a project that `intrada init` wrote: DVC calls its `validate` stale each time."""
+    tree: Any = plain_yaml.read(Path("dvc.yaml"))
+    tree["stages"]["validate"]["always_changed"] = True
+    Path("dvc.yaml").write_text(plain_yaml.dump(tree))
+    calls: list[int] = []
+    monkeypatch.setattr(plan, "_validate", lambda: calls.append(1))
+    monkeypatch.setitem(plan.FIRST, ".", ("validate", lambda: {"alpha.txt": text}))
+    assert planned(folder, runs=True) == ({"alpha"} if runs else set())
+    assert len(calls) == runs
+    Path("in.txt").write_text("edited\n")
+    planned(folder, runs=True)
+    assert len(calls) == runs + 1
+
+
+def test_the_ablation_is_refused_where_its_files_are_missing(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"ablation/dvc.yaml: no such file.*\n.*a checkout"):
+        bridge.stages(folder, bridge.projects(["ablation"]), main=True, dry=True, on_cpu=True)
+
+
 def test_beside_a_run_its_own_plan_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert planned(folder, forcerun={"beta"}) == {"beta"}
     with plan.hold_lock():
@@ -162,7 +185,7 @@ def test_touch_is_refused_before_anything(folder: Path) -> None:
     [
         ({"config": {"seed": 2}, "config_args": ["seed=2"]}, [], r"--config seed=2: .*\n.*\n.*exp run -S seed=2"),
         ({"configfiles": [Path("presets/minent.yaml")]}, [], r"--configfile .*\n.*\n.*intrada preset minent,"),
-        ({}, ["--delete-all-output"], r"would delete no result.*\n.*\n.*make clean"),
+        ({}, ["--delete-all-output"], r"would delete no result.*\n.*\n.*rm -r results"),
     ],
 )  # fmt: skip
 def test_words_that_would_be_ignored_stop_with_the_command_to_use(

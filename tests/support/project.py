@@ -148,15 +148,20 @@ def environment() -> dict[str, str]:
     return {**variables, "PATH": path, "GIT_CONFIG_GLOBAL": os.devnull}
 
 
-def make(folder: Path) -> Project:
-    """Copy the tracked and new files to `folder`, write tiny params and a tiny ablation, and commit."""
+def tracked() -> list[str]:
+    """Return the files that Git has, and new ones that it does not ignore, without dvc.lock."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, text=True, capture_output=True, check=True,
     )  # fmt: skip
-    for name in listed.stdout.splitlines():
-        excluded = name.startswith(("tests/", "docs/")) or Path(name).name == "dvc.lock"
-        if not excluded and (ROOT / name).is_file():
+    names = listed.stdout.splitlines()
+    return [name for name in names if Path(name).name != "dvc.lock" and (ROOT / name).is_file()]
+
+
+def make(folder: Path) -> Project:
+    """Copy the tracked and new files to `folder`, write tiny params and a tiny ablation, and commit."""
+    for name in tracked():
+        if not name.startswith(("tests/", "docs/")):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     shutil.copyfile(ROOT / "presets/toycity.yaml", folder / "params.yaml")
