@@ -34,7 +34,7 @@ lint: env
 	mypy
 
 test: lint
-	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-fast: lint
 	python -m pytest -n 2 --dist worksteal -m 'not slow and not drivers and not paper and not parity'

@@ -23,11 +23,25 @@ settings.load_profile("no_deadline")
 LONG = ["test_drivers", "test_ablation", "test_mishaps", "test_own_data", "test_signals", "test_concurrency"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first, so that no worker is left alone with them at the end."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest first, so that no worker is left alone with them at the end.
+
+    With `--dist loadgroup` a worker gets the tests of drivers and the slow tests by file, since they share
+    fixtures that take long to make, and the other tests one by one.
+    """
     order = {name: number for number, name in enumerate(LONG)}
-    last = len(LONG)
-    items.sort(key=lambda item: order.get(item.path.stem, last) if "drivers" in item.path.parts else last)
+    names = [*LONG, "of drivers", "slow", "fast"]
+
+    def rank(item: pytest.Item) -> int:
+        if item.get_closest_marker("drivers"):
+            return order.get(item.path.stem, names.index("of drivers"))
+        return names.index("slow" if item.get_closest_marker("slow") else "fast")
+
+    if config.getoption("dist", "no") != "no":
+        items.sort(key=rank)
+        for item in items:
+            if names[rank(item)] != "fast":
+                item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
