@@ -23,6 +23,7 @@ from intrada.core.errors import UserError
 from intrada.core.stage import Context, In, Out
 from intrada.data import tables
 from intrada.data.tables import EASY
+from intrada.evaluation import findings as evaluated
 from intrada.evaluation.metrics import Confusion
 from intrada.evaluation.reporting import content as contents
 from intrada.evaluation.reporting import diagnosis as diagnoses
@@ -55,6 +56,9 @@ def run(
     evaluate: Annotated[Path, In("folder of the evaluations, with one subfolder per model")],
     snapshots: Annotated[Path, In("folder of the selected snapshots, with one subfolder per model")],
     found: Annotated[Path, In("found.json of the check stage: the number of source images")],
+    kept: Annotated[Path, In("classes.csv of the pseudo_label stage")],
+    findings: Annotated[Path, In("findings.json of the analyse stage")],
+    analysis: Annotated[Path, In("folder of the analyse stage's tables")],
     page: Annotated[Path, Out("the report as one HTML page with its figures")],
     samples: Annotated[Path, Out("figure of the easiest and hardest evaluation images (PNG)")],
     class_iou: Annotated[Path, Out("figure of each class's IoU (PNG)")],
@@ -68,11 +72,12 @@ def run(
     """Write the report of a run. No other stage reads it; the diagnosis alone reads target labels."""
     classes = params.class_set
     folders = {name: evaluate / name for name in ("source", "inter", "intra", *params.rounds)}
+    analysed = (found, kept, findings, analysis)
     used = [scores, split, predictions, truth, pseudo_labels, losses_source, losses_inter, losses_intra]
-    used += [model_source, model_inter, model_intra, *folders.values()]
+    used += [model_source, model_inter, model_intra, *analysed, *folders.values()]
     recorded, runs = _runs(params, [*used, *(snapshots / name for name in folders)])
     losses = {"source": losses_source, "inter": losses_inter, "intra": losses_intra}
-    measured = _measured(folders, snapshots, losses, split, found, params)
+    measured = _measured(folders, snapshots, losses, split, analysed, params)
     target = _labelled(truth, measured.ranked, tables.read(scores, tables.SCORES))
     if len(target):
         comparisons = _compare(target, predictions, pseudo_labels, len(classes), context)
@@ -98,23 +103,31 @@ def _measured(
     snapshots: Path,
     losses: Mapping[str, Path],
     split: Path,
-    found: Path,
+    analysed: tuple[Path, Path, Path, Path],
     params: Params,
 ) -> contents.Measured:
-    """Read what the stages measured, without a diagnosis."""
+    """Read what the stages measured, without a diagnosis. analysed: found, kept, findings, analysis."""
     classes, ranked = params.class_set, tables.read(split, tables.SPLIT)
-    images = tables.read_images(folders["inter"] / "images.csv")
-    source = json.loads(found.read_text(encoding="utf-8"))["source"]["images"]
+    found, kept, findings, analysis = analysed
+    images = {name: tables.read(folder / "images.csv", tables.IMAGES) for name, folder in folders.items()}
+    evaluation = images["inter"]
+    source = _json(found)["source"]["images"]
     return contents.Measured(
         [results.read(name, folder, classes) for name, folder in folders.items()],
-        {name: results.read_confusion(folder / "confusion.csv", classes) for name, folder in folders.items()},
+        {name: evaluated.read(folder, classes) for name, folder in folders.items()},
+        folders,
         {name: tables.read(snapshots / name / "snapshots.csv", tables.SNAPSHOTS) for name in folders},
         params.select,
         {name: files.read_csv(path, ["iteration"]) for name, path in losses.items()},
         sample_images.read(folders, gallery.SIDES[0]),
         ranked,
+        images,
+        tables.read(kept, tables.KEPT),
+        _json(findings),
+        files.read_csv(analysis / "shares.csv", ["class", "labels", "source_labels", "pseudo_labels"]),
+        tables.read(analysis / "label_next.csv", tables.LABEL_NEXT),
         diagnoses.without_labels(),
-        summary.Images(source, len(ranked), len(images), int((images["label"] != "").sum())),
+        summary.Images(source, len(ranked), len(evaluation), int((evaluation["label"] != "").sum())),
     )
 
 
@@ -151,6 +164,13 @@ def _runs(params: Params, used: Sequence[Path]) -> tuple[RunParams, contents.Run
     precision = found.value("compute.precision", "score")
     history = run_history.history(made)
     return found, contents.Runs(value, history, chosen, is_recorded, precision, origin)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise files.unreadable(path, error, "the JSON that its stage wrote") from error
 
 
 def _write(path: Path, text: str) -> None:

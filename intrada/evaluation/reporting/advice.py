@@ -12,7 +12,6 @@ import numpy as np
 
 from intrada.core.config.classes import ClassSet
 from intrada.evaluation import validators
-from intrada.evaluation.reporting import results
 from intrada.evaluation.reporting.results import Result, SelectedSnapshots, decimal
 
 # Thresholds. A gain below SEED_NOISE may come from the seed (three seeds: docs/results/toycity.md).
@@ -34,27 +33,24 @@ class Advice:
     text: str
 
 
+def in_order(found: Sequence[Advice]) -> list[Advice]:
+    """Return problems first, then good news, then notes."""
+    return sorted(found, key=lambda advice: TONES.index(advice.tone))
+
+
 def advise(
     models: Sequence[Result],
     classes: ClassSet,
     chosen: Sequence[SelectedSnapshots],
     diagnosis: dict[str, Any],
 ) -> list[Advice]:
-    """Return the sentences of the page, in their order.
+    """Return the sentences about evaluation images with labels.
 
     models: source, inter, intra and the later rounds; chosen: the selected snapshots of each of them;
     diagnosis: the dict of `diagnosis.diagnose`.
     """
-    if not results.has_labels(list(models)):
-        return [
-            Advice(
-                "note",
-                "The evaluation images have no labels, so the models cannot be compared by mIoU. Compare the "
-                "predictions of source, inter and intra in the gallery, hardest images first.",
-            )
-        ]
     source, *later = models
-    found = [
+    return [
         _adaptation(source, later[-1]),
         *(_round(before, after) for before, after in itertools.pairwise(later)),
         *_classes(models, classes),
@@ -62,7 +58,6 @@ def advise(
         *_ranking(diagnosis),
         *_pseudo_labels(diagnosis),
     ]
-    return sorted(found, key=lambda advice: TONES.index(advice.tone))
 
 
 def runs(different: Collection[str], files: Sequence[str]) -> list[Advice]:

@@ -35,7 +35,7 @@ class Row:
     @property
     def color(self) -> str:
         """The colour as #rrggbb."""
-        return "#{:02x}{:02x}{:02x}".format(*self.red_green_blue)
+        return hex_color(self.red_green_blue)
 
     @property
     def rgb(self) -> str:
@@ -52,6 +52,11 @@ class Row:
         """The lowest and the highest IoU; nan if the class is absent."""
         present = [cell for cell in self.cells if not math.isnan(cell)]
         return (min(present), max(present)) if present else (math.nan, math.nan)
+
+
+def hex_color(color: tuple[int, int, int]) -> str:
+    """Return #rrggbb."""
+    return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 def rows(models: Sequence[Result], classes: ClassSet) -> list[Row]:

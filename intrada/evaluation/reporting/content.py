@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,14 +12,29 @@ from markupsafe import Markup
 
 from intrada.core.config.classes import ClassSet
 from intrada.core.config.schema import Rank
-from intrada.evaluation.metrics import Confusion
-from intrada.evaluation.reporting import advice, classes, easy_hard, gallery, results, summary, training
+from intrada.evaluation.findings import Evaluation
+from intrada.evaluation.reporting import (
+    advice,
+    classes,
+    confidence,
+    disagreement,
+    easy_hard,
+    gallery,
+    label_free_advice,
+    results,
+    shares,
+    summary,
+    training,
+)
 from intrada.evaluation.reporting.advice import Advice
 from intrada.evaluation.reporting.classes import Row
+from intrada.evaluation.reporting.confidence import Confidence
+from intrada.evaluation.reporting.disagreement import Disagreement, Suggested
 from intrada.evaluation.reporting.easy_hard import Cut
 from intrada.evaluation.reporting.gallery import Gallery
 from intrada.evaluation.reporting.results import Result, SelectedSnapshots
 from intrada.evaluation.reporting.samples import Sample
+from intrada.evaluation.reporting.shares import Pseudo, Shares
 from intrada.evaluation.reporting.summary import History, Images, Summary, Value
 from intrada.evaluation.reporting.training import Losses
 
@@ -59,19 +75,27 @@ class Runs:
 class Measured:
     """What the stages measured.
 
-    models: source, inter, intra and later rounds; confusions, snapshots, losses: by model; select: the rule
-    that chose the models; shown: sample images; ranked: split.csv; diagnosis: of diagnosis.diagnose.
+    models: source, inter, intra and later rounds; evaluations, folders and images.csv (of the evaluations),
+    snapshots, losses: by model; select: the rule that chose the models; shown: sample images; ranked:
+    split.csv; kept: classes.csv of pseudo_label; found, shares, label_next: findings.json,
+    shares.csv and label_next.csv of analyse; diagnosis: of diagnosis.diagnose; counts: numbers of images.
     """
 
     models: list[Result]
-    confusions: Mapping[str, Confusion]
+    evaluations: Mapping[str, Evaluation]
+    folders: Mapping[str, Path]
     snapshots: Mapping[str, pd.DataFrame]
     select: str
     losses: Mapping[str, pd.DataFrame]
     shown: Sequence[Sample]
     ranked: pd.DataFrame
+    images: Mapping[str, pd.DataFrame]
+    kept: pd.DataFrame
+    found: dict[str, Any]
+    shares: pd.DataFrame
+    label_next: pd.DataFrame
     diagnosis: dict[str, Any]
-    images: Images
+    counts: Images
 
 
 @dataclass(frozen=True)
@@ -88,6 +112,11 @@ class Content:
     models: list[Result]
     classes: list[Row]
     confusions: dict[str, Markup]
+    shares: Shares
+    pseudo_labels: list[Pseudo]
+    confidence: Confidence
+    disagreement: Disagreement
+    label_next: list[Suggested]
     ranking: Cut
     diagnosis: dict[str, Any]
     snapshots: dict[str, Markup]
@@ -99,17 +128,25 @@ class Content:
 
 def build(title: str, measured: Measured, class_set: ClassSet, runs: Runs) -> Content:
     """Return the content of the page."""
-    models, origin = measured.models, runs.provenance
+    models, origin, found = measured.models, runs.provenance, measured.found
+    names, palette = [model.name for model in models], class_set.palette()
     chosen = results.selected_snapshots(measured.snapshots, measured.select)
-    findings = advice.advise(models, class_set, chosen, measured.diagnosis)
+    by_class = (measured.diagnosis["pseudo_labels"] or {}).get("by_class")
+    starved = [row["class"] for row in found["starved_by_pseudo_labels"]]
+    reliability = {name: evaluation.reliability for name, evaluation in measured.evaluations.items()}
     return Content(
         title,
-        summary.build(models, measured.images, runs.value, runs.history),
-        findings + advice.runs(origin.different, origin.files),
-        gallery.build(measured.shown, class_set.palette()),
+        summary.build(models, measured.counts, runs.value, runs.history, found),
+        _advice(measured, class_set, chosen, origin),
+        gallery.build(measured.shown, palette),
         models,
         classes.rows(models, class_set),
         _confusions(measured, class_set),
+        shares.build(measured.shares, names, class_set, found["models"][names[-1]]["vanished_classes"]),
+        shares.pseudo_labels(measured.shares, measured.kept, class_set, starved, by_class),
+        confidence.build(found["models"], reliability, measured.images),
+        disagreement.build(found["pairs"], measured.folders, measured.images[names[-1]], palette),
+        disagreement.label_next(measured.label_next, measured.counts.target),
         easy_hard.build(measured.ranked, runs.rank, len(class_set), runs.precision, runs.is_ranking_recorded),
         measured.diagnosis,
         training.snapshots(measured.snapshots, chosen),
@@ -120,10 +157,21 @@ def build(title: str, measured: Measured, class_set: ClassSet, runs: Runs) -> Co
     )
 
 
+def _advice(
+    measured: Measured, class_set: ClassSet, chosen: list[SelectedSnapshots], origin: Provenance
+) -> list[Advice]:
+    """Return all sentences, problems first."""
+    labelled = results.has_labels(measured.models)
+    found = advice.advise(measured.models, class_set, chosen, measured.diagnosis) if labelled else []
+    found += label_free_advice.advise(measured.found, measured.counts.target, labelled)
+    found += advice.runs(origin.different, origin.files)
+    return advice.in_order(found)
+
+
 def _confusions(measured: Measured, class_set: ClassSet) -> dict[str, Markup]:
     """Return the confusion matrices of the first and of the last model; none without labels."""
     ends = (measured.models[0].name, measured.models[-1].name)
-    found = {name: measured.confusions[name] for name in ends}
+    found = {name: measured.evaluations[name].confusion for name in ends}
     return {
         name: classes.confusion_matrix(matrix, class_set, name)
         for name, matrix in found.items()

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from intrada.core import files
 from intrada.core.config.classes import ClassSet
 from intrada.core.plain_text import markdown_cell
-from intrada.evaluation.metrics import Confusion
 from intrada.evaluation.validators import RULES
 
 METRICS = ("mIoU", "mIoU_easy", "mIoU_hard", "pixel_accuracy")
@@ -52,15 +51,6 @@ def _metrics(path: Path) -> dict[str, float]:
         raise files.unreadable(path, f"no key {error}", allowed) from error
     except (OSError, ValueError, TypeError) as error:
         raise files.unreadable(path, error, allowed) from error
-
-
-def read_confusion(path: Path, classes: ClassSet) -> Confusion:
-    """Read confusion.csv, (C, C) int64, rows are the truth; UserError if it is of other classes."""
-    frame = files.read_csv(path, ["truth"])
-    if [*frame["truth"]] != [*classes.names] or [*frame.columns[1:]] != [*classes.names]:
-        allowed = f"a confusion matrix of the {len(classes)} classes of the params file"
-        raise files.unreadable(path, f"{len(frame)} rows, {len(frame.columns) - 1} columns", allowed)
-    return frame[[*classes.names]].to_numpy(np.int64)
 
 
 def table(results: list[Result]) -> list[list[str]]:

@@ -25,7 +25,12 @@ MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
+NOT_RIGHT = "The images have no labels, and surer is not the same as right: compare the pictures."
 NOT_RECORDED = "not recorded"
+ENTROPY = (
+    "Mean entropy: how unsure a model is of the class of a pixel, on average. 0: always sure; 1: all classes "
+    "are equally likely. It needs no labels."
+)
 Value = Callable[[str, str], Any]  # dotted key of the params, job -> the value in the run of this job
 
 
@@ -57,16 +62,12 @@ class Images:
 
 @dataclass(frozen=True)
 class Rung:
-    """A model on the first screen. value: mIoU in percent."""
+    """A model on the first screen. text: its number; width: the length of its bar in percent."""
 
     name: str
     role: str
-    value: float
-
-    @property
-    def text(self) -> str:
-        """The value with one decimal."""
-        return decimal(self.value)
+    text: str
+    width: float
 
 
 @dataclass(frozen=True)
@@ -92,19 +93,34 @@ class Summary:
     facts: list[Fact]
 
 
-def build(models: Sequence[Result], images: Images, value: Value, history: History) -> Summary:
-    """Return the first screen. models: source, inter, intra and later rounds."""
-    rungs = [
-        Rung(model.name, ROLES.get(model.name, LATER_ROUND), model.metrics["mIoU"])
-        for model in models
-        if not math.isnan(model.metrics["mIoU"])
-    ]
-    sentence, caution = _result(models, images) if rungs else _without_labels(images)
-    explained = MIOU if rungs else ""
+def build(
+    models: Sequence[Result], images: Images, value: Value, history: History, found: Mapping[str, Any]
+) -> Summary:
+    """Return the first screen.
+
+    models: source, inter, intra and later rounds; found: findings.json of analyse.
+    """
     seed = value("seed", "train_source")
-    if rungs:
-        caution += f" It is one run, with seed {seed}; other seeds give other numbers."
-    return Summary(sentence, caution, explained, rungs, _facts(models, images, value, history))
+    one_run = f"It is one run, with seed {seed}; other seeds give other numbers."
+    facts = _facts(models, images, value, history)
+    if any(not math.isnan(model.metrics["mIoU"]) for model in models):
+        sentence, caution = _result(models, images)
+        rungs = [
+            Rung(model.name, ROLES.get(model.name, LATER_ROUND), f"{decimal(miou)} % mIoU", miou)
+            for model in models
+            if not math.isnan(miou := model.metrics["mIoU"])
+        ]
+        return Summary(sentence, f"{caution} {one_run}", MIOU, rungs, facts)
+    entropies = {name: float(numbers["mean_entropy"]) for name, numbers in found["models"].items()}
+    widest = max([*entropies.values(), 1e-9])
+    rungs = [
+        Rung(
+            name, ROLES.get(name, LATER_ROUND), f"{decimal(entropy, 3)} mean entropy", 100 * entropy / widest
+        )
+        for name, entropy in entropies.items()
+    ]
+    sentence, caution = _without_labels(images, entropies, found["pairs"])
+    return Summary(sentence, f"{caution} {one_run}", ENTROPY, rungs, facts)
 
 
 def _result(models: Sequence[Result], images: Images) -> tuple[str, str]:
@@ -122,12 +138,19 @@ def _result(models: Sequence[Result], images: Images) -> tuple[str, str]:
     return sentence, "Adaptation helped."
 
 
-def _without_labels(images: Images) -> tuple[str, str]:
-    return (
-        f"The {images.evaluation} evaluation images of the target have no labels, so this page cannot say "
-        "how many pixels are right.",
-        "",
+def _without_labels(
+    images: Images, entropies: Mapping[str, float], pairs: Mapping[str, Any]
+) -> tuple[str, str]:
+    first, *_, last = entropies
+    before, after = entropies[first], entropies[last]
+    compared = "surer" if after < before else "less sure"
+    agreement = pairs[f"{first}_{last}"]["agreement"]
+    agreed = "" if agreement is None else f"They agree on {decimal(agreement)} % of the pixels. "
+    sentence = (
+        f"On {images.evaluation} images of the target, the adapted model ({last}) is {compared} than "
+        f"source-only: mean entropy {decimal(after, 3)} against {decimal(before, 3)}."
     )
+    return sentence, f"{agreed}{NOT_RIGHT}"
 
 
 def _facts(models: Sequence[Result], images: Images, value: Value, history: History) -> list[Fact]:
@@ -186,7 +209,8 @@ def _iterations(models: Sequence[Result], value: Value) -> str:
 
 
 def _images(images: Images) -> str:
-    labelled = "" if images.labelled == images.evaluation else f", {images.labelled} of them with labels"
+    known = {images.evaluation: "", 0: ", without labels"}
+    labelled = known.get(images.labelled, f", {images.labelled} of them with labels")
     return (
         f"{images.source} labelled of the source, {images.target} of the target, "
         f"{images.evaluation} for evaluation{labelled}"

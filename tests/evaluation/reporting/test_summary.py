@@ -28,7 +28,9 @@ def value(key: str, job: str) -> Any:
 
 def built(*mious: float, images: Images = IMAGES, history: History = RECORDED) -> Summary:
     models = [Result(name, {"mIoU": miou}, np.zeros(3)) for name, miou in zip(NAMES, mious, strict=False)]
-    return summary.build(models, images, value, history)
+    models_found = {name: {"mean_entropy": 0.3 - 0.1 * number} for number, name in enumerate(NAMES[:3])}
+    found = {"models": models_found, "pairs": {"source_intra": {"agreement": 81.25}}}
+    return summary.build(models, images, value, history, found)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,18 @@ def test_a_difference_that_a_seed_may_explain_is_not_called_a_gain(after: float,
 def test_without_labels_there_is_no_number_that_cannot_exist() -> None:
     nan = math.nan
     found = built(nan, nan, nan, images=Images(400, 300, 40, 0))
-    assert "have no labels" in found.sentence and not found.rungs
+    assert found.sentence == (
+        "On 40 images of the target, the adapted model (intra) is surer than source-only: mean entropy 0.100 "
+        "against 0.300."
+    )
+    assert found.caution.startswith("They agree on 81.2 % of the pixels. The images have no labels")
+    assert [rung.text for rung in found.rungs] == [
+        f"{value} mean entropy" for value in ("0.300", "0.200", "0.100")
+    ]
+    assert [round(rung.width) for rung in found.rungs] == [100, 67, 33]
+    assert {fact.term: fact.value for fact in found.facts}["images"].endswith(
+        "40 for evaluation, without labels"
+    )
 
 
 def test_the_facts_name_the_data_the_settings_and_the_run() -> None:
