@@ -24,7 +24,7 @@ from intrada.core.cli_types import ImageSize
 from intrada.core.distributed.device import acquire_device
 from intrada.core.errors import UserError
 from intrada.core.failures import Failures
-from intrada.core.plain_text import say
+from intrada.core.plain_text import logger, say
 from intrada.core.stage import Argument, Context, Flag, Option, Out
 from intrada.inference import cityscapes_server
 from intrada.inference.deployment import frames, prediction, sources, summary, video
@@ -35,6 +35,7 @@ from intrada.inference.deployment.prediction import PredictionWriter, PredictOpt
 from intrada.inference.deployment.sources import Source, Sources
 from intrada.inference.deployment.video import VideoError
 
+log = logger(__name__)
 BatchSize = Annotated[
     int, Option("images in a batch; default: 1", "N", cli_types.count("--batch-size"), default=1)
 ]
@@ -49,7 +50,11 @@ Alpha = Annotated[
 ]
 Tta = Annotated[
     str | None,
-    Option("average the image and its mirror image", "flip", cli_types.choice("--tta", TTA)),
+    Option(
+        "average the predictions of each image and of its mirror image",
+        "flip",
+        cli_types.choice("--tta", TTA),
+    ),
 ]
 Workers = Annotated[
     int | None,
@@ -121,7 +126,7 @@ def run(
     headers = list(_headers(inputs.videos, failures))  # errors before the long work
     options = _options(opened, None if own_size else size or opened.size, batch_size, tta)
     network_input = summary.describe_input(options, opened.size)
-    say(f"input of the network: {network_input}")
+    log.info("input of the network: %s", network_input)
     path, start = out / "predictions.csv", time.perf_counter()
     job = _Job(inputs.images, headers, every, options, PredictionWriter(out, classes, alpha, ids), workers)
     with prediction.table(path, classes) as table:
