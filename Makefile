@@ -2,12 +2,13 @@
 # make demo: run the pipeline of params.yaml (as cloned: the toy city) with Snakemake, print the table of results
 # make repro: run the pipeline of params.yaml with DVC, without Snakemake
 # make test: run the linter, the type checker and all tests; make test-fast: the same without slow tests
+# make docs: build the documentation site into site/, without a network
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 ENV := .venv/installed
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo repro test test-fast lint env bench clean
+.PHONY: demo repro test test-fast lint env docs bench clean
 .DEFAULT_GOAL := demo
 
 env: $(ENV)
@@ -15,7 +16,7 @@ env: $(ENV)
 $(ENV): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else f"$(PYTHON) is Python {v[0]}.{v[1]}; allowed: 3.11 to 3.13; do next: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,efficientnet,export]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,efficientnet,export]'
 	@test -x $(BIN)/dvc || $(BIN)/python -m pip install --quiet --force-reinstall --no-deps --constraint constraints.txt dvc  # older versions of intrada replaced bin/dvc
 	@touch $@
 
@@ -39,8 +40,12 @@ test: lint
 test-fast: lint
 	python -m pytest -n 2 --dist worksteal -m 'not slow and not drivers and not paper and not parity'
 
+docs: env
+	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet
+	@echo "site: $(CURDIR)/site/index.html; the search needs a server: python -m http.server --directory site"
+
 bench: env
 	python -m benchmarks
 
 clean:
-	rm -rf results ablation/results data/preprocess data/raw/toycity runs logs .snakemake
+	rm -rf site results ablation/results data/preprocess data/raw/toycity runs logs .snakemake
