@@ -114,13 +114,15 @@ class Context:
 
     name: the job's name in dvc.yaml (`preprocess@source`); fingerprint: hash of its params, inputs and code,
     hexadecimal; runs: the folder for checkpoints and TensorBoard files, not a DVC output. check: called at
-    each step of `progress`; it raises the error of another process of the stage.
+    each step of `progress`; it raises the error of another process of the stage. report: called after each
+    step with the numbers of steps before the first one, done, and in all; returns a text for the bar.
     """
 
     name: str
     fingerprint: str
     runs: Path
     check: Callable[[], None] | None = None
+    report: Callable[[int, int, int], str] | None = None
 
     @property
     def checkpoints(self) -> Path:
@@ -140,7 +142,9 @@ class Context:
         bar = tqdm(
             items, desc=self.name, total=total, initial=start, unit=unit, disable=plain_text.is_bar_hidden()
         )
-        for item in bar:
+        for done, item in enumerate(bar, start + 1):
             if self.check:
                 self.check()
             yield item
+            if self.report and (text := self.report(start, done, total)):
+                bar.set_postfix_str(text, refresh=False)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from intrada.core.errors import UserError
 from intrada.core.plain_text import complain, show
-from intrada.pipeline import bridge, dvc_api
+from intrada.pipeline import bridge, driver, dvc_api
 
 FORCED, UNFINISHED = bridge.STATE / "forced", bridge.STATE / "unfinished"
 LINES = 20  # of the output of a failed stage
@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # absolute, because DVC changes the working directory
     note, marker, log = (path.absolute() for path in (UNFINISHED / rule, bridge.MARKERS / rule, options.log))
     note.write_text(str(options.log), encoding="utf-8")
+    os.environ[driver.VARIABLE] = driver.SNAKEMAKE
     terminal = _redirect(log)
     show()
     try:

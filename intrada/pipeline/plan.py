@@ -20,7 +20,7 @@ from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
 from intrada.core.json_file import json_bytes
 from intrada.core.plain_text import logger
-from intrada.pipeline import bridge, code_hash, dvc_api, job
+from intrada.pipeline import bridge, code_hash, dvc_api, job, run_monitor
 from intrada.pipeline.ablation import code as ablation_code
 from intrada.pipeline.bridge import Stage
 
@@ -83,6 +83,11 @@ class Plan:
         if runs:
             job.begin(forced)
         _renew(self._stages, stale | forced)
+        if runs and projects.keys() == {bridge.MAIN}:  # the ablation's jobs have folders of their own
+            targets = [*map(os.path.relpath, workflow.dag_settings.targets)]
+            rules = run_monitor.planned(self._stages, stale | forced, targets)
+            if rules:
+                run_monitor.start(rules, workflow.resource_settings.cores or 1, self._params)
 
     def _stale(self, project: str, runs: bool) -> set[str]:
         """Return the rules of the stale stages. runs: also write the code hashes, and run `validate`.

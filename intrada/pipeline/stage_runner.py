@@ -8,6 +8,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +24,7 @@ from intrada.core.plain_text import logger
 from intrada.core.stage import Choice, Context, In, Out, RoundOption
 from intrada.data import tables
 from intrada.data.datasets import MISSING
-from intrada.pipeline import code_hash, input_check, output_guard, provenance
+from intrada.pipeline import code_hash, input_check, output_guard, provenance, stage_progress, workload
 
 log = logger(__name__)
 ARITHMETIC = ("torch", "torchvision", "numpy", "opencv-python", "pillow")
@@ -53,13 +54,8 @@ def execute(
     keys = keys_of(module.READS, options)
     chosen = load(params_file, settings)
     inputs = _inputs(marks, options)
-    output_guard.check(
-        marks,
-        options,
-        _named(inputs, marks),
-        params_file,
-        chosen.model_dump(mode="json") if settings else None,
-    )
+    whole = chosen.model_dump(mode="json") if settings else None
+    output_guard.check(marks, options, _named(inputs, marks), params_file, whole)
     outputs = _outputs(marks, options)
     before = _state(inputs)
     with hash_cache.opened() as file_hash:
@@ -72,23 +68,36 @@ def execute(
     code_hash.check(code_hash.FOLDER, hash_files)
     own = [name, digest(chosen, keys), *hash_files.values(), *versions]
     fingerprint = _fingerprint(own, hashes)
-    changes = [word for setting in settings for word in ("--set", setting)]
-    command = [stage, "--params", str(params_file), *changes, *_words(options)]
+    command = [stage, "--params", str(params_file), *_set(settings), *_words(options)]
     logs = [LOG.parent, *provenance.folders(name)]
     atomic.sweep([*(RUNS / name).glob("*/"), *logs, *{path.parent for path in outputs}])
     _tell(command, inputs, fingerprint)
+    reporter = stage_progress.reporter(name, chosen)
+    reporter.begin()
     made = provenance.Run(name, fingerprint, command, values, written_by)
-    with _logged(name, fingerprint), made.recorded(_sources(inputs, hashes, marks), outputs):
-        extra = {"context": Context(name, fingerprint, RUNS / name)} if "context" in marks else {}
+    with (
+        _logged(name, fingerprint, workload.of_job(name, chosen)),
+        made.recorded(_sources(inputs, hashes, marks), outputs),
+    ):
+        extra = (
+            {"context": Context(name, fingerprint, RUNS / name, report=reporter)}
+            if "context" in marks
+            else {}
+        )
         module.run(select(chosen, keys), **options, **extra)
         if digest(load(params_file, settings), keys) != digest(chosen, keys):
             raise _changed(params_file)
-        for path, state in _state(inputs).items():
-            if state != before[path]:
-                raise _changed(path)
+        _refuse_changes(before, _state(inputs))
         code_hash.refuse_edits(hash_files, code_hash.of_stage(stage, values))
         if changed := {*versions} ^ {*_versions()}:
             raise _changed("installed packages: " + ", ".join(sorted(changed)))
+
+
+def _refuse_changes(before: Mapping[Path, str], now: Mapping[Path, str]) -> None:
+    """Raise UserError if an input has changed. before, now: path -> its state, from `_state`."""
+    for path, state in now.items():
+        if state != before[path]:
+            raise _changed(path)
 
 
 def _tell(command: Sequence[str], inputs: Mapping[str, list[Path]], fingerprint: str) -> None:
@@ -211,6 +220,10 @@ def _words(options: Mapping[str, Any]) -> list[str]:
     return words
 
 
+def _set(settings: Sequence[str]) -> list[str]:
+    return [word for setting in settings for word in ("--set", setting)]
+
+
 def _changed(what: Path | str) -> UserError:
     return UserError(
         what,
@@ -221,9 +234,10 @@ def _changed(what: Path | str) -> UserError:
 
 
 @contextmanager
-def _logged(name: str, fingerprint: str) -> Iterator[None]:
+def _logged(name: str, fingerprint: str, work: workload.Work) -> Iterator[None]:
     """Append one line to the execution log at the end of the stage, also after an error."""
-    line = {"stage": name, "start": _now(), "fingerprint": fingerprint, "outcome": "failed"}
+    line: dict[str, Any] = {"stage": name, "start": _now(), "fingerprint": fingerprint, "outcome": "failed"}
+    line["work"] = asdict(work)
     start = time.monotonic()
     try:
         yield
@@ -236,7 +250,7 @@ def _logged(name: str, fingerprint: str) -> Iterator[None]:
     log.debug(f"{name}: done in {time.monotonic() - start:.1f} s")
 
 
-def _append(line: Mapping[str, str]) -> None:
+def _append(line: Mapping[str, Any]) -> None:
     LOG.parent.mkdir(parents=True, exist_ok=True)
     # unbuffered, so one write to a file opened for appending: lines of parallel jobs do not mix
     with LOG.open("ab", buffering=0) as log:

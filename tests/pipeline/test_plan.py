@@ -19,7 +19,7 @@ from snakemake.settings.types import ConfigSettings, DAGSettings
 from intrada.core.config import plain_yaml
 from intrada.core.config.load import load
 from intrada.core.errors import UserError
-from intrada.pipeline import bridge, job, plan
+from intrada.pipeline import bridge, job, plan, run_monitor
 from tests.support.definition import ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC and ruamel.yaml
@@ -66,6 +66,7 @@ def planned(folder: Path, *, runs: bool = False, touch: bool = False, **settings
         dryrun=not runs,
         touch=touch,
         dag_settings=DAGSettings(**settings),
+        resource_settings=SimpleNamespace(cores=2),
     )
     stages = bridge.stages(folder, main=True, dry=not runs, on_cpu=True)
     one = plan.Plan(workflow, folder, stages, PARAMS)
@@ -73,6 +74,14 @@ def planned(folder: Path, *, runs: bool = False, touch: bool = False, **settings
     if one._lock:
         one._lock.close()  # as at the end of a process
     return {stage.rule for stage in stages if stage.token.stat().st_mtime > stage.marker.stat().st_mtime}
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The stages whose progress a run tells; no thread is started."""
+    names: list[str] = []
+    monkeypatch.setattr(run_monitor, "start", lambda stages, *_: names.extend(one.name for one in stages))
+    return names
 
 
 def test_no_time_of_a_file_matters(folder: Path) -> None:
@@ -99,12 +108,13 @@ def test_no_time_of_a_file_matters(folder: Path) -> None:
     ],
 )
 def test_forced_stages_are_planned_and_their_jobs_are_told(
-    folder: Path, settings: dict[str, Any], expected: set[str]
+    folder: Path, settings: dict[str, Any], expected: set[str], told: list[str]
 ) -> None:
     assert planned(folder, **settings) == expected
-    assert not job.FORCED.exists()  # a dry run changes nothing for the jobs of a run
+    assert not job.FORCED.exists() and not told  # a dry run changes nothing for the jobs of a run
     assert planned(folder, runs=True, **settings) == expected
     assert set(job.FORCED.read_text().split()) == expected
+    assert {*told} >= expected
     assert planned(folder) == set()
 
 

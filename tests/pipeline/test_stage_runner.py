@@ -120,7 +120,8 @@ def fingerprint(stage: str = "rank", options: dict[str, Path | str] = RANK) -> s
 def test_a_stage_leaves_one_line_in_the_execution_log() -> None:
     stage_runner.execute("rank", PARAMS, RANK)
     [line] = log()
-    assert set(line) == {"stage", "start", "end", "fingerprint", "outcome"}
+    assert set(line) == {"stage", "start", "end", "fingerprint", "outcome", "work"}
+    assert line["work"] == {"unit": "stages", "amount": 1}
     assert (line["stage"], line["outcome"]) == ("rank", "done")
     start, end = (datetime.fromisoformat(line[key]) for key in ("start", "end"))
     assert start.utcoffset() is not None and start <= end

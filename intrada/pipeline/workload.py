@@ -1,0 +1,87 @@
+"""How much a job computes, in units of which a machine does about the same number in each second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from intrada.core.config.schema import Domain, Params, Training
+
+TRAIN, INFER, FILES, OTHER = "trained pixels", "predicted pixels", "images", "stages"
+INDEX = Path("data/preprocess")
+ENDINGS = (".png", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class Work:
+    """amount: of `unit`; that of OTHER is always 1, since such a stage takes about as long each time."""
+
+    unit: str
+    amount: float
+
+
+def of_job(name: str, params: Params) -> Work:
+    """Return the work of a job, called as in dvc.yaml (`preprocess@source`). It may list raw data."""
+    word, _, key = name.partition("@")
+    word = word.removesuffix("_round")
+    if word in ("train_source", "train_inter", "train_intra"):
+        return Work(TRAIN, _trained(word, getattr(params, word), params))
+    if word in _PREDICTED:
+        return Work(INFER, _PREDICTED[word](key, params))
+    if word == "preprocess":
+        return Work(FILES, _images(key, params))
+    if word in ("pseudo_label", "toycity"):
+        return Work(FILES, _images("source" if key == "source" else "target", params))
+    if word == "check":
+        return Work(FILES, sum(_images(domain, params) for domain in ("source", "target", "val")))
+    return Work(OTHER, 1)
+
+
+def _trained(word: str, block: Training, params: Params) -> float:
+    """Return the pixels of all images that a training sees."""
+    source, target = _pixels(params.preprocess.source), _pixels(params.preprocess.target)
+    domains = {"train_source": source, "train_inter": source + target, "train_intra": 2 * target}[word]
+    if getattr(block, "supervision", "pseudo") != "pseudo":
+        domains += source
+    return block.iterations * block.batch_size * domains
+
+
+def _score(_: str, params: Params) -> float:
+    return _images("target", params) * _pixels(params.preprocess.target)
+
+
+def _evaluate(_: str, params: Params) -> float:
+    return _images("val", params) * _pixels(params.preprocess.val)
+
+
+def _evaluate_snapshots(key: str, params: Params) -> float:
+    block: Training = getattr(params, f"train_{key}", params.train_intra)
+    criterion = params.evaluate_snapshots.images * _pixels(params.preprocess.target)
+    return max(1, block.iterations // block.snapshot_every) * (_evaluate(key, params) + criterion)
+
+
+_PREDICTED: dict[str, Callable[[str, Params], float]] = {
+    "score": _score,
+    "evaluate": _evaluate,
+    "evaluate_snapshots": _evaluate_snapshots,
+}
+
+
+def _pixels(domain: Domain) -> int:
+    return domain.size[0] * domain.size[1]
+
+
+def _images(domain: str, params: Params) -> float:
+    """Return the number of images of a domain: of its index, of the toy city, or of the files in its root."""
+    index = INDEX / domain / "index.csv"
+    if index.is_file():
+        return max(1, index.read_bytes().count(b"\n") - 1)
+    toy, block = params.toycity, getattr(params.preprocess, domain)
+    for drawn, count in (
+        (toy.source, toy.source and toy.source.images),
+        (toy.target, toy.target and toy.target.train),
+    ):
+        if drawn and count and drawn.root == block.root:
+            return float(count)
+    return float(max(1, sum(path.suffix.lower() in ENDINGS for path in Path(block.root).rglob("*"))))
