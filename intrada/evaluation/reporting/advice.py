@@ -11,10 +11,12 @@ from typing import Any, Literal
 import numpy as np
 
 from intrada.core.config.classes import ClassSet
+from intrada.data.tables import EASY, HARD
 from intrada.evaluation import validators
 from intrada.evaluation.reporting.results import Result, SelectedSnapshots, decimal
 
 # Thresholds. A gain below SEED_NOISE may come from the seed (three seeds: docs/results/toycity.md).
+FEW_IMAGES = 30  # of fewer, a correlation of 0.3 is not distinguishable from none
 FEW_SNAPSHOTS = 5  # of fewer, the best and the chosen are close by chance
 SEED_NOISE = 2.0  # points of mIoU
 NOTABLE = 1.0  # points: a difference between two snapshots, or the loss of a class
@@ -203,12 +205,18 @@ def _selection(chosen: SelectedSnapshots) -> Iterator[Advice]:
 
 def _ranking(diagnosis: dict[str, Any]) -> Iterator[Advice]:
     correlation = diagnosis["spearman_entropy_mIoU"]
-    if correlation is not None and correlation > MIN_CORRELATION:
+    if correlation is None or correlation <= MIN_CORRELATION:
+        return
+    images = sum(diagnosis[subset]["images"] for subset in (EASY, HARD))
+    found = (
+        "The entropy of a target image hardly predicts its mIoU (Spearman correlation "
+        f"{decimal(correlation, 2)} on {images} images)"
+    )
+    if images < FEW_IMAGES:
+        yield Advice("note", f"{found}, but so few images show little.")
+    else:
         yield Advice(
-            "bad",
-            "The entropy of a target image hardly predicts its mIoU (Spearman correlation "
-            f"{decimal(correlation, 2)}), so the split into easy and hard is nearly random. Try another "
-            "rank.rule.",
+            "bad", f"{found}, so the split into easy and hard is nearly random. Try another rank.rule."
         )
 
 

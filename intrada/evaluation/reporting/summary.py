@@ -10,6 +10,7 @@ from typing import Any
 
 from intrada.evaluation.reporting.advice import SEED_NOISE
 from intrada.evaluation.reporting.results import Result, decimal
+from intrada.evaluation.validators import ORACLE
 
 ROLES = {
     "source": "source-only, the baseline: trained on the labelled source images, never on the target",
@@ -102,6 +103,8 @@ def build(
     """
     seed = value("seed", "train_source")
     one_run = f"It is one run, with seed {seed}; other seeds give other numbers."
+    if value("select", "report") == ORACLE:
+        one_run += " Its models were chosen by the evaluation labels, so its numbers are for comparison only."
     facts = _facts(models, images, value, history)
     if any(not math.isnan(model.metrics["mIoU"]) for model in models):
         sentence, caution = _result(models, images)

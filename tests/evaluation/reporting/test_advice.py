@@ -131,11 +131,12 @@ def test_a_single_snapshot_is_not_mentioned() -> None:
     assert "snapshot" not in advice_text(chosen=SelectedSnapshots("intra", 1, GOOD.rows))
 
 
-def test_an_uninformative_ranking_and_wrong_pseudo_labels_are_bad_news() -> None:
-    text = advice_text(quality={"spearman_entropy_mIoU": -0.1, "pseudo_labels": {"pixel_accuracy": 70.0}})
-    assert (
-        "hardly predicts its mIoU" in text and "30.0 percent of the pseudo-labelled pixels are wrong" in text
-    )
+@pytest.mark.parametrize("hard, says", [(20, "bad: The entropy of a"), (9, "note: The entropy of a")])
+def test_an_uninformative_ranking_and_wrong_pseudo_labels_are_bad_news(hard: int, says: str) -> None:
+    quality = {"spearman_entropy_mIoU": -0.1, "pseudo_labels": {"pixel_accuracy": 70.0}}
+    text = advice_text(quality=quality | {"easy": {"images": 20}, "hard": {"images": hard}})
+    assert says in text and f"(Spearman correlation -0.10 on {20 + hard} images)" in text
+    assert "30.0 percent of the pseudo-labelled pixels are wrong" in text
 
 
 def test_without_target_labels_the_pseudo_labels_are_not_mentioned() -> None:

@@ -54,6 +54,15 @@ def test_a_difference_that_a_seed_may_explain_is_not_called_a_gain(after: float,
     assert says in caution and "It is one run, with seed 1" in caution
 
 
+def test_models_chosen_by_the_evaluation_labels_are_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "for comparison only" not in built(30, 40, 50).caution
+    tree = tiny_project.tree() | {"select": "oracle"}
+    monkeypatch.setattr(tiny_project, "tree", lambda: tree)
+    assert (
+        "chosen by the evaluation labels, so its numbers are for comparison only" in built(30, 40, 50).caution
+    )
+
+
 def test_without_labels_there_is_no_number_that_cannot_exist() -> None:
     nan = math.nan
     found = built(nan, nan, nan, images=Images(400, 300, 40, 0))
