@@ -50,6 +50,7 @@ def run(
 def _read(name: str, temporary: Path) -> Run:
     """Return the run of a folder that exists, else of a revision, whose files are copied to `temporary`."""
     given = Path(name)
+    name = "workspace" if name == "." else name  # as in the tables of DVC
     if not given.is_dir():
         return comparison.read(name, *revisions.fetch(name, Path.cwd(), temporary))
     folder = given if (given / "evaluate").is_dir() else given / "results"

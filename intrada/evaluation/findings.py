@@ -14,7 +14,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from intrada.core import files
-from intrada.core.config.classes import ClassSet
 from intrada.data import tables
 from intrada.data.tables import PIXELS
 from intrada.evaluation import agreement
@@ -39,13 +38,18 @@ class Evaluation:
     reliability: pd.DataFrame
 
 
-def read(folder: Path, classes: ClassSet) -> Evaluation:
+def class_names(folder: Path) -> list[str]:
+    """Return the names of the classes of the evaluation in `folder`, in their order."""
+    return [*map(str, files.read_csv(folder / "classes.csv", ["class"])["class"])]
+
+
+def read(folder: Path, classes: Sequence[str]) -> Evaluation:
     """Read the evaluation in `folder`; UserError if a file is invalid or has other classes."""
     by_class = files.read_csv(folder / "classes.csv", ["class", "iou", "labelled_share", "predicted_share"])
     matrix = files.read_csv(folder / "confusion.csv", ["truth"])
     for path, found in (("classes.csv", by_class["class"]), ("confusion.csv", matrix["truth"])):
-        if [*map(str, found)] != classes.names:
-            allowed = f"the {len(classes)} classes of the params file"
+        if [*map(str, found)] != [*classes]:
+            allowed = f"the classes {', '.join(classes)}"
             raise files.unreadable(folder / path, f"classes {', '.join(map(str, found))}", allowed)
     return Evaluation(
         _metrics(folder / "metrics.json"),
@@ -74,7 +78,7 @@ def rounded(metrics: Mapping[str, float | None]) -> dict[str, float | None]:
 
 
 def shares(
-    classes: ClassSet,
+    classes: Sequence[str],
     source: Mapping[str, int],
     evaluations: Mapping[str, Evaluation],
     scores: pd.DataFrame,
@@ -87,16 +91,16 @@ def shares(
     easy_predicted: the same on the easy ones; pseudo_labels: of the pixels kept.
     """
     first = next(iter(evaluations.values()))
-    predicted = [scores[PIXELS + name].sum() for name in classes.names]
+    predicted = [scores[PIXELS + name].sum() for name in classes]
     columns: dict[str, Any] = {
-        "source_labels": _percent([source.get(name, 0) for name in classes.names]),
+        "source_labels": _percent([source.get(name, 0) for name in classes]),
         "labels": first.classes["labelled_share"],
         **{name: found.classes["predicted_share"] for name, found in evaluations.items()},
         "target_predicted": _percent(predicted),
         "easy_predicted": _percent(kept["predicted"]),
         "pseudo_labels": _percent(kept["kept"]),
     }
-    return pd.DataFrame({"class": classes.names, **columns})
+    return pd.DataFrame({"class": classes, **columns})
 
 
 def _percent(counts: Any) -> NDArray[np.float64]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from intrada.core.config.classes import ClassSet
 from intrada.evaluation.findings import Evaluation
 
 
 def tables(
-    evaluations: Mapping[str, Evaluation], snapshots: Mapping[str, pd.DataFrame], classes: ClassSet
+    evaluations: Mapping[str, Evaluation], snapshots: Mapping[str, pd.DataFrame], classes: Sequence[str]
 ) -> dict[str, pd.DataFrame]:
     """Return the tables by name: iou, confusion and snapshots; without labels the first two have no row.
 
@@ -31,14 +30,14 @@ def _iou(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
     return pd.concat(parts).dropna()[["class", "model", "iou"]]
 
 
-def _confusion(evaluations: Mapping[str, Evaluation], classes: ClassSet) -> pd.DataFrame:
+def _confusion(evaluations: Mapping[str, Evaluation], classes: Sequence[str]) -> pd.DataFrame:
     """Return model, truth, predicted, percent of the pixels of the true class, without empty rows."""
     parts = []
     for name, found in evaluations.items():
         totals = found.confusion.sum(1, keepdims=True)
         percent = 100 * found.confusion / np.maximum(totals, 1)
         for row in np.flatnonzero(totals):
-            cells = {"truth": classes.names[row], "predicted": classes.names, "percent": percent[row]}
+            cells = {"truth": classes[int(row)], "predicted": classes, "percent": percent[row]}
             parts.append(pd.DataFrame({"model": name, **cells}))
     columns = ["model", "truth", "predicted", "percent"]
     return pd.concat(parts) if parts else pd.DataFrame(columns=columns)

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from intrada.core import files
-from intrada.core.config.classes import ClassSet
 from intrada.core.config.schema import Params
 from intrada.core.stage import Context, In, Out
 from intrada.data import tables
@@ -23,7 +22,7 @@ from intrada.evaluation import agreement, findings, plot_tables, suggestion
 from intrada.evaluation.agreement import Pair
 from intrada.evaluation.metrics import Confusion
 
-READS = ("classes", "rounds")
+READS = ("rounds",)
 SUGGESTED = 10  # images in label_next.csv
 
 
@@ -41,11 +40,12 @@ def run(
     context: Context,
 ) -> None:
     """Write the tables of the models' agreement, of the classes' shares, and what to label next."""
-    classes, names = params.class_set, ["source", "inter", "intra", *params.rounds]
+    names = ["source", "inter", "intra", *params.rounds]
     folders = {name: evaluate / name for name in names}
-    compared = agreement.pairs(names)
-    images, matrices = _agreement(folders, compared, classes, context)
+    classes = findings.class_names(folders["inter"])
     evaluations = {name: findings.read(folder, classes) for name, folder in folders.items()}
+    compared = agreement.pairs(names)
+    images, matrices = _agreement(folders, compared, len(classes), context)
     scored = tables.read(scores, tables.SCORES)
     shares = findings.shares(
         classes,
@@ -57,7 +57,7 @@ def run(
     next_images = suggestion.table(
         scored, tables.read(target, tables.INDEX), SUGGESTED, suggestion.fingerprint_of_file
     )
-    by_class = pd.DataFrame({"class": classes.names})
+    by_class = pd.DataFrame({"class": classes})
     for (first, second), matrix in zip(compared, matrices, strict=True):
         by_class[f"{first}_{second}"] = agreement.by_class(matrix)
     read_snapshots = {
@@ -77,7 +77,7 @@ def run(
 
 
 def _agreement(
-    folders: Mapping[str, Path], compared: list[Pair], classes: ClassSet, context: Context
+    folders: Mapping[str, Path], compared: list[Pair], classes: int, context: Context
 ) -> tuple[pd.DataFrame, list[Confusion]]:
     """Return a row per evaluation image and a matrix per pair; the maps of few images are in memory."""
     index = tables.read(folders["inter"] / "images.csv", tables.IMAGES)
@@ -87,9 +87,9 @@ def _agreement(
             name: files.read_label(folder / "predictions" / f"{image}.png")
             for name, folder in folders.items()
         }
-        return agreement.joint(maps, compared, len(classes))
+        return agreement.joint(maps, compared, classes)
 
-    totals = [np.zeros((len(classes), len(classes)), np.int64) for _ in compared]
+    totals = [np.zeros((classes, classes), np.int64) for _ in compared]
     rows: list[tuple[Any, ...]] = []
     with ThreadPoolExecutor(context.workers) as pool:
         found = context.progress(pool.map(matrices_of, index["id"]), len(index), "image")

@@ -114,7 +114,7 @@ def _measured(
     source = _json(found)["source"]["images"]
     return contents.Measured(
         [results.read(name, folder, classes) for name, folder in folders.items()],
-        {name: evaluated.read(folder, classes) for name, folder in folders.items()},
+        {name: evaluated.read(folder, classes.names) for name, folder in folders.items()},
         folders,
         {name: tables.read(snapshots / name / "snapshots.csv", tables.SNAPSHOTS) for name in folders},
         params.select,

@@ -8,18 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from intrada.core.config.classes import class_set
 from intrada.evaluation import agreement, findings, plot_tables
 from intrada.evaluation.findings import Evaluation
 
-CLASSES = class_set(["road", "sky", "car"])
+CLASSES = ["road", "sky", "car"]
 COMPARED = [("source", "intra")]
 METRICS: dict[str, float | None] = {"mIoU": 51.26, "mean_entropy": 0.12345, "mutual_information": 0.5}
 
 
 def evaluation(predicted: list[float], labelled: list[float] | None = None) -> Evaluation:
     labels = labelled or [math.nan] * 3
-    by_class = pd.DataFrame({"class": CLASSES.names, "iou": [50.0, 25.0, math.nan], "pixels": 1})
+    by_class = pd.DataFrame({"class": CLASSES, "iou": [50.0, 25.0, math.nan], "pixels": 1})
     by_class = by_class.assign(labelled_share=labels, predicted_share=predicted)
     reliability = pd.DataFrame(
         {"from": [50, 90], "to": [60, 100], "pixels": [1, 3], "confidence": [55, 95], "accuracy": [75, 85]}
@@ -31,7 +30,7 @@ def evaluation(predicted: list[float], labelled: list[float] | None = None) -> E
 def shares(evaluations: dict[str, Evaluation], kept: list[int]) -> pd.DataFrame:
     scores = pd.DataFrame({"image": ["a", "b"], "entropy": 0.5})
     scores = scores.assign(pixels_road=[60, 40], pixels_sky=[30, 50], pixels_car=[10, 10])
-    by_class = pd.DataFrame({"class": CLASSES.names, "predicted": [60, 30, 10], "kept": kept})
+    by_class = pd.DataFrame({"class": CLASSES, "predicted": [60, 30, 10], "kept": kept})
     return findings.shares(CLASSES, {"road": 1, "sky": 3, "bicycle": 9}, evaluations, scores, by_class)
 
 
@@ -45,7 +44,7 @@ def summary(evaluations: dict[str, Evaluation], kept: list[int]) -> dict[str, ob
 def test_the_shares_of_every_column_are_in_percent_of_its_pixels() -> None:
     evaluations = {"source": evaluation([50, 30, 20], [40, 40, 20]), "intra": evaluation([60, 40, 0])}
     table = shares(evaluations, [60, 20, 0])
-    assert table["class"].tolist() == CLASSES.names
+    assert table["class"].tolist() == CLASSES
     assert table["source_labels"].tolist() == [25, 75, 0]  # bicycle is not one of the classes
     assert table["labels"].tolist() == [40, 40, 20] and table["intra"].tolist() == [60, 40, 0]
     assert table["target_predicted"].tolist() == pytest.approx([50, 40, 10])
