@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from intrada.core.config import plain_yaml
 from tests.support.chromium import Watched, needs_chromium
 from tests.support.chromium import browser as browser
 from tests.support.definition import ROOT
@@ -56,6 +57,12 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         subprocess.run([*git, *command], check=True)
     write_results(2.0)
     return tmp_path
+
+
+def test_the_rows_of_the_confusion_matrices_are_not_sorted_by_an_empty_list() -> None:
+    """With `sort: []` for the rows, Vega-Lite draws the matrices of two revisions under wrong names."""
+    template = plain_yaml.parse((ROOT / ".dvc/plots/confusion.json").read_text(encoding="utf-8"))
+    assert template["facet"]["row"]["field"] == "rev" and "sort" not in template["facet"]["row"]
 
 
 @pytest.mark.parametrize("command", [("show",), ("diff", "HEAD")])
