@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from intrada.core.errors import UserError
-from intrada.pipeline import locked_outs, records
+from intrada.pipeline import execution_log, locked_outs, records
 from intrada.pipeline.cache_objects import REPAIR
 from intrada.pipeline.expected import Expected
 
@@ -55,7 +55,9 @@ def keep_folders(outputs: Iterable[Path], expected: Expected) -> None:
     """
     for path in outputs:
         own = any(path.absolute().is_relative_to(folder.absolute()) for folder in OF_STAGES)
-        if path.is_dir() and any(path.iterdir()) and not (own or expected.is_output(path)):
+        if not path.is_dir() or not any(path.iterdir()):
+            continue
+        if not (own or expected.is_output(path) or execution_log.has_output(path)):
             raise UserError(
                 path,
                 "a folder with files that no stage of this project wrote; all of it would be replaced",

@@ -21,10 +21,10 @@ from statistics import median
 
 from intrada.core import atomic
 from intrada.core.config.schema import Params
-from intrada.pipeline import workload
+from intrada.pipeline import execution_log, workload
 from intrada.pipeline.workload import Work
 
-FOLDER, LOG = Path("logs/progress"), Path("logs/execution.jsonl")
+FOLDER = Path("logs/progress")
 RUN = FOLDER / "run.json"
 FORWARD = 3  # a training step has about three times the FLOPs of a forward pass
 KNOWN = 0.02  # share of a training that must be done before its own speed counts
@@ -86,7 +86,7 @@ def ended() -> list[Ended]:
     """Return the jobs that the execution log says have ended without an error, the last one last."""
     found = []
     with suppress(OSError):
-        for line in LOG.read_text(encoding="utf-8").splitlines():
+        for line in execution_log.LOG.read_text(encoding="utf-8").splitlines():
             with suppress(ValueError, KeyError, TypeError):
                 entry = json.loads(line)
                 start, end = (datetime.fromisoformat(entry[key]).timestamp() for key in ("start", "end"))

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shlex
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from string import Formatter
@@ -24,11 +19,18 @@ from intrada.core.plain_text import logger
 from intrada.core.stage import Choice, Context, In, Out, RoundOption
 from intrada.data import tables
 from intrada.data.datasets import MISSING
-from intrada.pipeline import code_hash, input_check, output_guard, provenance, stage_progress, workload
+from intrada.pipeline import (
+    code_hash,
+    execution_log,
+    input_check,
+    output_guard,
+    provenance,
+    stage_progress,
+    workload,
+)
 
 log = logger(__name__)
 ARITHMETIC = ("torch", "torchvision", "numpy", "opencv-python", "pillow")
-LOG = Path("logs/execution.jsonl")
 RUNS = Path("runs")
 RECOVERY_HINT = "if a stage writes it: `dvc repro` or `snakemake` restores or computes it; else put it there"
 
@@ -69,14 +71,14 @@ def execute(
     own = [name, digest(chosen, keys), *hash_files.values(), *versions]
     fingerprint = _fingerprint(own, hashes)
     command = [stage, "--params", str(params_file), *_set(settings), *_words(options)]
-    logs = [LOG.parent, *provenance.folders(name)]
+    logs = [execution_log.LOG.parent, *provenance.folders(name)]
     atomic.sweep([*(RUNS / name).glob("*/"), *logs, *{path.parent for path in outputs}])
     _tell(command, inputs, fingerprint)
     reporter = stage_progress.reporter(name, chosen)
     reporter.begin()
     made = provenance.Run(name, fingerprint, command, values, written_by)
     with (
-        _logged(name, fingerprint, workload.of_job(name, chosen)),
+        execution_log.logged(name, fingerprint, workload.of_job(name, chosen), outputs),
         made.recorded(_sources(inputs, hashes, marks), outputs),
     ):
         extra = (
@@ -231,31 +233,3 @@ def _changed(what: Path | str) -> UserError:
         "params, inputs and packages that do not change during a run",
         "run the same command again, which uses the present ones",
     )
-
-
-@contextmanager
-def _logged(name: str, fingerprint: str, work: workload.Work) -> Iterator[None]:
-    """Append one line to the execution log at the end of the stage, also after an error."""
-    line: dict[str, Any] = {"stage": name, "start": _now(), "fingerprint": fingerprint, "outcome": "failed"}
-    line["work"] = asdict(work)
-    start = time.monotonic()
-    try:
-        yield
-    except BaseException:
-        with suppress(OSError):  # the error of a full disk is already being raised
-            _append(line)
-        raise
-    with atomic.writing(LOG):
-        _append({**line, "outcome": "done"})
-    log.debug(f"{name}: done in {time.monotonic() - start:.1f} s")
-
-
-def _append(line: Mapping[str, Any]) -> None:
-    LOG.parent.mkdir(parents=True, exist_ok=True)
-    # unbuffered, so one write to a file opened for appending: lines of parallel jobs do not mix
-    with LOG.open("ab", buffering=0) as log:
-        log.write((json.dumps({**line, "end": _now()}) + "\n").encode())
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -119,5 +119,6 @@ def test_a_name_that_would_lead_out_of_the_folders_of_the_runs_is_refused(stage:
     words = [
         "evaluate", "--images", "data/preprocess/val/index.csv", "--model", MODEL, "--metrics", "m.json",
         "--class-iou", "c.csv", "--confusion", "f.csv", "--table", "t.csv", "--samples", "s",
+        "--predictions", "p", "--reliability", "r.csv",
     ]  # fmt: skip
     stage.check(lambda: main([*words, "--name", name]), ("evaluate, its name", repr(name)))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from intrada.core.config.schema import Params
-from intrada.pipeline import driver, run_monitor, run_progress, stage_progress, workload
+from intrada.pipeline import driver, execution_log, run_monitor, run_progress, stage_progress, workload
 from intrada.pipeline.bridge import MARKERS, Stage
 from intrada.pipeline.dvc_api import Definition
 from intrada.pipeline.run_progress import Left, Run
@@ -43,7 +43,7 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params_tree: dict[st
 
 
 def log(job: str, start: float, seconds: float, work: Work | None) -> None:
-    run_progress.LOG.parent.mkdir(exist_ok=True)
+    execution_log.LOG.parent.mkdir(exist_ok=True)
     times = {
         key: datetime.fromtimestamp(at, UTC).isoformat()
         for key, at in (("start", start), ("end", start + seconds))
@@ -51,7 +51,7 @@ def log(job: str, start: float, seconds: float, work: Work | None) -> None:
     line: dict[str, Any] = {"stage": job, **times, "outcome": "done"}
     if work:
         line["work"] = {"unit": work.unit, "amount": work.amount}
-    with run_progress.LOG.open("a") as file:
+    with execution_log.LOG.open("a") as file:
         file.write(json.dumps(line) + "\n")
 
 
@@ -126,7 +126,7 @@ def test_jobs_that_share_the_machine_and_pauses_between_jobs_are_counted(params:
 def test_damaged_files_count_as_missing(params: Params) -> None:
     run_progress.begin(run())
     assert run_progress.current() == run()
-    for path in (run_progress.RUN, run_progress.FOLDER / "rank.json", run_progress.LOG):
+    for path in (run_progress.RUN, run_progress.FOLDER / "rank.json", execution_log.LOG):
         path.write_text('{"start": 1}\n[\n')
     assert run_progress.current() is None
     assert run_progress.ended() == [] and run_progress.running(["rank"], START) == {}

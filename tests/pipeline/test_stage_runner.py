@@ -20,7 +20,7 @@ from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
 from intrada.core.stage import Choice, Context, In, Out
 from intrada.data import tables
-from intrada.pipeline import code_hash, provenance, records, stage_runner
+from intrada.pipeline import code_hash, execution_log, provenance, records, stage_runner
 from intrada.stages import preprocess, rank, score
 from tests.support.tiny_project import PARAMS, change, tree, write_params
 
@@ -109,7 +109,7 @@ def execute_during(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object], 
 
 
 def log() -> list[dict[str, str]]:
-    return [json.loads(line) for line in stage_runner.LOG.read_text().splitlines()]
+    return [json.loads(line) for line in execution_log.LOG.read_text().splitlines()]
 
 
 def fingerprint(stage: str = "rank", options: dict[str, Path | str] = RANK) -> str:
@@ -120,7 +120,8 @@ def fingerprint(stage: str = "rank", options: dict[str, Path | str] = RANK) -> s
 def test_a_stage_leaves_one_line_in_the_execution_log() -> None:
     stage_runner.execute("rank", PARAMS, RANK)
     [line] = log()
-    assert set(line) == {"stage", "start", "end", "fingerprint", "outcome", "work"}
+    assert set(line) == {"stage", "start", "end", "fingerprint", "outcome", "work", "outputs"}
+    assert line["outputs"] == ["split.csv"]
     assert line["work"] == {"unit": "stages", "amount": 1}
     assert (line["stage"], line["outcome"]) == ("rank", "done")
     start, end = (datetime.fromisoformat(line[key]) for key in ("start", "end"))
@@ -183,7 +184,7 @@ def test_a_missing_input_is_named_with_the_way_back() -> None:
     Path("scores.csv").unlink()
     with pytest.raises(UserError, match=r"scores.csv: no such file(.|\n)*`dvc repro` or `snakemake`"):
         stage_runner.execute("rank", PARAMS, RANK)
-    assert not stage_runner.LOG.exists() and not Path("split.csv").exists()
+    assert not execution_log.LOG.exists() and not Path("split.csv").exists()
 
 
 def test_a_missing_image_of_an_index_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

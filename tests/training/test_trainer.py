@@ -24,7 +24,7 @@ from intrada.data.loader import Batch
 from intrada.methods.base import AdversarialNetworks
 from intrada.models import MODELS, model_info
 from intrada.models.model_info import ModelSpec
-from intrada.pipeline import code_hash, stage_runner
+from intrada.pipeline import code_hash, execution_log, stage_runner
 from intrada.training import trainer
 from intrada.training.checkpoints import Checkpoints
 from tests.support.tiny_project import PARAMS, change, tree, write_params
@@ -252,7 +252,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_lists_the_images_and_keeps_the_
     assert checkpoints() == [2, 4] and not MODEL.exists() and not LOSSES.exists()
     [state] = [Checkpoints(path, 2, 10, 2).load() for path in RUNS.iterdir()]
     assert state is not None and state["iteration"] == 4
-    assert json.loads(stage_runner.LOG.read_text())["outcome"] == "failed"
+    assert json.loads(execution_log.LOG.read_text())["outcome"] == "failed"
 
 
 def test_the_model_file_has_metadata() -> None:
