@@ -172,6 +172,19 @@ print([name for name in {HEAVY} if name in sys.modules])
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_what_the_drivers_start_imports_no_pandas_and_no_opencv() -> None:
+    """They take longer to import than the modules take to do their work, once for each job."""
+    script = """
+import sys
+import intrada.pipeline.job, intrada.pipeline.dvc_command, intrada.pipeline.plan, intrada.commands.validate
+print([name for name in ("pandas", "cv2", "torch") if name in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
 @pytest.mark.parametrize(
     "name",
     [

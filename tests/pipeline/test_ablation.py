@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,7 +159,7 @@ def test_the_ablations_rules_are_made_only_where_they_are_asked_for(words: list[
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished ablation of tiny trainings: two seeds of a toy city, seven recipes."""
+    """A finished ablation of tiny trainings on a toy city: seven recipes, and the same metrics for a second seed."""
     folder = tmp_path_factory.mktemp("ablation")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -171,11 +172,13 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tree["benchmarks"] = {"tiny": tree["benchmarks"]["toycity"] | {"preset": "tiny", "seeds": [5, 6]}}
         tree["benchmarks"]["tiny"]["changes"] = {"toycity.target.val": 7, "train_intra.iterations": 3}
         definition.FILE.write_text(plain_yaml.dump(tree), encoding="utf-8")
-        for seed in ("5", "6"):
-            for job in ("data", "source", "inter"):
-                assert main([job, "--benchmark", "tiny", "--seed", seed]) == 0
-            for name in RECIPES:
-                assert main(["recipe", "--benchmark", "tiny", "--seed", seed, "--recipe", name]) == 0
+        for job in ("data", "source", "inter"):
+            assert main([job, "--benchmark", "tiny", "--seed", "5"]) == 0
+        for name in RECIPES:
+            assert main(["recipe", "--benchmark", "tiny", "--seed", "5", "--recipe", name]) == 0
+            copy = Places("tiny", 6).metrics(name)
+            copy.parent.mkdir(parents=True)
+            shutil.copyfile(Places("tiny", 5).metrics(name), copy)
         assert main(["summary", "--benchmark", "tiny"]) == 0
         assert main(["collect"]) == 0
     return folder
@@ -205,12 +208,10 @@ def test_iterations_are_those_of_all_trainings(done: Path) -> None:
 
 @pytest.mark.slow
 def test_lambda_0_is_the_model_of_step_1(done: Path) -> None:
-    for seed in (5, 6):
-        found = [
-            json.loads((done / Places("tiny", seed).metrics(name)).read_text())
-            for name in ("lambda_0", "advent")
-        ]
-        assert found[0] == found[1]
+    found = [
+        json.loads((done / Places("tiny", 5).metrics(name)).read_text()) for name in ("lambda_0", "advent")
+    ]
+    assert found[0] == found[1]
 
 
 @pytest.mark.slow

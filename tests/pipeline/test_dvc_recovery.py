@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dvc.repo import Repo
 
 from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
 from intrada.pipeline import dvc_command, dvc_recovery
+from tests.support import dvc_project
 
 pytestmark = pytest.mark.slow
 
@@ -30,10 +30,7 @@ STAGES = {
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A DVC project of two stages that have run."""
-    folder = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        Repo.init(no_scm=True).close()
+    with dvc_project.made(tmp_path_factory) as folder:
         Path("in.txt").write_text("in\n")
         Path("dvc.yaml").write_text(plain_yaml.dump({"stages": STAGES}))
         assert repro() == 0

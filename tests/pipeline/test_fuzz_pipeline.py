@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dvc.repo import Repo
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from intrada.commands import published
 from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
 from intrada.pipeline import dvc_api, dvc_recovery, output_guard, stage_runner
+from tests.support import dvc_project
 from tests.support.fuzzing import TEXT, VALUES, damaged, fuzz, mutated, user_error
 
 HASH = {"hash": "md5", "md5": "d41d8cd98f00b204e9800998ecf8427e", "size": 0}
@@ -40,11 +40,8 @@ def working_directory(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A DVC project without stages."""
-    folder = tmp_path_factory.mktemp("project")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        Repo.init(no_scm=True).close()
-    return folder
+    with dvc_project.made(tmp_path_factory) as folder:
+        return folder
 
 
 @fuzz

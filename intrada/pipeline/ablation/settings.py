@@ -6,11 +6,11 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from intrada.core import files
 from intrada.core.config import plain_yaml
 from intrada.core.config.load import validate
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
+from intrada.core.file_errors import unreadable
 from intrada.pipeline.ablation.definition import FILE, Benchmark, How, Step
 
 PRESETS = Path("presets")
@@ -39,7 +39,7 @@ def tree_of(benchmark: Benchmark, seed: int, how: How | None = None) -> dict[str
     try:
         preset: Any = plain_yaml.read(path)
     except (OSError, ValueError) as error:
-        raise files.unreadable(path, error, "a preset that ablation.yaml names") from error
+        raise unreadable(path, error, "a preset that ablation.yaml names") from error
     if preset["select"] != "last" or preset["rounds"]:
         found = "snapshots are chosen, or there are rounds"
         raise UserError(path, found, "select: last and rounds: {}", "name another preset in the ablation")

@@ -16,7 +16,7 @@ from tests.support.chromium import Watched, needs_chromium
 from tests.support.chromium import browser as browser
 from tests.support.definition import ROOT
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.slow]
 
 
 def write_results(factor: float) -> None:

@@ -16,7 +16,7 @@ FOCUS = """() => {
   const name = element === document.body ? "" : element.id || element.textContent.slice(0, 8);
   return [name, getComputedStyle(element).outlineStyle];
 }"""
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

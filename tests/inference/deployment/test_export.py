@@ -151,6 +151,7 @@ def test_the_time_is_the_median_of_several_runs_fewer_if_they_are_slow(
     assert f": {1000 * seconds:.3g} ms for an image of 32x16 pixels (median of {runs} runs)" in line
 
 
+@pytest.mark.slow
 def test_a_model_of_an_older_version_is_exported_with_the_params_of_its_training(checkout: Path) -> None:
     trained_model.write()
     trained_model.make_old()
