@@ -79,9 +79,8 @@ def write_toycity(params: Params, folder: Path, images: int) -> dict[str, Path]:
 def preprocessed(params: Params, domain: str, root: Path, folder: Path) -> pd.DataFrame:
     """Run the preprocess stage on `root` and return its index."""
     index = folder / domain / "index.csv"
-    preprocess.run(
-        params, domain, root, index, folder / domain / "images", folder / f"{domain}_labels", context(folder)
-    )
+    images, labels = folder / domain / "images", folder / f"{domain}_labels"
+    preprocess.run(params, root, index, images, labels, context(folder), domain=domain)
     return files.read_csv(index, tables.INDEX_COLUMNS)
 
 

@@ -15,7 +15,7 @@ from intrada.core import cli_options
 from intrada.core.cli_types import Parser, did_you_mean
 from intrada.core.config import load
 from intrada.core.plain_text import say, show
-from intrada.core.stage import Choice, RoundOption, Settings
+from intrada.core.stage import Choice, RoundOption, SetOption, Settings
 from intrada.pipeline import code_hash, job_options, output_guard, stage_runner
 from intrada.stages import STAGES
 
@@ -155,7 +155,7 @@ def _parsed(name: str, arguments: Sequence[str]) -> dict[str, Any]:
     chosen = {
         cli_options.flag(key): options[key] or ""
         for key, mark in marks.items()
-        if isinstance(mark, (Choice, RoundOption))
+        if isinstance(mark, (Choice, RoundOption, SetOption))
     }
     job_options.require_project(name, missing)
     load.load(options["params"], options["settings"])  # before DVC, whose errors say less

@@ -17,7 +17,8 @@ from intrada import methods, models
 from intrada.core import files
 from intrada.core.config import plain_yaml
 from intrada.core.config.classes import class_set
-from intrada.core.config.schema import Domain, Heads, LossWeights
+from intrada.core.config.data_blocks import Domain
+from intrada.core.config.schema import Heads, LossWeights
 from intrada.data.datasets import DATASETS, open_dataset
 from intrada.data.datasets.validation import validate
 from intrada.data.loader import Batch

@@ -24,7 +24,6 @@ from intrada.pipeline import code_hash, output_guard, raw_data
 
 log = logger(__name__)
 
-DOMAINS = ("source", "target", "val")
 TRAININGS = ("train_source", "train_inter", "train_intra")
 OUTPUTS = ("data/preprocess", "results", "runs", "logs")  # folders that the pipeline writes
 
@@ -53,7 +52,7 @@ def run(
 def missing_files(params: Params) -> Iterator[str]:
     """Yield a note on each root and each `init` that does not exist and that no stage writes."""
     generated = [block.root for block in (params.toycity.source, params.toycity.target) if block]
-    named = {f"preprocess.{name}.root": getattr(params.preprocess, name).root for name in DOMAINS}
+    named = {f"{key}.root": block.root for key, block in params.domains.items()}
     named |= {f"{name}.init": getattr(params, name).init for name in TRAININGS}
     named |= {f"rounds.{name}.init": block.init for name, block in params.rounds.items()}
     for key, path in named.items():
@@ -77,13 +76,13 @@ def load(path: Path) -> Params:
 
 def _refuse_raw_data_in_the_way(path: Path, chosen: Params) -> None:
     """Raise UserError for raw data among the outputs of stages, which DVC removes before it runs a stage."""
-    blocks = {name: getattr(chosen.preprocess, name).root for name in ("source", "target", "val")}
     drawn = [block.root for block in (chosen.toycity.source, chosen.toycity.target) if block]
-    for name, root in blocks.items():
+    for name, block in chosen.domains.items():
+        root = block.root
         for output in (*OUTPUTS, *(toy for toy in drawn if root not in drawn)):
             if how := output_guard.relation(Path(root), Path(output)):
                 raise UserError(
-                    f"{path}, preprocess.{name}.root",
+                    f"{path}, {name}.root",
                     f"{root} {how} {output}, which stages write and DVC removes",
                     f"a folder of raw data outside of {', '.join(OUTPUTS)}, through links too",
                     "move the data below data/raw or to another disk, and name them there",
@@ -93,11 +92,10 @@ def _refuse_raw_data_in_the_way(path: Path, chosen: Params) -> None:
 def _names(chosen: Params) -> Iterable[tuple[str, str, Iterable[str]]]:
     """Yield (key, name, allowed names) for every name that a registry or the classes define."""
     classes = chosen.class_set.names
-    for domain in DOMAINS:
-        block = getattr(chosen.preprocess, domain)
-        yield f"preprocess.{domain}.dataset", block.dataset, DATASETS
+    for key, block in chosen.domains.items():
+        yield f"{key}.dataset", block.dataset, DATASETS
         for name in block.allow_absent:
-            yield f"preprocess.{domain}.allow_absent", name, classes
+            yield f"{key}.allow_absent", name, classes
     yield "model.name", chosen.model.name, MODELS
     for stage in TRAININGS:
         yield f"{stage}.method", getattr(chosen, stage).method, METHODS

@@ -6,7 +6,18 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from intrada.core.stage import Argument, Choice, Flag, FloatList, In, Option, Out, RoundOption, Settings
+from intrada.core.stage import (
+    Argument,
+    Choice,
+    Flag,
+    FloatList,
+    In,
+    Option,
+    Out,
+    RoundOption,
+    SetOption,
+    Settings,
+)
 
 PATH = "PATH"
 
@@ -33,10 +44,11 @@ def flag(name: str) -> str:
 
 def _add_value(parser: argparse.ArgumentParser, flag: str, mark: object, required: bool) -> None:
     if isinstance(mark, Choice):
-        parser.add_argument(flag, required=required, choices=mark.choices or None, help=mark.help)
+        is_needed = required and not mark.optional
+        parser.add_argument(flag, required=is_needed, choices=mark.choices or None, help=mark.help)
     elif isinstance(mark, Option):
         parser.add_argument(flag, type=mark.parse, default=mark.default, metavar=mark.metavar, help=mark.help)
-    elif isinstance(mark, RoundOption):
+    elif isinstance(mark, (RoundOption, SetOption)):
         parser.add_argument(flag, default="", metavar="NAME", help=mark.help)
     elif isinstance(mark, FloatList):
         parser.add_argument(flag, nargs="*", type=float, default=[], help=mark.help)
@@ -65,7 +77,7 @@ def is_required(mark: object) -> bool:
     """Return whether a stage cannot run without this option."""
     if isinstance(mark, In):
         return not mark.default
-    return isinstance(mark, Choice) or (isinstance(mark, Out) and not mark.optional)
+    return isinstance(mark, (Choice, Out)) and not mark.optional
 
 
 def _output(text: str) -> Path:

@@ -35,7 +35,7 @@ from intrada.core.json_file import write_json as write_json
 from intrada.core.plain_text import csv_cell, csv_text
 
 # Columns that are always text: "00001" must not be read as 1, nor an image called "NA" as missing.
-TEXT_COLUMNS = ("id", "image", "label", "subset")
+TEXT_COLUMNS = ("id", "image", "label", "subset", "dataset", "index_csv", "content")
 GREY = [level for level in range(256) for _ in range(3)]  # grey palette, for maps other than labels
 MAX_ID_BYTES = 200  # length of an image id; a file name may have 255 bytes, and the stages append suffixes
 # Image formats (docs/decisions/0006): suffix and OpenCV's options. Only JPEG changes pixels.

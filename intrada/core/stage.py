@@ -20,12 +20,14 @@ class In:
     """A path that the stage reads.
 
     raw: the user's own data, fingerprinted by size and time only. index: an index.csv; the files it names
-    are inputs, too. many: one path or more. default: the path if a command gets none.
+    are inputs, too. sets: a table of data sets; their indexes are inputs, too. many: one path or more.
+    default: the path if a command gets none.
     """
 
     help: str
     raw: bool = False
     index: bool = False
+    sets: bool = False
     many: bool = False
     default: str = ""
 
@@ -49,11 +51,12 @@ class Out:
 class Choice:
     """The positional argument that selects a job of a stage, such as the domain of preprocess.
 
-    choices: the allowed values; empty: any name.
+    choices: the allowed values; empty: any name. optional: another option may select the job.
     """
 
     help: str
     choices: tuple[str, ...] = ()
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,16 @@ class RoundOption:
     """The round of steps 2 and 3, by its name in `rounds` of the params; "" is the first round."""
 
     help: str = "a round of `rounds` in the params; default: the first round"
+
+
+@dataclass(frozen=True)
+class SetOption:
+    """A further labelled data set, by its name in the block of params that the option is named after.
+
+    The job is then called `STAGE_<block>@<name>`. "" if the option is not given.
+    """
+
+    help: str
 
 
 @dataclass(frozen=True)

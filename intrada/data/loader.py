@@ -19,6 +19,8 @@ from intrada.core.config.classes import IGNORE, labelled
 from intrada.core.config.schema import Augment
 from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.core.errors import UserError
+from intrada.data import mixing
+from intrada.data.augmentation import augmented
 
 Item = TypeVar("Item")
 Failed = Callable[[str, UserError], None]  # called with the id of an image and its error
@@ -107,6 +109,25 @@ class InfiniteShuffledDataset(Dataset[Sample]):
         return _sample(str(row.id), image, label)
 
 
+class MixedDataset(Dataset[Sample]):
+    """The samples of a joined index: each data set has a stream of its own; they are mixed by the weights."""
+
+    def __init__(self, index: pd.DataFrame, seed: int, name: str, augment: Augment, length: int) -> None:
+        self.weights, self.length = mixing.weights(index), length
+        names = {part: name if part == mixing.FIRST else f"{name}/{part}" for part in mixing.split(index)}
+        self.parts = [
+            InfiniteShuffledDataset(rows, seed, names[part], augment, length)
+            for part, rows in mixing.split(index).items()
+        ]
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, position: int) -> Sample:
+        part, number = mixing.draw(position, self.weights)
+        return self.parts[part][number]
+
+
 class SequentialDataset(Dataset[Sample | None]):
     """The images of an index in its order. Labels are not read.
 
@@ -157,7 +178,8 @@ def training_stream(
     than its image, and images of different sizes in a batch.
     """
     refuse_empty(index, name)
-    data = InfiniteShuffledDataset(index, seed, name, augment, stop * batch_size)
+    samples = MixedDataset if mixing.DATASET in index else InfiniteShuffledDataset
+    data = samples(index, seed, name, augment, stop * batch_size)
     images = batch_size // rank.world_size
     firsts = range(start * batch_size + rank.rank * images, stop * batch_size, batch_size)
     positions = (list(range(first, first + images)) for first in firsts)
@@ -238,24 +260,6 @@ def read_pair(row: pd.Series) -> tuple[np.ndarray, np.ndarray]:
             "a label of the size of its image",
             "run the stage that wrote it again",
         )
-    return image, label
-
-
-def augmented(
-    image: np.ndarray, label: np.ndarray, augment: Augment, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Apply a random horizontal flip, and a random contrast and brightness, as `augment` says.
-
-    image (H, W, 3) uint8; label (H, W) uint8. flip: mirrors both with probability 1/2. jitter: contrast and
-    brightness of the image are multiplied by factors drawn from 1 - jitter to 1 + jitter. Returns both.
-    """
-    if augment.flip and random.random() < 0.5:
-        image, label = image[:, ::-1], label[:, ::-1]
-    if augment.jitter:
-        contrast, brightness = random.uniform(1 - augment.jitter, 1 + augment.jitter, 2)
-        mean = image.mean(dtype=np.float32)
-        image = (image - mean) * np.float32(contrast) + mean * np.float32(brightness)
-        image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     return image, label
 
 

@@ -4,6 +4,8 @@ index   one row per image: id, image, label (empty if there is none), width, hei
         relative to the project's root
 scores  one row per target image: image (its id), entropy (mean pixel entropy, 0..1), pixels_<class>...
 split   one row per target image: image, score (by the ranking rule), rank (1 = lowest), subset (easy, hard)
+sets    one row per further labelled data set: dataset (its name), weight (images drawn for one image of
+        preprocess.source), index_csv (its path), content (hash of the index and of the files it names)
 kept    one row per class: class, predicted, kept (pixels of the easy images, all and those of pseudo-labels)
 images  one row per evaluation image: the columns of the index, entropy (0..1) of this model, subset, mIoU and
         pixel_accuracy (percent; empty without a label)
@@ -105,6 +107,16 @@ IMAGES = INDEX.add_columns(
         "pixel_accuracy": _PERCENT_OR_EMPTY,
     }
 )
+SETS = pa.DataFrameSchema(
+    {
+        "dataset": pa.Column(str, _FILLED, unique=True),
+        "weight": pa.Column(float, pa.Check.gt(0), coerce=True),
+        "index_csv": pa.Column(str, [_FILLED, _PATH]),
+        "content": pa.Column(str, _FILLED),
+    },
+    strict=True,
+    ordered=True,
+)
 KEPT = pa.DataFrameSchema(
     {
         "class": pa.Column(str, _FILLED, unique=True),
@@ -174,6 +186,12 @@ def files_of(index: Path) -> list[Path]:
     """Return the paths of all images and labels in the index."""
     frame = read_images(index)
     return [Path(path) for column in ("image", "label") for path in frame[column] if path]
+
+
+def indexes_of(sets: Path) -> dict[str, Path]:
+    """Return the index.csv of each data set in the table `sets` by the name of the data set."""
+    frame = read(sets, SETS)
+    return {str(row.dataset): Path(str(row.index_csv)) for row in frame.itertuples()}
 
 
 def _refused(path: Path, cases: pd.DataFrame) -> UserError:

@@ -19,14 +19,16 @@ class TrainData:
     """The indexes of a training run: frames with the columns of index.csv.
 
     source: images with labels or pseudo-labels, domain "source" for the discriminators. Without any label
-    only the discriminators use them. target: images whose labels are not read. supervised: labelled images
-    that no discriminator sees. source_domain: the index whose images come from the source domain.
+    only the discriminators use them. target: images whose labels are not read. supervised, target_labelled:
+    labelled images that no discriminator sees; with both, an iteration has a batch of one of them, each as
+    often as its weight says. source_domain: the index whose images come from the source domain.
     """
 
     source: pd.DataFrame
     target: pd.DataFrame
     supervised: pd.DataFrame | None = None
     source_domain: Literal["source", "supervised"] = "source"
+    target_labelled: pd.DataFrame | None = None
 
     @property
     def has_labels(self) -> bool:

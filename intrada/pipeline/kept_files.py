@@ -16,6 +16,7 @@ from intrada.core.stage import Out
 PACKAGE = Path(__file__).parents[1]
 RAW, TOY = Path("data/raw"), "toycity"
 RULES = Path("workflow/rules/stages.smk")  # in a checkout, and in what `intrada init` writes
+OF_DATA = ("preprocess", "sources", "target_labelled")  # the blocks of the params that name raw data
 OF_DVC = (".dvc", ".git", "ablation.yaml", "dvc.lock", "dvc.yaml", "params.yaml")
 # In the project's folder: what Git tracks, and what the runs need in addition to their outputs
 OWN = (

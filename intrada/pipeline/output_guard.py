@@ -54,7 +54,8 @@ def check(
     raw = [
         Kept(path, f"raw data that {file} names", links=True)
         for file, block in blocks.items()
-        for path in kept_files.raw_of(block.get("preprocess"))
+        for name in kept_files.OF_DATA
+        for path in kept_files.raw_of(block.get(name))
     ]
     drawn = {root for block in blocks.values() for root in kept_files.roots_of(block.get(kept_files.TOY))}
     inputs += [Kept(path, "the params file") for path in settings]

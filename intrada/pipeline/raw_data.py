@@ -22,8 +22,7 @@ def check_links(params: Params, project: Path = Path()) -> None:
     It fails at the latter without advice. Links to files are followed, and so is a root that is a link.
     project: the folder that the roots are relative to.
     """
-    domains = (params.preprocess.source, params.preprocess.target, params.preprocess.val)
-    for root in sorted({project / domain.root for domain in domains}):
+    for root in sorted({project / block.root for block in params.domains.values()}):
         links = sorted(_links(root))
         if broken := [link for link in links if not link.exists()]:
             names = ", ".join(str(link) for link in broken[1:_NAMED]) + ", ..." * (len(broken) > _NAMED)

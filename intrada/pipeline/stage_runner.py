@@ -16,7 +16,7 @@ from intrada.core.config.load import load
 from intrada.core.config.select import digest, select
 from intrada.core.errors import UserError
 from intrada.core.plain_text import logger
-from intrada.core.stage import Choice, Context, In, Out, RoundOption
+from intrada.core.stage import Choice, Context, In, Out, RoundOption, SetOption
 from intrada.data import tables
 from intrada.data.datasets import MISSING
 from intrada.pipeline import (
@@ -55,13 +55,14 @@ def execute(
     name = job_name(stage, marks, options)
     keys = keys_of(module.READS, options)
     chosen = load(params_file, settings)
-    inputs = _inputs(marks, options)
+    read, paths = _with_sets(marks, options)
+    inputs = _inputs(read, paths)
     whole = chosen.model_dump(mode="json") if settings else None
-    output_guard.check(marks, options, _named(inputs, marks), params_file, whole)
+    output_guard.check(read, paths, _named(inputs, read), params_file, whole)
     outputs = _outputs(marks, options)
     before = _state(inputs)
     with hash_cache.opened() as file_hash:
-        hashes = _fingerprints(inputs, marks, file_hash)
+        hashes = _fingerprints(inputs, read, file_hash)
         recorded = input_check.recorded(file_hash)
         written_by = input_check.check((path for paths in inputs.values() for path in paths), recorded)
         input_check.keep_folders(outputs, recorded)
@@ -79,7 +80,7 @@ def execute(
     made = provenance.Run(name, fingerprint, command, values, written_by)
     with (
         execution_log.logged(name, fingerprint, workload.of_job(name, chosen), outputs),
-        made.recorded(_sources(inputs, hashes, marks), outputs),
+        made.recorded(_sources(inputs, hashes, read), outputs),
     ):
         extra = (
             {"context": Context(name, fingerprint, RUNS / name, report=reporter)}
@@ -111,16 +112,24 @@ def _tell(command: Sequence[str], inputs: Mapping[str, list[Path]], fingerprint:
 
 
 def job_name(stage: str, marks: Mapping[str, object], options: Mapping[str, Any]) -> str:
-    """Return the name of this job in dvc.yaml: `rank`, `preprocess@source`, `rank_round@r2`."""
-    words = [str(options[key]) for key, mark in marks.items() if isinstance(mark, Choice)]
+    """Return the name of this job in dvc.yaml: `rank`, `preprocess@source`, `rank_round@r2`.
+
+    A word of it is the value of a Choice, of the round, or the name of a data set: `preprocess_sources@a`.
+    """
+    words = [str(options[key]) for key, mark in marks.items() if _selects(mark, options.get(key))]
     for word in words:
         if "/" in word or not word.isprintable() or word in ("", ".", ".."):
             allowed = "printable text without /, since folders have this name"
             raise UserError(f"{stage}, its name", repr(word), allowed, "name it otherwise")
     for key, mark in marks.items():
-        if isinstance(mark, RoundOption) and options.get(key):
-            stage, words = f"{stage}_round", [*words, str(options[key])]
+        if isinstance(mark, (RoundOption, SetOption)) and options.get(key):
+            stage, words = f"{stage}_{key}", [*words, str(options[key])]
     return "@".join([stage, *words])
+
+
+def _selects(mark: object, value: object) -> bool:
+    """Return whether an option is a Choice that is part of the job's name."""
+    return isinstance(mark, Choice) and (bool(value) or not mark.optional)
 
 
 def keys_of(reads: Iterable[str], options: Mapping[str, Any]) -> list[str]:
@@ -139,6 +148,20 @@ def marks_of(module: ModuleType) -> dict[str, object]:
         for key, hint in hints.items()
         if key not in ("params", "return")
     }
+
+
+def _with_sets(
+    marks: Mapping[str, object], options: Mapping[str, Any]
+) -> tuple[dict[str, object], dict[str, Any]]:
+    """Return both with one more input for the index of each data set that a table of data sets names."""
+    indexes = {
+        f"{key} {name}": index
+        for key, mark in marks.items()
+        if isinstance(mark, In) and mark.sets and options[key].exists()
+        for name, index in tables.indexes_of(options[key]).items()
+    }
+    mark = In("index.csv of a data set", index=True)
+    return {**marks, **dict.fromkeys(indexes, mark)}, {**options, **indexes}
 
 
 def _inputs(marks: Mapping[str, object], options: Mapping[str, Any]) -> dict[str, list[Path]]:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from intrada.core.config.schema import Domain, Params, Training
+from intrada.core.config.data_blocks import Domain
+from intrada.core.config.schema import Params, Training
 
 TRAIN, INFER, FILES, OTHER = "trained pixels", "predicted pixels", "images", "stages"
 INDEX = Path("data/preprocess")
+SETS = {"sources": "source", "target_labelled": "target"}  # block of data sets -> folder below INDEX
 ENDINGS = (".png", ".jpg", ".jpeg")
 
 
@@ -29,6 +31,10 @@ def of_job(name: str, params: Params) -> Work:
         return Work(TRAIN, _trained(word, getattr(params, word), params))
     if word in _PREDICTED:
         return Work(INFER, _PREDICTED[word](key, params))
+    for block, domain in SETS.items():
+        if word in (f"preprocess_{block}", f"check_set_{block}"):
+            index = INDEX / domain / key / "index.csv"
+            return Work(FILES, _listed(index) or _found(getattr(params, block)[key]))
     if word == "preprocess":
         return Work(FILES, _images(key, params))
     if word in ("pseudo_label", "toycity"):
@@ -42,8 +48,10 @@ def _trained(word: str, block: Training, params: Params) -> float:
     """Return the pixels of all images that a training sees."""
     source, target = _pixels(params.preprocess.source), _pixels(params.preprocess.target)
     domains = {"train_source": source, "train_inter": source + target, "train_intra": 2 * target}[word]
-    if getattr(block, "supervision", "pseudo") != "pseudo":
-        domains += source
+    if word == "train_intra":
+        few = [_pixels(entry) for entry in params.target_labelled.values()]
+        few += [source] if params.train_intra.supervision != "pseudo" else []
+        domains += max(few, default=0)
     return block.iterations * block.batch_size * domains
 
 
@@ -74,9 +82,8 @@ def _pixels(domain: Domain) -> int:
 
 def _images(domain: str, params: Params) -> float:
     """Return the number of images of a domain: of its index, of the toy city, or of the files in its root."""
-    index = INDEX / domain / "index.csv"
-    if index.is_file():
-        return max(1, index.read_bytes().count(b"\n") - 1)
+    if listed := _listed(INDEX / domain / "index.csv"):
+        return listed
     toy, block = params.toycity, getattr(params.preprocess, domain)
     for drawn, count in (
         (toy.source, toy.source and toy.source.images),
@@ -84,4 +91,14 @@ def _images(domain: str, params: Params) -> float:
     ):
         if drawn and count and drawn.root == block.root:
             return float(count)
+    return _found(block)
+
+
+def _listed(index: Path) -> float:
+    """Return the number of images in an index; 0 if there is none yet."""
+    return max(1, index.read_bytes().count(b"\n") - 1) if index.is_file() else 0
+
+
+def _found(block: Domain) -> float:
+    """Return the number of images in the root of a block, labels counted too."""
     return float(max(1, sum(path.suffix.lower() in ENDINGS for path in Path(block.root).rglob("*"))))

@@ -3,7 +3,9 @@
 STAGES: dict[str, str] = {
     "toycity": "draw the toy city like GTA5 and like Cityscapes",
     "check": "check that the raw data match params.yaml",
+    "check_set": "the same for a further labelled data set",
     "preprocess": "resize the images, map the labels to classes",
+    "join": "list the further labelled data sets for the trainings",
     "train_source": "train the baseline on the labelled source images only",
     "train_inter": "step 1: adapt from source to target",
     "score": "predict every target image, with its entropy",

@@ -13,20 +13,21 @@ import numpy as np
 import pandas as pd
 
 from intrada.core import files, locks
-from intrada.core.config.schema import Domain, Params
-from intrada.core.stage import Choice, Context, In, Out
+from intrada.core.config.data_blocks import Domain
+from intrada.core.config.schema import Params
+from intrada.core.errors import UserError
+from intrada.core.stage import Choice, Context, In, Out, SetOption
 from intrada.data import tables
 from intrada.data.datasets import faults, open_dataset, validation
 from intrada.data.datasets.base import Dataset, Item
 from intrada.data.resize import resize_image, resize_label
 
-READS = ("classes", "preprocess.{domain}")
+READS = ("classes", "preprocess.{domain}", "sources.{sources}", "target_labelled.{target_labelled}")
 SOURCE, TARGET, VAL = "source", "target", "val"
 
 
 def run(
     params: Params,
-    domain: Annotated[str, Choice("the domain to preprocess", (SOURCE, TARGET, VAL))],
     root: Annotated[Path, In("folder of the raw dataset", raw=True)],
     index: Annotated[Path, Out("index.csv: id, image, label, width, height")],
     images: Annotated[Path, Out("folder of the resized images (PNG or JPEG)", inside=True)],
@@ -34,17 +35,21 @@ def run(
         Path, Out("folder of the label maps (PNG, class indices, 255 ignored)", inside=True)
     ],
     context: Context,
+    domain: Annotated[str, Choice("the domain to preprocess", (SOURCE, TARGET, VAL), optional=True)] = "",
+    sources: Annotated[str, SetOption("instead of a domain: a data set of `sources`")] = "",
+    target_labelled: Annotated[str, SetOption("instead of a domain: a data set of `target_labelled`")] = "",
 ) -> None:
     """Resize the images to `size` (bicubic, antialiased) and the source and target labels (nearest).
 
     Evaluation labels keep their size. The index of the target names no labels. The labels that it has are
-    listed in label_folder/index.csv, which only the report reads.
+    listed in label_folder/index.csv, which only the report reads. A data set of `sources` or of
+    `target_labelled` is treated as the source is. UserError unless exactly one block is named.
 
     Images are processed by several threads. An interrupted run keeps its finished images in hidden folders
     beside the outputs, named by the fingerprint of the run. DVC does not remove these folders, and the next
     run with the same fingerprint resumes from them.
     """
-    block: Domain = getattr(params.preprocess, domain)
+    block = _block(params, domain or "", sources, target_labelled)
     classes = params.class_set
     dataset = open_dataset(block.dataset, root, block.split, block.options, classes)
     size = (block.size[0], block.size[1])
@@ -80,10 +85,22 @@ def run(
     tables.write(index, table, tables.INDEX)
 
 
+def _block(params: Params, domain: str, sources: str, target_labelled: str) -> Domain:
+    """Return the block that exactly one of the names selects."""
+    if sum(map(bool, (domain, sources, target_labelled))) != 1:
+        allowed = "exactly one of --domain, --sources and --target-labelled"
+        found = "no name" if not (domain or sources or target_labelled) else "several names"
+        raise UserError("preprocess", found, allowed, "give one of them")
+    if domain:
+        block: Domain = getattr(params.preprocess, domain)
+        return block
+    return params.sources[sources] if sources else params.target_labelled[target_labelled]
+
+
 def _items(dataset: Dataset, domain: str) -> list[Item]:
     """Return the images. UserError for one without label, except in a target and where no labels are set."""
     survey = dataset.survey()
-    is_labelled = domain == SOURCE or (domain == VAL and dataset.layout.labels is not None)
+    is_labelled = domain not in (TARGET, VAL) or (domain == VAL and dataset.layout.labels is not None)
     missing = validation.missing_labels(dataset, survey) if is_labelled else []
     faults.raise_joined(dataset.layout.root, [*survey.faults, *missing])
     return survey.items

@@ -35,8 +35,9 @@ from intrada.pipeline import run_params as run_values
 from intrada.pipeline.run_params import RunParams
 
 READS = (
-    "seed", "compute", "classes", "toycity", "preprocess", "model", "train_source", "train_inter", "score",
-    "rank", "pseudo_label", "train_intra", "rounds", "select", "evaluate_snapshots", "evaluate", "report",
+    "seed", "compute", "classes", "toycity", "preprocess", "sources", "target_labelled", "model",
+    "train_source", "train_inter", "score", "rank", "pseudo_label", "train_intra", "rounds", "select",
+    "evaluate_snapshots", "evaluate", "report",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from intrada.core.config.schema import Params
 from intrada.core.stage import Context, In, Out
-from intrada.data import tables
+from intrada.data import mixing, tables
 from intrada.data.train_batches import TrainData
 from intrada.training.run_training import TrainingJob, run_training
 
@@ -17,6 +17,7 @@ READS = ("seed", "compute", "classes", "model", "train_inter")
 def run(
     params: Params,
     source: Annotated[Path, In("index.csv of the labelled source images", index=True)],
+    sources: Annotated[Path, In("table of the further source data sets (join)", sets=True)],
     target: Annotated[Path, In("index.csv of the target images, whose labels are not read", index=True)],
     init: Annotated[Path, In("initial weights: a weight file, weights/random or weights/pretrained")],
     model: Annotated[Path, Out("the adapted network (safetensors)")],
@@ -25,5 +26,5 @@ def run(
     context: Context,
 ) -> None:
     """Adapt from source to target (inter-domain adaptation; IntraDA, section 3.1)."""
-    data = TrainData(tables.read(source, tables.INDEX), tables.read(target, tables.INDEX))
+    data = TrainData(mixing.read(sources, source), tables.read(target, tables.INDEX))
     run_training(TrainingJob(params, params.train_inter, data, init, model, snapshots, losses, context))

@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 import intrada.methods.source_only  # noqa: F401  used below by its name; the import makes it part of this stage's code
 from intrada.core import files
 from intrada.core.config.schema import Params
+from intrada.core.errors import UserError
 from intrada.core.stage import Context, In, Out, RoundOption
-from intrada.data import tables
+from intrada.data import mixing, tables
 from intrada.data.train_batches import TrainData
 from intrada.training.run_training import EMPTY_INDEX, TrainingJob, run_training
 
@@ -23,6 +24,10 @@ def run(
     hard: Annotated[Path, In("index.csv of the hard images", index=True)],
     source: Annotated[
         Path, In("index.csv of the source images, for supervision: source or both", index=True)
+    ],
+    sources: Annotated[Path, In("table of the further source data sets (join)", sets=True)],
+    target_labelled: Annotated[
+        Path, In("table of the data sets of labelled target images (join)", sets=True)
     ],
     before: Annotated[
         Path,
@@ -40,10 +45,22 @@ def run(
     If no image is easy, the result is a copy of `before`. If no image is hard, the method is `source_only`:
     self-training without adversarial losses. `train_intra.supervision` selects the labels of the cross
     entropy: the pseudo-labels of the easy images, the source labels (the easy images are then used by the
-    adversarial losses only), or both.
+    adversarial losses only), or both. Labelled target images, if there are any, join them. UserError if they
+    would not be used, since no image is easy.
     """
-    labelled, target = tables.read(easy, tables.INDEX), tables.read(hard, tables.INDEX)
+    # the control of the ablation (step 1 with the iterations of step 3) passes the source as its easy images
+    of_source = easy == source
+    labelled = mixing.read(sources, source) if of_source else tables.read(easy, tables.INDEX)
+    target = tables.read(hard, tables.INDEX)
+    few = mixing.read_sets(target_labelled)
     if labelled.empty:
+        if few is not None:
+            raise UserError(
+                easy,
+                "no easy image, so step 3 is skipped and target_labelled is not used",
+                "at least one easy image, or target_labelled: {}",
+                "raise rank.easy_fraction (or that of the round), or remove the data sets",
+            )
         with files.atomic_file(model) as temporary:
             shutil.copyfile(before, temporary)
         with files.atomic_folder(snapshots):
@@ -55,8 +72,7 @@ def run(
         block = block.model_copy(update={"method": "source_only"})
     if block.supervision == "source":
         labelled = labelled.assign(label="")
-    supervised = None if block.supervision == "pseudo" else tables.read(source, tables.INDEX)
-    # the control of the ablation (step 1 with the iterations of step 3) passes the source as its easy images
-    domain: Literal["source", "supervised"] = "source" if easy == source else "supervised"
-    data = TrainData(labelled, target, supervised, domain)
+    supervised = None if block.supervision == "pseudo" else mixing.read(sources, source)
+    domain: Literal["source", "supervised"] = "source" if of_source else "supervised"
+    data = TrainData(labelled, target, supervised, domain, few)
     run_training(TrainingJob(params, block, data, init, model, snapshots, losses, context))

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from intrada.core.config.data_blocks import Domain
 from intrada.core.config.schema import Intra, Params, Training
 from intrada.data.loader import Batch
 from intrada.data.train_batches import TrainBatch
@@ -76,12 +78,21 @@ def estimate_stage(params: Params, stage: str) -> Cost:
     sizes = tuple((domain.size[0], domain.size[1]) for domain in (source, domains.target))
     if not trainer.method.NEEDS_TARGET:
         sizes = sizes[:1]
-    supervision = block.supervision if isinstance(block, Intra) else "pseudo"
-    supervised_sizes = [] if supervision == "pseudo" else [(domains.source.size[0], domains.source.size[1])]
-    all_sizes = (*sizes, *supervised_sizes)
+    all_sizes = (*sizes, *_supervised_sizes(params, block))
     batch = noise_train_batch(params, stage, all_sizes, META)
-    counts = count_iteration(trainer, batch, has_labels=supervision != "source")
+    has_labels = not (isinstance(block, Intra) and block.supervision == "source")
+    counts = count_iteration(trainer, batch, has_labels)
     return Cost(stage, block.method, block.batch_size, all_sizes, block.iterations, *counts)
+
+
+def _supervised_sizes(params: Params, block: Training) -> list[tuple[int, int]]:
+    """Return the largest (width, height) of the images that `TrainBatch.supervised` may have, if any."""
+    if not isinstance(block, Intra):
+        return []
+    domains: list[Domain] = [*params.target_labelled.values()]
+    if block.supervision != "pseudo":
+        domains.append(params.preprocess.source)
+    return sorted(((domain.size[0], domain.size[1]) for domain in domains), key=prod)[-1:]
 
 
 def noise_train_batch(
@@ -91,8 +102,7 @@ def noise_train_batch(
     block: Training = getattr(params, stage)
     images = block.batch_size // params.compute.devices
     source, *others = (noise_batch(images, size, device) for size in sizes)
-    is_supervised = isinstance(block, Intra) and block.supervision != "pseudo"
-    supervised = others.pop() if is_supervised else None
+    supervised = others.pop() if _supervised_sizes(params, block) else None
     return TrainBatch(source, others[0] if others else None, supervised)
 
 

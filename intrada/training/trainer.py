@@ -20,6 +20,7 @@ from intrada.core.config.schema import Heads, Params, Training
 from intrada.core.distributed.device import uses_bf16
 from intrada.core.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from intrada.core.stage import Context
+from intrada.data import mixing
 from intrada.data.loader import Batch, prefetch, training_stream
 from intrada.data.train_batches import TrainBatch, TrainData
 from intrada.methods import method
@@ -253,22 +254,29 @@ def predict_first(networks: AdversarialNetworks, batch: Batch) -> tuple[Tensor, 
 def _batches(trainer: Trainer, data: TrainData, seed: int) -> Iterator[TrainBatch]:
     """Yield the batches of the remaining iterations. The target is None if the method does not use it."""
     block = trainer.block
+    start, stop, rank = trainer.iteration, block.iterations, trainer.process_group.rank
 
-    def stream(index: pd.DataFrame | None, domain: str, name: str) -> Iterator[Batch | None]:
-        if index is None:
-            return repeat(None, block.iterations - trainer.iteration)
-        start, rank = trainer.iteration, trainer.process_group.rank
-        batches = training_stream(
-            index, seed, name, block.augment, block.batch_size, start, block.iterations, rank
-        )
+    def stream(
+        index: pd.DataFrame, domain: str, name: str, start: int = start, stop: int = stop
+    ) -> Iterator[Batch]:
+        batches = training_stream(index, seed, name, block.augment, block.batch_size, start, stop, rank)
         update_bn_stats = block.bn_statistics == "all" or domain != data.source_domain
         return (batch._replace(update_bn_stats=update_bn_stats) for batch in batches)
 
-    target = data.target if trainer.method.NEEDS_TARGET else None
+    def mixed(*groups: tuple[pd.DataFrame, str, str]) -> Iterator[Batch]:
+        """One batch per iteration, of one of the groups: their images may differ in size and domain."""
+        weights = [sum(mixing.weights(index)) for index, _, _ in groups]
+        spans = zip(mixing.counts(start, weights), mixing.counts(stop, weights), strict=True)
+        streams = [stream(*group, *span) for group, span in zip(groups, spans, strict=True)]
+        return (next(streams[mixing.draw(number, weights)[0]]) for number in range(start, stop))
+
     # Do not change the stream names: they seed the order and the augmentation of the images.
+    supervised = ((data.supervised, "supervised", "extra"), (data.target_labelled, "target", "few"))
+    groups = [(index, domain, name) for index, domain, name in supervised if index is not None]
+    count = stop - start
     streams = (
         stream(data.source, "source", "labelled"),
-        stream(target, "target", "target"),
-        stream(data.supervised, "supervised", "extra"),
+        stream(data.target, "target", "target") if trainer.method.NEEDS_TARGET else repeat(None, count),
+        mixed(*groups) if groups else repeat(None, count),
     )
     return starmap(TrainBatch, zip(*streams, strict=True))

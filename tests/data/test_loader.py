@@ -12,7 +12,7 @@ import torch
 from intrada.core import files
 from intrada.core.config.schema import Augment
 from intrada.core.errors import UserError
-from intrada.data import loader, tables
+from intrada.data import augmentation, loader, tables
 from intrada.data.loader import Batch, InfiniteShuffledDataset
 
 PLAIN = Augment(flip=False, jitter=0.0)
@@ -133,7 +133,7 @@ def test_jitter_of_a_flat_image_stays_in_its_range(value: int) -> None:
     drawn = []
     for number in range(100):
         random = np.random.default_rng(number)
-        image, _ = loader.augmented(flat, label, Augment(flip=False, jitter=0.2), random)
+        image, _ = augmentation.augmented(flat, label, Augment(flip=False, jitter=0.2), random)
         assert image.dtype == np.uint8 and len(np.unique(image)) == 1
         drawn.append(int(image[0, 0, 0]))
     assert round(value * 0.8) <= min(drawn) and max(drawn) <= min(255, round(value * 1.2))
@@ -146,7 +146,7 @@ def test_jitter_scales_the_contrast_around_the_mean() -> None:
     spreads, means = [], []
     for number in range(200):
         random = np.random.default_rng(number)
-        jittered, same_label = loader.augmented(image, label, Augment(flip=False, jitter=0.5), random)
+        jittered, same_label = augmentation.augmented(image, label, Augment(flip=False, jitter=0.5), random)
         spreads.append(int(jittered[0, 0, 0]) - int(jittered[1, 0, 0]))
         means.append(jittered.mean())
         assert same_label is label

@@ -20,7 +20,10 @@ from tests.support.tiny_project import change, tree
 ROUNDS = {
     "r2": {"after": "train_intra", "easy_fraction": 0.7, "init": "results/train_intra/last.safetensors"}
 }
-PARAMS = change(tree(), rounds=ROUNDS, select="label_free")
+SET = {**tree()["preprocess"]["source"], "weight": 1}
+PARAMS = change(
+    tree(), rounds=ROUNDS, select="label_free", sources={"more": SET}, target_labelled={"few": SET}
+)
 JOBS = {name: job for name, job in jobs(PARAMS).items() if job.word in STAGES}
 
 
@@ -34,7 +37,8 @@ def defined(project: Path) -> Path:
 
 
 def selection(job: Job) -> dict[str, str]:
-    return {flag: job.options.get(flag[2:], "") for flag in ("--domain", "--name", "--round")}
+    flags = ("--domain", "--name", "--round", "--sources", "--target-labelled", "--block")
+    return {flag: job.options.get(flag[2:].replace("-", "_"), "") for flag in flags}
 
 
 def test_the_options_of_each_job_are_those_of_dvc_yaml(
@@ -90,7 +94,7 @@ def test_raw_data_of_a_setting_are_not_overwritten(defined: Path, capsys: pytest
 @pytest.mark.parametrize(
     "chosen, found",
     [
-        ({"--domain": ""}, "dvc.yaml has 3 such jobs"),
+        ({"--domain": ""}, "dvc.yaml has 5 such jobs"),
         ({"--domain": "source", "--round": "r9"}, "dvc.yaml has no such jobs"),
     ],
 )

@@ -232,7 +232,7 @@ def test_a_folder_may_be_named_and_brings_what_its_artifacts_were_made_from(veri
     assert code == 0
     assert list(verdicts)[-3:] == ["train_inter", "score", "rank"]
     assert set(ORDER) - set(verdicts) == {
-        "check", "preprocess@val", "pseudo_label", "train_intra",
+        "check", "preprocess@val", "join@target_labelled", "pseudo_label", "train_intra",
         "evaluate@inter", "evaluate@source", "evaluate@intra", "evaluate_snapshots@source",
         "evaluate_snapshots@inter", "evaluate_snapshots@intra", "analyse",
     }  # fmt: skip

@@ -27,7 +27,7 @@ OPTIONS: dict[str, Any] = {
 MODEL = "results/train_source/last.safetensors"
 JOBS: tuple[tuple[str, dict[str, str]], ...] = (
     ("check", {}), ("preprocess@source", {}), ("preprocess@target", {}), ("preprocess@val", {}),
-    ("train_source", {}), ("score", {"model": MODEL}), ("rank", {}), ("pseudo_label", {}),
+    ("join@sources", {}), ("join@target_labelled", {}), ("train_source", {}), ("score", {"model": MODEL}), ("rank", {}), ("pseudo_label", {}),
 )  # fmt: skip
 
 

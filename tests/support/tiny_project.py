@@ -17,7 +17,7 @@ PARAMS = Path("params.yaml")
 # All jobs of dvc.yaml up to the report, in an order in which they can run.
 ORDER = (
     "toycity@source", "toycity@target", "check", "preprocess@source", "preprocess@target", "preprocess@val",
-    "train_source", "train_inter", "score", "rank", "pseudo_label", "train_intra",
+    "join@sources", "join@target_labelled", "train_source", "train_inter", "score", "rank", "pseudo_label", "train_intra",
     "evaluate_snapshots@source", "evaluate_snapshots@inter", "evaluate_snapshots@intra",
     "evaluate@inter", "evaluate@source", "evaluate@intra", "analyse",
 )  # fmt: skip

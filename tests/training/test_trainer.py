@@ -33,6 +33,7 @@ from tests.support.tiny_segmenter import TinySegmenter, build
 MODEL, LOSSES = Path("model.safetensors"), Path("losses.csv")
 OPTIONS = {
     "source": Path("source.csv"),
+    "sources": Path("sources.csv"),
     "target": Path("target.csv"),
     "init": Path("weights/random"),
     "model": MODEL,
@@ -51,6 +52,7 @@ def folder(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(code_hash, "of_stage", lambda stage, *_: {stage: f"the code of {stage}"})
     index("source", 5)
     index("target", 3)
+    tables.write(Path("sources.csv"), pd.DataFrame(columns=list(tables.SETS.columns)), tables.SETS)
     setup()
     return checkout
 

@@ -14,12 +14,17 @@ def refuse(where: str, tree: dict[str, Any]) -> None:
     The old forms are {id: class} and [{color: [red, green, blue], class: name}]. Some commands of DVC, such
     as `dvc exp show`, cannot read integer keys.
     """
-    blocks: Any = tree.get("preprocess")
+    groups = {name: tree[name] for name in ("preprocess", "sources", "target_labelled") if name in tree}
+    named = {
+        f"{group}.{name}": block
+        for group, blocks in groups.items()
+        for name, block in (blocks.items() if isinstance(blocks, dict) else ())
+    }
     converted: dict[str, list[str]] = {}
-    for domain, block in blocks.items() if isinstance(blocks, dict) else ():
+    for key, block in named.items():
         options = block.get("options") if isinstance(block, dict) else None
         if isinstance(options, dict) and (new := _converted(options.get("mapping"), options.get("ignore"))):
-            converted.setdefault(new, []).append(f"preprocess.{domain}")
+            converted.setdefault(new, []).append(key)
     if converted:
         lines = [
             line

@@ -6,11 +6,13 @@ Every command validates the whole file first (load.py). A stage then gets only t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from intrada.core.config.data_blocks import Block, Domain, Preprocess, Sets, Toycity, check_sets
 from intrada.core.config.types import (
     Count,
     Decay,
@@ -21,9 +23,7 @@ from intrada.core.config.types import (
     Positive,
     Seed,
     Share,
-    Size,
     Switch,
-    ToyRoot,
 )
 
 if TYPE_CHECKING:
@@ -31,12 +31,6 @@ if TYPE_CHECKING:
 
 
 Rule = Literal["mean_entropy", "published_normalized", "paper_normalized"]
-
-
-class Block(BaseModel):
-    """A block of params.yaml: strict types, no unknown key, immutable."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Compute(Block):
@@ -59,44 +53,6 @@ class Compute(Block):
                 f"activation_checkpointing requires compile false, but compile is {self.compile!r}"
             )
         return self
-
-
-class ToySource(Block):
-    root: ToyRoot
-    seed: Seed
-    images: Count
-    size: Size  # width, height
-
-
-class ToyTarget(Block):
-    root: ToyRoot
-    seed: Seed
-    train: Count
-    val: Count
-    size: Size
-
-
-class Toycity(Block):
-    """The toy data to generate; `toycity: {}` for your own data."""
-
-    source: ToySource | None = None
-    target: ToyTarget | None = None
-
-
-class Domain(Block):
-    dataset: str
-    root: PathText
-    split: str  # all | list:FILE | range:START:STOP | a split of the dataset's own (train, val)
-    size: Size  # width and height of the network's input, pixels
-    storage: Literal["png_uncompressed", "png", "jpeg"]  # format of the resized images; jpeg changes pixels
-    options: Options  # see the module of the dataset
-    allow_absent: list[str]  # classes that these labels may lack
-
-
-class Preprocess(Block):
-    source: Domain
-    target: Domain
-    val: Domain
 
 
 class Model(Block):
@@ -225,6 +181,8 @@ class Params(Block):
     classes: list[str | dict[str, Any]]
     toycity: Toycity
     preprocess: Preprocess
+    sources: Sets  # further labelled source data
+    target_labelled: Sets  # labelled target images, used in step 3
     model: Model
     train_source: Training
     train_inter: Training
@@ -244,6 +202,28 @@ class Params(Block):
         from intrada.core.config.classes import class_set  # imports numpy, so only on use
 
         return class_set(self.classes)
+
+    @property
+    def domains(self) -> dict[str, Domain]:
+        """The blocks that name raw data by their dotted keys, such as `preprocess.source` and `sources.a`."""
+        first = {
+            "source": self.preprocess.source,
+            "target": self.preprocess.target,
+            "val": self.preprocess.val,
+        }
+        groups: dict[str, Mapping[str, Domain]] = {
+            "preprocess": first,
+            "sources": self.sources,
+            "target_labelled": self.target_labelled,
+        }
+        return {
+            f"{group}.{name}": block for group, blocks in groups.items() for name, block in blocks.items()
+        }
+
+    @model_validator(mode="after")
+    def _sets_fit(self) -> Params:
+        check_sets(self.preprocess.source, self.sources, self.target_labelled)
+        return self
 
     @model_validator(mode="after")
     def _classes_are_known(self) -> Params:

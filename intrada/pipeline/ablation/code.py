@@ -13,11 +13,12 @@ from intrada.pipeline import code_hash
 from intrada.pipeline.ablation import definition
 from intrada.pipeline.ablation.places import FOLDER
 from intrada.pipeline.ablation.settings import tree_of
+from intrada.pipeline.kept_files import OF_DATA
 
 RESULTS = FOLDER / code_hash.FOLDER
 # job -> the stages of the pipeline that it runs; a recipe is a job of its own name
 SHARED = {
-    "data": ("check", "preprocess"),
+    "data": ("check", "check_set", "preprocess", "join"),
     "source": ("train_source",),
     "inter": ("train_inter", "score", "evaluate"),
 }
@@ -49,6 +50,6 @@ def _text(code: code_hash.Code, module: str, stages: tuple[str, ...], tree: dict
     """The code of `stages` and of the module of the ablation that runs them."""
     modules = {f"{__package__}.{module}"}
     for stage in stages:
-        keys = ("model", "preprocess", stage)  # the blocks in which a stage finds a name of a module
+        keys = ("model", *OF_DATA, stage)  # the blocks in which a stage finds a name of a module
         modules |= {*code.of_stage(stage, {key: tree[key] for key in keys if key in tree}).values()}
     return code.text(*sorted(modules))

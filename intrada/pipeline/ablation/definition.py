@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import ValidationError, model_validator
 
 from intrada.core.config import plain_yaml
-from intrada.core.config.schema import Block
+from intrada.core.config.data_blocks import Block
 from intrada.core.errors import UserError
 from intrada.core.file_errors import unreadable
 

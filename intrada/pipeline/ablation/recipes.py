@@ -11,7 +11,7 @@ from intrada.data import tables
 from intrada.pipeline.ablation.definition import How
 from intrada.pipeline.ablation.places import Places
 from intrada.pipeline.ablation.settings import round_name
-from intrada.pipeline.ablation.steps import INDEX, evaluated, initial, scored, trained
+from intrada.pipeline.ablation.steps import INDEX, evaluated, initial, joined, labelled, scored, trained
 from intrada.pipeline.ablation.workplace import opened, run
 
 
@@ -50,14 +50,15 @@ class Chain:
         source, target = INDEX["source"], INDEX["target"]
         if step == "inter":
             init = initial(self.tree["train_inter"], before)
-            run("train_inter", source=source, target=target, init=init, **trained(model, folder))
+            run("train_inter", **labelled(), target=target, init=init, **trained(model, folder))
             self.iterations += self.tree["train_inter"]["iterations"]
         else:
             name = round_name(self.rounds)
             again = {"round": name} if name else {}
             easy, hard = (source, target) if step == "continue" else self._split(folder, again)
             block = self.tree["train_intra"]
-            domains = {"easy": easy, "hard": hard, "source": source, "before": before}
+            domains = {"easy": easy, "hard": hard, **labelled(), "before": before}
+            domains["target_labelled"] = joined("target_labelled")
             run("train_intra", **domains, init=initial(block, before), **trained(model, folder), **again)
             # without an easy image the stage trains nothing
             self.iterations += 0 if tables.read(easy, tables.INDEX).empty else block["iterations"]
@@ -72,6 +73,6 @@ class Chain:
         scores = scored(self.scores)
         split, easy, hard = folder / "split.csv", folder / "easy.csv", folder / "hard.csv"
         run("rank", scores=scores.pop("out"), out=split, **again)
-        labelled = {"easy": easy, "hard": hard, "out": folder / "labels", "kept": folder / "kept.csv"}
-        run("pseudo_label", split=split, target=INDEX["target"], **scores, **labelled, **again)
+        outputs = {"easy": easy, "hard": hard, "out": folder / "labels", "kept": folder / "kept.csv"}
+        run("pseudo_label", split=split, target=INDEX["target"], **scores, **outputs, **again)
         return easy, hard

@@ -9,10 +9,14 @@ from intrada.pipeline.ablation.places import Places
 from intrada.pipeline.ablation.workplace import opened, run
 
 INDEX = {name: Path("data", name, "index.csv") for name in ("source", "target", "val")}
+SETS = {
+    "sources": "source",
+    "target_labelled": "target",
+}  # block of data sets -> the domain that they belong to
 
 
 def data(places: Places, tree: dict[str, Any]) -> None:
-    """Generate the toy city if the params have one, check the raw data, and preprocess the three domains."""
+    """Generate the toy city if the params have one, check the raw data, and preprocess all data sets."""
     drawn = {block["root"]: Path("raw", name) for name, block in tree["toycity"].items()}
     roots = {name: block["root"] for name, block in tree["preprocess"].items()}
     raw = {name: drawn.get(root, Path(root).absolute()) for name, root in roots.items()}
@@ -23,13 +27,20 @@ def data(places: Places, tree: dict[str, Any]) -> None:
         for name, index in INDEX.items():
             images, labels = index.with_name("images"), index.with_name("labels")
             run("preprocess", domain=name, root=raw[name], index=index, images=images, label_folder=labels)
+        for block, domain in SETS.items():
+            for name, entry in tree[block].items():
+                chosen = {block: name, "root": drawn.get(entry["root"], Path(entry["root"]).absolute())}
+                run("check_set", **chosen, stamp=Path(f"{name}_stamp.json"), out=Path(f"{name}_found.json"))
+                index = Path("data", domain, name, "index.csv")
+                images, labels = index.with_name("images"), index.with_name("labels")
+                run("preprocess", **chosen, index=index, images=images, label_folder=labels)
 
 
 def source(places: Places, tree: dict[str, Any]) -> None:
     """Train on the source labels only."""
     model, init = places.model("source").absolute(), initial(tree["train_source"], None)
     with opened(places.step("source"), places.data, tree):
-        run("train_source", source=INDEX["source"], init=init, **trained(model))
+        run("train_source", **labelled(), init=init, **trained(model))
 
 
 def inter(places: Places, tree: dict[str, Any]) -> None:
@@ -38,9 +49,22 @@ def inter(places: Places, tree: dict[str, Any]) -> None:
     scores, images = places.scores.absolute(), places.images.absolute()
     init = initial(tree["train_inter"], before)
     with opened(places.step("inter"), places.data, tree):
-        run("train_inter", source=INDEX["source"], target=INDEX["target"], init=init, **trained(model))
+        domains = {**labelled(), "target": INDEX["target"]}
+        run("train_inter", **domains, init=init, **trained(model))
         run("score", target=INDEX["target"], model=model, **scored(scores))
         run("evaluate", name="inter", images=INDEX["val"], model=[model], **evaluated(table=images))
+
+
+def joined(block: str) -> Path:
+    """List the data sets of a block of the params in a table in the open folder; return its path."""
+    out = Path(f"{block}.csv")
+    run("join", block=block, folder=Path("data", SETS[block]), out=out)
+    return out
+
+
+def labelled() -> dict[str, Path]:
+    """Return the inputs of a training that say which source images there are."""
+    return {"source": INDEX["source"], "sources": joined("sources")}
 
 
 def initial(block: dict[str, Any], model: Path | None) -> Path:
