@@ -141,7 +141,7 @@ def _show_costs(chosen: Params) -> None:
     try:
         place = device.acquire_device(chosen.compute, chosen.compute.threads)
         costs = cost_estimate.estimate_all(chosen)
-        times = step_timing.measure_all(chosen, costs, place, step_timing.is_busy(place))
+        times = step_timing.measure_all(chosen, costs, place, step_timing.is_busy(place), step_timing.QUICK)
     except UserError as error:
         say(f"  no estimate of memory and time: {error.where}: {error.found}")
         return

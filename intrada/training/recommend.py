@@ -121,7 +121,7 @@ def _size(
     free, hours = _free(device), HOURS[device.type]
     probe = _with(params, sizes, math.sqrt(PROBE / (sizes["target"][0] * sizes["target"][1])), batch)
     cost = cost_estimate.estimate_stage(probe, "train_inter")
-    [taken] = step_timing.measure_all(probe, [cost], device, step_timing.is_busy(device))
+    [taken] = step_timing.measure_all(probe, [cost], device, step_timing.is_busy(device), step_timing.QUICK)
     pixels = _pixels(cost.sizes)
     reasons = []
     for share in SHARES:

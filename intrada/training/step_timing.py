@@ -1,8 +1,9 @@
 """Time of a training stage, from steps of its own training measured on this machine.
 
 The measured steps are those of the stage: its network, method, optimizers, batch size, image sizes, threads
-and precision, on images of noise. On a CPU, a step that would take more than LONGEST seconds, or twice whose
-memory is not free, is measured on smaller images, and its time is scaled by the number of pixels.
+and precision, on images of noise. They are taken in REPEATS rounds over all stages, so that a short
+disturbance does not hit one stage alone. On a CPU, a step that would take more than LONGEST seconds, or twice
+whose memory is not free, is measured on smaller images, and its time is scaled by the number of pixels.
 
 On a CPU that other programs use, the time of several threads is of no use: all wait for the one that does not
 run, and a step takes up to 30 times as long. Then the processor time of one thread is measured, which the
@@ -28,8 +29,9 @@ from intrada.core.config.schema import Params
 from intrada.training.cost_estimate import Cost, build_trainer, noise_train_batch
 from intrada.training.trainer import Trainer
 
-LONGEST = 1.0  # seconds that one measured step should not exceed
-TOTAL, MOST, LEAST = 2.0, 20, 3  # a measurement ends after this many seconds or steps, and has at least LEAST
+LONGEST, QUICK = 5.0, 1.0  # seconds that one measured step should not exceed, for `estimate` and for others
+REPEATS = 3  # rounds over the stages
+TOTAL, MOST = 3.0, 21  # a stage is measured for at most these seconds or steps, but a step in each round
 PROBE = (128, 64)  # largest size of the images of the first steps, whose time says how large they may be
 MULTIPLE = 32  # of the sides of smaller images; the discriminators need at least 32 x 32 pixels
 BUSY = 25  # percent of the processors that other programs use
@@ -68,16 +70,19 @@ def gain(threads: int) -> float:
     return float(min(threads, psutil.cpu_count() or 1) ** GAIN)
 
 
-def measure_all(params: Params, costs: Sequence[Cost], device: torch.device, busy: bool) -> list[StageTime]:
+def measure_all(
+    params: Params, costs: Sequence[Cost], device: torch.device, busy: bool, longest: float = LONGEST
+) -> list[StageTime]:
     """Return the time of each stage of `costs`; takes a few seconds for each. busy: see the module.
 
-    UserError if the network cannot be built.
+    longest: seconds; a step that would take longer is measured on smaller images. UserError if the network
+    cannot be built.
     """
     if not busy:
-        return [_measure(params, cost, device, time.perf_counter, 1.0) for cost in costs]
+        return _measure(params, costs, device, longest, time.perf_counter, 1.0)
     with _one_thread():
         factor = gain(params.compute.threads)
-        return [_measure(params, cost, device, time.process_time, factor) for cost in costs]
+        return _measure(params, costs, device, longest, time.process_time, factor)
 
 
 def words(seconds: float) -> str:
@@ -88,28 +93,56 @@ def words(seconds: float) -> str:
 
 
 def _measure(
-    params: Params, cost: Cost, device: torch.device, clock: Callable[[], float], factor: float
-) -> StageTime:
-    """Return the time of one stage by `clock`, divided by `factor`."""
-    trainer = build_trainer(params, getattr(params, cost.stage), device)
+    params: Params,
+    costs: Sequence[Cost],
+    device: torch.device,
+    longest: float,
+    clock: Callable[[], float],
+    factor: float,
+) -> list[StageTime]:
+    """Return the time of each stage by `clock`, divided by `factor`."""
+    stages = [_Stage(params, cost, device, longest, clock) for cost in costs]
+    for _ in range(REPEATS):
+        for stage in stages:
+            stage.repeat()
+    return [stage.time(factor) for stage in stages]
 
-    def timed(sizes: Sizes) -> float:
-        return _duration(trainer, params, cost.stage, sizes, clock)
 
-    sizes: Sizes = cost.sizes
-    if device.type == "cpu":
-        largest = max(map(_area, sizes))
-        probe = _scaled(sizes, _area(PROBE) / largest)
-        timed(probe)  # the first step of a process is slow
-        expected = timed(probe) * _pixels(sizes) / _pixels(probe)
-        sizes = _scaled(sizes, min(LONGEST / expected, _free() / 2 / (cost.weights + cost.activations)))
-    timed(sizes)
-    taken, start = list[float](), time.perf_counter()
-    while len(taken) < LEAST or (len(taken) < MOST and time.perf_counter() - start < TOTAL):
-        taken.append(timed(sizes))
-    middle, fraction = median(taken), _pixels(sizes) / _pixels(cost.sizes)
-    step = middle / fraction / factor
-    return StageTime(cost.iterations, step, min(taken) / middle, max(taken) / middle, fraction)
+class _Stage:
+    """The steps of one stage. sizes: of the images that are measured; taken: seconds of each step."""
+
+    def __init__(
+        self, params: Params, cost: Cost, device: torch.device, longest: float, clock: Callable[[], float]
+    ) -> None:
+        self.params, self.cost, self.clock = params, cost, clock
+        self.trainer = build_trainer(params, getattr(params, cost.stage), device)
+        self.sizes: Sizes = cost.sizes
+        self.taken = list[float]()
+        if device.type == "cpu":
+            largest = max(map(_area, self.sizes))
+            probe = _scaled(self.sizes, _area(PROBE) / largest)
+            self._timed(probe)  # the first step of a process is slow
+            expected = self._timed(probe) * _pixels(self.sizes) / _pixels(probe)
+            fitting = _free() / 2 / (cost.weights + cost.activations)
+            self.sizes = _scaled(self.sizes, min(longest / expected, fitting))
+        self._timed(self.sizes)
+
+    def repeat(self) -> None:
+        """Measure some steps."""
+        count, start = 0, time.perf_counter()
+        while not count or (count < MOST // REPEATS and time.perf_counter() - start < TOTAL / REPEATS):
+            self.taken.append(self._timed(self.sizes))
+            count += 1
+
+    def time(self, factor: float) -> StageTime:
+        """Return the time of the stage from the median step, divided by `factor`."""
+        middle, fraction = median(self.taken), _pixels(self.sizes) / _pixels(self.cost.sizes)
+        step = middle / fraction / factor
+        low, high = min(self.taken) / middle, max(self.taken) / middle
+        return StageTime(self.cost.iterations, step, low, high, fraction)
+
+    def _timed(self, sizes: Sizes) -> float:
+        return _duration(self.trainer, self.params, self.cost.stage, sizes, self.clock)
 
 
 def _duration(

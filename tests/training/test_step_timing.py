@@ -11,12 +11,15 @@ import pytest
 import torch
 
 from intrada.__main__ import main
+from intrada.core.config import plain_yaml
 from intrada.core.config.load import validate
 from intrada.core.config.schema import Params
 from intrada.data.train_batches import TrainBatch
+from intrada.pipeline import run_progress
 from intrada.training import cost_estimate, step_timing
 from intrada.training.trainer import Trainer
-from tests.support.tiny_project import PARAMS, change, tree
+from tests.support.definition import ROOT
+from tests.support.tiny_project import ORDER, PARAMS, change, run, tree, write_params
 
 CPU = torch.device("cpu")
 
@@ -49,7 +52,7 @@ def test_a_step_is_measured_at_its_real_size_and_all_iterations_take_as_long(ste
 
 
 def test_a_long_step_is_measured_on_smaller_images(steps: list[Any]) -> None:
-    [taken] = step_timing.measure_all(params_with(), [cost(2000, 1000)], CPU, busy=False)
+    [taken] = step_timing.measure_all(params_with(), [cost(2000, 1000)], CPU, busy=False, longest=1.0)
     (width, height), _ = steps[-1]
     assert 50_000 < width * height < 70_000 and width % 32 == height % 32 == 0 and width > 1.8 * height
     assert taken.step == pytest.approx(40) and taken.fraction == pytest.approx(width * height / 2e6)
@@ -119,6 +122,42 @@ def test_a_cpu_is_busy_if_other_programs_use_a_quarter_of_it(monkeypatch: pytest
 )
 def test_a_duration_is_written_in_its_own_unit(seconds: float, text: str) -> None:
     assert step_timing.words(seconds) == text
+
+
+def test_stages_are_measured_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    order = list[str]()
+
+    def duration(trainer: object, params: object, stage: str, sizes: object, clock: object) -> float:
+        order.append(stage)
+        return 1.0
+
+    monkeypatch.setattr(step_timing, "_duration", duration)
+    monkeypatch.setattr(step_timing, "MOST", step_timing.REPEATS)
+    params = params_with()
+    costs = [cost_estimate.estimate_stage(params, name) for name in ("train_source", "train_inter")]
+    step_timing.measure_all(params, costs, CPU, busy=False)
+    assert order[-6:] == ["train_source", "train_inter"] * 3
+
+
+@pytest.mark.slow
+def test_the_trainings_of_the_demo_take_as_long_as_estimated(checkout: Path) -> None:
+    """On a fifth of their iterations, with images of the same size and batches of the same number."""
+    if step_timing.is_busy(CPU):
+        pytest.skip("needs a machine on which no other program runs: python -m pytest tests/training -m slow")
+    demo: Any = plain_yaml.read(ROOT / "params.yaml")
+    demo["toycity"]["source"]["images"], demo["toycity"]["target"]["train"] = 40, 40
+    for name in ("train_source", "train_inter", "train_intra"):
+        for key in ("iterations", "max_iters", "snapshot_every"):
+            demo[name][key] //= 5
+    write_params(demo)
+    params = validate(PARAMS, demo)
+    times = step_timing.measure_all(params, cost_estimate.estimate_all(params), CPU, busy=False)
+    for job in ORDER[: ORDER.index("train_intra") + 1]:
+        assert run(job) == 0
+    took = {one.job: one.end - one.start for one in run_progress.ended()}
+    expected = sum(one.seconds for one in times)
+    actual = sum(took[name] for name in ("train_source", "train_inter", "train_intra"))
+    assert expected / 1.5 < actual < expected * 1.5
 
 
 def test_the_command_says_when_other_programs_use_the_machine(
