@@ -8,6 +8,7 @@ from intrada.commands import preset, validate
 from intrada.core.distributed.device import acquire_device
 from intrada.core.plain_text import say
 from intrada.core.stage import Argument
+from intrada.pipeline import run_progress
 from intrada.training import cost_estimate, step_timing
 from intrada.training.step_timing import StageTime
 
@@ -20,13 +21,19 @@ than a step, checkpoints and snapshots, scoring and evaluation."""
 def run(
     name: Annotated[str, Argument("name of a preset; default: params.yaml")],
 ) -> None:
-    """Print a row for each training stage. It reads no data and writes no file."""
+    """Print a row for each training stage. It reads no data.
+
+    The times of params.yaml are kept for the progress of a run, which knows no speed before its first stage.
+    """
     chosen = validate.load(preset.find(name) if name else preset.ACTIVE)
     threads = chosen.compute.threads
     device = acquire_device(chosen.compute, threads)
     busy = step_timing.is_busy(device)
     costs = cost_estimate.estimate_all(chosen)
     times = step_timing.measure_all(chosen, costs, device, busy)
+    if not name:
+        seconds = {cost.stage: taken.seconds for cost, taken in zip(costs, times, strict=True)}
+        run_progress.keep_estimate(seconds, chosen)
     say(
         f"{'stage':13} {'method':12} {'images':31} {'GiB':>7} {'TFLOP':>8} {'iterations':>10} {'GFLOP/s':>8} "
         f"{'time':>8}"

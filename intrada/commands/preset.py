@@ -21,6 +21,7 @@ from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
 from intrada.core.plain_text import say
 from intrada.core.stage import Argument, Flag
+from intrada.pipeline import run_progress
 
 PRESETS = Path("presets")
 ACTIVE = Path("params.yaml")
@@ -145,5 +146,8 @@ def _show_costs(chosen: Params) -> None:
     except UserError as error:
         say(f"  no estimate of memory and time: {error.where}: {error.found}")
         return
+    run_progress.keep_estimate(
+        {cost.stage: taken.seconds for cost, taken in zip(costs, times, strict=True)}, chosen
+    )
     for cost, taken in zip(costs, times, strict=True):
         say(f"  {cost.stage:12} about {cost.gib:.2f} GiB and {step_timing.words(taken.seconds)} here")

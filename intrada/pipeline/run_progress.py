@@ -2,6 +2,7 @@
 
     logs/progress/run.json        the run: its jobs in their order, and who runs them
     logs/progress/<job>.json      how far a running job is
+    logs/progress/estimate.json   the times of the trainings that `intrada estimate` or `preset` has measured
 
 The time of a job that has still to run comes from measured speeds: from the job's last run, else from other
 jobs of the same unit (workload.py), those of this run first. A training that runs tells its own speed. What
@@ -21,11 +22,12 @@ from statistics import median
 
 from intrada.core import atomic
 from intrada.core.config.schema import Params
+from intrada.core.errors import UserError
 from intrada.pipeline import execution_log, workload
 from intrada.pipeline.workload import Work
 
 FOLDER = Path("logs/progress")
-RUN = FOLDER / "run.json"
+RUN, ESTIMATE = FOLDER / "run.json", FOLDER / "estimate.json"
 FORWARD = 3  # a training step has about three times the FLOPs of a forward pass
 KNOWN = 0.02  # share of a training that must be done before its own speed counts
 
@@ -96,6 +98,22 @@ def ended() -> list[Ended]:
     return found
 
 
+def keep_estimate(seconds: Mapping[str, float], params: Params) -> None:
+    """Write the estimated seconds of trainings, which count until a run has measured one."""
+    works = {job: asdict(workload.of_job(job, params)) for job in seconds}
+    entries = {job: {"seconds": seconds[job], "work": works[job]} for job in seconds}
+    with suppress(OSError, UserError):  # an estimate is of use without it
+        atomic.write_bytes(ESTIMATE, json.dumps(entries).encode())
+
+
+def _estimated() -> list[Ended]:
+    """Return the trainings of the last estimate, as if they had ended long ago."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        entries = json.loads(ESTIMATE.read_text(encoding="utf-8"))
+        return [Ended(job, 0.0, one["seconds"], Work(**one["work"])) for job, one in entries.items()]
+    return []
+
+
 def note(job: str, start: float, first: int, done: int, total: int) -> None:
     """Write how far a running job is. start: seconds since 1970; first: the steps that a resumed job had."""
     entry = {"start": start, "first": first, "done": done, "total": total}
@@ -125,16 +143,19 @@ def running(jobs: Iterable[str], since: float) -> dict[str, Running]:
 
 def left(run: Run, remaining: Sequence[str], params: Params, now: float) -> Left:
     """Return the time that the `remaining` jobs take, those that run now among them."""
-    past, started = ended(), running(remaining, run.start)
+    past, started = [*_estimated(), *ended()], running(remaining, run.start)
     works = {job: workload.of_job(job, params) for job in remaining}
     speeds = _speeds(past)
     trainings = {
-        job: one for job, one in started.items() if works[job].unit == workload.TRAIN and one.own >= KNOWN
+        job: one
+        for job, one in started.items()
+        if works[job].unit.endswith(workload.TRAIN) and one.own >= KNOWN
     }
     for job, one in trainings.items():
-        speeds[workload.TRAIN] = works[job].amount * one.own / max(1e-3, now - one.start)
-    if workload.TRAIN in speeds:
-        speeds.setdefault(workload.INFER, FORWARD * speeds[workload.TRAIN])
+        speeds[works[job].unit] = works[job].amount * one.own / max(1e-3, now - one.start)
+    for unit, speed in [*speeds.items()]:
+        if unit.endswith(workload.TRAIN):
+            speeds.setdefault(unit.replace(workload.TRAIN, workload.INFER), FORWARD * speed)
     last = {one.job: one for one in past}
     total, is_whole = 0.0, True
     for job in remaining:

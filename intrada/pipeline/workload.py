@@ -17,7 +17,10 @@ ENDINGS = (".png", ".jpg", ".jpeg")
 
 @dataclass(frozen=True)
 class Work:
-    """amount: of `unit`; that of OTHER is always 1, since such a stage takes about as long each time."""
+    """amount: of `unit`; that of OTHER is always 1, since such a stage takes about as long each time.
+
+    The unit of trainings and predictions names the network, too: `small: trained pixels`.
+    """
 
     unit: str
     amount: float
@@ -28,9 +31,9 @@ def of_job(name: str, params: Params) -> Work:
     word, _, key = name.partition("@")
     word = word.removesuffix("_round")
     if word in ("train_source", "train_inter", "train_intra"):
-        return Work(TRAIN, _trained(word, getattr(params, word), params))
+        return Work(f"{params.model.name}: {TRAIN}", _trained(word, getattr(params, word), params))
     if word in _PREDICTED:
-        return Work(INFER, _PREDICTED[word](key, params))
+        return Work(f"{params.model.name}: {INFER}", _PREDICTED[word](key, params))
     for block, domain in SETS.items():
         if word in (f"preprocess_{block}", f"check_set_{block}"):
             index = INDEX / domain / key / "index.csv"

@@ -29,6 +29,7 @@ JOBS = [
     "report",
 ]
 UPSTREAM = {job: [before] for before, job in pairwise(JOBS)}
+TRAIN, INFER = f"small: {workload.TRAIN}", f"small: {workload.INFER}"
 START = 1_000_000.0
 
 
@@ -61,10 +62,10 @@ def run(jobs: list[str] = JOBS, **shares: float) -> Run:
 
 def test_the_work_of_a_training_is_its_pixels(params: Params) -> None:
     pixels = 64 * 32
-    assert workload.of_job("train_source", params) == Work(workload.TRAIN, 10 * 2 * pixels)
-    assert workload.of_job("train_inter", params) == Work(workload.TRAIN, 20 * 2 * 2 * pixels)
-    assert workload.of_job("train_intra_round@r2", params) == Work(workload.TRAIN, 30 * 2 * 2 * pixels)
-    assert workload.of_job("score", params) == Work(workload.INFER, 50 * pixels)
+    assert workload.of_job("train_source", params) == Work(TRAIN, 10 * 2 * pixels)
+    assert workload.of_job("train_inter", params) == Work(TRAIN, 20 * 2 * 2 * pixels)
+    assert workload.of_job("train_intra_round@r2", params) == Work(TRAIN, 30 * 2 * 2 * pixels)
+    assert workload.of_job("score", params) == Work(INFER, 50 * pixels)
     assert workload.of_job("preprocess@source", params) == Work(workload.FILES, 100)
     assert workload.of_job("rank", params) == workload.of_job("report", params) == Work(workload.OTHER, 1)
 
@@ -94,6 +95,22 @@ def test_the_speed_of_one_training_counts_for_the_others(params: Params) -> None
     assert left == Left(pytest.approx(40 + 60), True) and left.text == "about 2 min left"
     with_report = run_progress.left(run(), ["train_inter", "report"], params, START + 10)
     assert with_report.text == "at least 40 s left"
+
+
+def test_an_estimate_counts_until_a_training_was_measured(params: Params) -> None:
+    run_progress.keep_estimate({"train_source": 20.0, "train_inter": 80.0}, params)
+    left = run_progress.left(run(), ["train_source", "train_inter"], params, START)
+    assert left == Left(pytest.approx(100), True)
+    log("train_source", START, 10, workload.of_job("train_source", params))
+    assert run_progress.left(run(), ["train_intra"], params, START).seconds == pytest.approx(60)
+    run_progress.ESTIMATE.write_text("[]")
+    assert run_progress.left(run(), ["train_intra"], params, START).is_whole
+
+
+def test_the_speed_of_another_network_does_not_count(params: Params, params_tree: dict[str, Any]) -> None:
+    log("train_source", START, 10, workload.of_job("train_source", params))
+    other = Params.model_validate(change(params_tree, model__name="deeplabv2"))
+    assert not run_progress.left(run(), ["train_inter"], other, START).is_whole
 
 
 def test_the_last_run_of_the_same_stage_counts_more(params: Params) -> None:
