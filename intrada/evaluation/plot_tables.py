@@ -13,14 +13,15 @@ from intrada.evaluation.findings import Evaluation
 def tables(
     evaluations: Mapping[str, Evaluation], snapshots: Mapping[str, pd.DataFrame], classes: Sequence[str]
 ) -> dict[str, pd.DataFrame]:
-    """Return the tables by name: iou, confusion and snapshots; without labels the first two have no row.
+    """Return the tables by name: iou, confusion, miou and information; without labels only the last has rows.
 
     snapshots: model -> snapshots.csv.
     """
     return {
         "iou": _iou(evaluations),
         "confusion": _confusion(evaluations, classes),
-        "snapshots": _snapshots(snapshots),
+        "miou": _snapshots(snapshots, "mIoU"),
+        "information": _snapshots(snapshots, "information"),
     }
 
 
@@ -43,8 +44,7 @@ def _confusion(evaluations: Mapping[str, Evaluation], classes: Sequence[str]) ->
     return pd.concat(parts) if parts else pd.DataFrame(columns=columns)
 
 
-def _snapshots(snapshots: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return model, iteration, information (0..1), mIoU (percent)."""
-    columns = ["iteration", "information", "mIoU"]
-    parts = [table[columns].assign(model=name) for name, table in snapshots.items()]
-    return pd.concat(parts)[["model", *columns]]
+def _snapshots(snapshots: Mapping[str, pd.DataFrame], column: str) -> pd.DataFrame:
+    """Return model, iteration and one column of snapshots.csv, without rows in which it is unknown."""
+    parts = [table[["iteration", column]].assign(model=name) for name, table in snapshots.items()]
+    return pd.concat(parts).dropna()[["model", "iteration", column]]

@@ -106,7 +106,14 @@ def test_the_tables_of_the_plots_have_one_row_a_point() -> None:
     confusion = tables["confusion"].set_index(["model", "truth", "predicted"])["percent"]
     assert len(confusion) == 6  # two classes occur in the labels, and only one model has labels
     assert confusion["source", "road", "road"] == 75 and confusion["source", "car", "sky"] == 50
-    assert tables["snapshots"].to_numpy().tolist() == [["inter", 1, 0.5, 10], ["inter", 2, 0.5, 20]]
+    assert tables["miou"].to_numpy().tolist() == [["inter", 1, 10], ["inter", 2, 20]]
+    assert tables["information"].to_numpy().tolist() == [["inter", 1, 0.5], ["inter", 2, 0.5]]
+
+
+def test_without_labels_there_is_no_miou_of_snapshots_to_plot() -> None:
+    snapshots = pd.DataFrame({"iteration": [1, 2], "information": 0.5, "mIoU": math.nan})
+    tables = plot_tables.tables({"source": evaluation([1, 1, 1])}, {"source": snapshots}, CLASSES)
+    assert tables["miou"].empty and len(tables["information"]) == 2
 
 
 def test_without_labels_there_is_no_confusion_to_plot() -> None:

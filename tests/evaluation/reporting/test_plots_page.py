@@ -24,10 +24,10 @@ def write_results(factor: float) -> None:
     folder = Path("results/analyse/tables")
     folder.mkdir(parents=True, exist_ok=True)
     models, names = ["source", "inter", "intra"], ["road", "sky"]
-    snapshots = [(model, step, 0.5 * factor, 20 * factor) for model in models for step in (10, 20)]
-    pd.DataFrame(snapshots, columns=["model", "iteration", "information", "mIoU"]).to_csv(
-        folder / "snapshots.csv", index=False
-    )
+    for column in ("mIoU", "information"):
+        snapshots = [(model, step, 0.5 * factor) for model in models for step in (10, 20)]
+        table = pd.DataFrame(snapshots, columns=["model", "iteration", column])
+        table.to_csv(folder / f"{column.lower()}.csv", index=False)
     iou = [(name, model, 30 * factor) for model in models for name in names]
     pd.DataFrame(iou, columns=["class", "model", "iou"]).to_csv(folder / "iou.csv", index=False)
     cells = [(model, one, other, 50) for model in models for one in names for other in names]
