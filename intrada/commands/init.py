@@ -9,15 +9,18 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import intrada
 from intrada.core import atomic
 from intrada.core.cli_types import did_you_mean
+from intrada.core.config import edit_yaml, overrides, plain_yaml
+from intrada.core.config import load as params_file
 from intrada.core.errors import UserError
 from intrada.core.plain_text import say
-from intrada.core.stage import Argument, Option
+from intrada.core.stage import Argument, Option, Settings
 from intrada.pipeline import dvc_api, project_files
 
 DEFAULT = "toycity"
@@ -42,13 +45,15 @@ NO_GIT = "No Git repository was found here. After `git init`, delete `.dvc/confi
 def run(
     folder: Annotated[str, Argument("the folder of the project, new or empty", required=True)],
     preset: Annotated[str, Option("the preset to start with", "NAME", str, DEFAULT)],
+    settings: Annotated[Sequence[str], Settings()] = (),
 ) -> None:
     """Write the files of a project to FOLDER. UserError, and nothing is written, if it is not empty."""
     path = Path(folder)
     _refuse_folder(path)
     contents = project_files.contents()
     _refuse_preset(preset)
-    contents[PurePosixPath("params.yaml")] = contents[project_files.PRESETS / f"{preset}.yaml"]
+    start = contents[project_files.PRESETS / f"{preset}.yaml"]
+    contents[PurePosixPath("params.yaml")] = _changed(start, preset, settings)
     with atomic.writing(path):
         path.mkdir(parents=True, exist_ok=True)
         in_git = _is_in_git(path)
@@ -87,6 +92,13 @@ def _refuse_preset(name: str) -> None:
     if name not in known:
         found = f"no preset {name!r}{did_you_mean(name, known)}"
         raise UserError("--preset", found, ", ".join(known), "choose one of these; nothing was written")
+
+
+def _changed(start: bytes, preset: str, settings: Sequence[str]) -> bytes:
+    """Return the text of a preset with the values of `--set`. UserError for a value that is not valid."""
+    text = edit_yaml.edit(start.decode(), overrides.parse(settings))
+    params_file.validate(f"the preset {preset} with --set", plain_yaml.parse(text))
+    return text.encode()
 
 
 def _is_in_git(folder: Path) -> bool:

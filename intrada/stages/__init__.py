@@ -14,6 +14,6 @@ STAGES: dict[str, str] = {
     "train_intra": "step 3: adapt from easy to hard target images",
     "evaluate_snapshots": "measure and select the snapshots of a training",
     "evaluate": "compute the IoU of a model on the evaluation images",
-    "analyse": "compare the models' predictions, the shares of the classes, and choose what to label next",
+    "analyse": "compare the models, and choose what to label next",
     "report": "write the report: figures, tables and an HTML page",
 }

@@ -75,6 +75,17 @@ def test_the_preset_is_the_params(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_settings_change_values_and_no_comment(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "mine", "--set", "rank.easy_fraction=0.5", "--set", "seed=7"]) == 0
+    before, after = (ROOT / "presets/toycity.yaml").read_text(), Path("mine/params.yaml").read_text()
+    changed = [
+        pair for pair in zip(before.splitlines(), after.splitlines(), strict=True) if pair[0] != pair[1]
+    ]
+    assert [new.split("#")[0].strip() for _, new in changed] == ["seed: 7", "easy_fraction: 0.5"]
+    assert main(["init", "other", "--set", "rank.easy_fraction=5"]) == 1
+    assert "rank.easy_fraction = 5" in capsys.readouterr().err and not Path("other").exists()
+
+
 def test_an_unknown_preset_is_refused_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "mine", "--preset", "mincent"]) == 1
     assert "no preset 'mincent' (did you mean minent?)" in capsys.readouterr().err

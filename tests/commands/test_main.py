@@ -16,7 +16,7 @@ import intrada
 from intrada.__main__ import main
 from intrada.cli import WORDS
 from intrada.core import plain_text
-from intrada.core.stage import Argument
+from intrada.core.stage import Argument, Settings
 from intrada.stages import STAGES, rank
 from tests.support.definition import ROOT
 from tests.support.tiny_project import PARAMS
@@ -43,7 +43,8 @@ def test_help_explains_every_option_of_every_command(
     hints = get_type_hints(module.run, include_extras=True)
     marks = [(name, mark) for name, hint in hints.items() for mark in getattr(hint, "__metadata__", ())]
     for name, mark in marks:
-        assert (name.upper() if isinstance(mark, Argument) else f"--{name.replace('_', '-')}") in text
+        option = "--set KEY=VALUE" if isinstance(mark, Settings) else f"--{name.replace('_', '-')}"
+        assert (name.upper() if isinstance(mark, Argument) else option) in text
         assert mark.help and " ".join(mark.help.split()) in text
     assert ("--params PATH" in text) == (word in STAGES or "params" in hints)
 
