@@ -1,4 +1,4 @@
-"""How sure the models are, on the page: entropies, and whether confident pixels are right."""
+"""How sure the models are, on the page: entropies, and whether confident pixels are correct."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _entropies(images: Mapping[str, pd.DataFrame]) -> Markup:
 def _reliability(tables: Mapping[str, pd.DataFrame]) -> Markup:
     """Draw the accuracy of the pixels of each range of confidence; on the diagonal they are equal."""
     whole = (0.0, 100.0)
-    axes = Axes(whole, whole, "confidence of the pixels, percent", "right pixels, percent")
+    axes = Axes(whole, whole, "confidence of the pixels, percent", "correct pixels, percent")
     marks = [axes.line([(0, 0), (100, 100)], "rule", "confidence equals accuracy")]
     for number, (name, table) in enumerate(tables.items()):
         style = f"m{number % STYLES}"
@@ -83,10 +83,10 @@ def _reliability(tables: Mapping[str, pd.DataFrame]) -> Markup:
         share, points = table["share"], list(zip(table["confidence"], table["accuracy"], strict=True))
         marks.append(axes.line(points, style, name))
         for point, part in zip(points, share, strict=True):
-            sure, right, percent = map(decimal, (*point, 100 * part))
-            text = f"{name}: confidence {sure}, right {right}, {percent} % of the pixels"
+            sure, correct, percent = map(decimal, (*point, 100 * part))
+            text = f"{name}: confidence {sure}, correct {correct}, {percent} % of the pixels"
             marks.append(axes.dot(point, style, text, 2.5 + 4 * float(part)))
-    return axes.chart("reliability: share of right pixels by confidence, for each model", *marks)
+    return axes.chart("reliability: share of correct pixels by confidence, for each model", *marks)
 
 
 def _scatter(images: pd.DataFrame, last: str) -> Markup:

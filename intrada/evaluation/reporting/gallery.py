@@ -43,7 +43,7 @@ class Entry:
 
     @property
     def rates(self) -> dict[str, float]:
-        """The right pixels of each model or, without a label, the pixels changed by the later models."""
+        """The correct pixels of each model or, without a label, the pixels changed by the later models."""
         return self.accuracy if self.is_labelled else self.changed
 
     @property

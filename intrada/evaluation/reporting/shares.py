@@ -45,7 +45,7 @@ class Pseudo:
 
     predicted: share of the pixels predicted on all target images; kept: share of the pseudo-labels' pixels.
     kept_part: of the pixels predicted on easy images, those that the pseudo-labels keep. precision: those of
-    them that are right; iou: of the class. Both need labels. is_starved: kept is far below predicted.
+    them that are correct; iou: of the class. Both need labels. is_starved: kept is far below predicted.
     """
 
     name: str

@@ -26,7 +26,7 @@ MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
-NOT_RIGHT = "The images have no labels, and surer is not the same as right: compare the pictures."
+NOT_RIGHT = "The images have no labels, and surer is not the same as correct: compare the pictures."
 NOT_RECORDED = "not recorded"
 ENTROPY = (
     "Mean entropy: how unsure a model is of the class of a pixel, on average. 0: always sure; 1: all classes "

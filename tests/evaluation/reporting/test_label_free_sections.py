@@ -102,7 +102,7 @@ def test_reliability_is_drawn_for_each_model_and_tiny_ranges_are_left_out() -> N
     models = {name: found()["models"]["intra"] for name in names}
     built = confidence.build(models, dict.fromkeys(names, table), dict.fromkeys(names, images))
     assert built.reliability is not None and built.reliability.count("<circle") == 2
-    assert "intra: confidence 95.0, right 90.0, 100.0 % of the pixels" in built.reliability
+    assert "intra: confidence 95.0, correct 90.0, 100.0 % of the pixels" in built.reliability
     assert built.scatter is not None and "a: entropy 0.100, mIoU 60.0" in built.scatter
     assert built.correlation == "-1.00 on 2 images"
     unlabelled = dict.fromkeys(names, images.assign(mIoU=np.nan))

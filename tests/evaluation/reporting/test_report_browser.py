@@ -110,7 +110,7 @@ def test_arrows_move_from_image_to_image_and_stop_at_the_ends(page: Any) -> None
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     described = page.locator("#description").inner_text()
-    assert described.startswith("2 of 2: v, hard, entropy 0.500; right pixels: source 25.0 %")
+    assert described.startswith("2 of 2: v, hard, entropy 0.500; correct pixels: source 25.0 %")
     assert page.locator("#thumbnails [aria-current=true]").inner_text() == "hard 0.500"
     page.locator("#previous").click()
     assert picture(page, "left") == "source of w"
