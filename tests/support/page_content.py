@@ -69,7 +69,7 @@ def measured(folder: Path, classes: ClassSet, labelled: bool) -> content.Measure
     evaluations = {model: _evaluation(maps[model], truth, classes, labelled) for model in MODELS}
     scores = _scores(random, classes)
     kept = pd.DataFrame({"class": classes.names, "predicted": range(100, 100 + count), "kept": 50})
-    shares = findings.shares(classes, dict.fromkeys(classes.names, 5), evaluations, scores, kept)
+    shares = findings.shares(classes.names, dict.fromkeys(classes.names, 5), evaluations, scores, kept)
     label_next = pd.DataFrame({"image": NAMES, "path": [f"{name}.png" for name in NAMES]})
     label_next = label_next.assign(entropy=0.5, rank=range(1, 11))
     table, matrices = _agreement(maps, count)
