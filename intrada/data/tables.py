@@ -5,7 +5,8 @@ index   one row per image: id, image, label (empty if there is none), width, hei
 scores  one row per target image: image (its id), entropy (mean pixel entropy, 0..1), pixels_<class>...
 split   one row per target image: image, score (by the ranking rule), rank (1 = lowest), subset (easy, hard)
 sets    one row per further labelled data set: dataset (its name), weight (images drawn for one image of
-        preprocess.source), index_csv (its path), content (hash of the index and of the files it names)
+        preprocess.source), images (their number), index_csv (its path), content (hash of the index and of the
+        files that it names)
 kept    one row per class: class, predicted, kept (pixels of the easy images, all and those of pseudo-labels)
 images  one row per evaluation image: the columns of the index, entropy (0..1) of this model, subset, mIoU and
         pixel_accuracy (percent; empty without a label)
@@ -111,6 +112,7 @@ SETS = pa.DataFrameSchema(
     {
         "dataset": pa.Column(str, _FILLED, unique=True),
         "weight": pa.Column(float, pa.Check.gt(0), coerce=True),
+        "images": pa.Column(int, pa.Check.ge(0)),
         "index_csv": pa.Column(str, [_FILLED, _PATH]),
         "content": pa.Column(str, _FILLED),
     },

@@ -27,12 +27,13 @@ def run(
     folder: Annotated[Path, In("folder of preprocessed images, with one folder per data set")],
     out: Annotated[Path, Out("table of the data sets (CSV); without rows if there is none")],
 ) -> None:
-    """Write name, weight, index and a hash of the content of each data set, in the order of the params."""
+    """Write name, weight, number of images, index and a hash of the content of each data set."""
     with hash_cache.opened() as file_hash:
         rows = []
         for name, entry in getattr(params, block).items():
             index = folder / name / "index.csv"
-            rows.append((name, entry.weight, index.as_posix(), _content(index, file_hash)))
+            images = len(tables.read(index, tables.INDEX))
+            rows.append((name, entry.weight, images, index.as_posix(), _content(index, file_hash)))
     tables.write(out, pd.DataFrame(rows, columns=list(tables.SETS.columns)), tables.SETS)
 
 

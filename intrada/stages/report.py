@@ -57,6 +57,7 @@ def run(
     evaluate: Annotated[Path, In("folder of the evaluations, with one subfolder per model")],
     snapshots: Annotated[Path, In("folder of the selected snapshots, with one subfolder per model")],
     found: Annotated[Path, In("found.json of the check stage: the number of source images")],
+    joined: Annotated[Path, In("folder of the tables of the further labelled data sets (join)")],
     kept: Annotated[Path, In("classes.csv of the pseudo_label stage")],
     findings: Annotated[Path, In("findings.json of the analyse stage")],
     analysis: Annotated[Path, In("folder of the analyse stage's tables")],
@@ -73,7 +74,7 @@ def run(
     """Write the report of a run. No other stage reads it; the diagnosis alone reads target labels."""
     classes = params.class_set
     folders = {name: evaluate / name for name in ("source", "inter", "intra", *params.rounds)}
-    analysed = (found, kept, findings, analysis)
+    analysed = (found, joined, kept, findings, analysis)
     used = [scores, split, predictions, truth, pseudo_labels, losses_source, losses_inter, losses_intra]
     used += [model_source, model_inter, model_intra, *analysed, *folders.values()]
     recorded, runs = _runs(params, [*used, *(snapshots / name for name in folders)])
@@ -104,12 +105,15 @@ def _measured(
     snapshots: Path,
     losses: Mapping[str, Path],
     split: Path,
-    analysed: tuple[Path, Path, Path, Path],
+    analysed: tuple[Path, Path, Path, Path, Path],
     params: Params,
 ) -> contents.Measured:
-    """Read what the stages measured, without a diagnosis. analysed: found, kept, findings, analysis."""
+    """Read what the stages measured, without a diagnosis.
+
+    analysed: found, joined, kept, findings, analysis.
+    """
     classes, ranked = params.class_set, tables.read(split, tables.SPLIT)
-    found, kept, findings, analysis = analysed
+    found, joined, kept, findings, analysis = analysed
     images = {name: tables.read(folder / "images.csv", tables.IMAGES) for name, folder in folders.items()}
     evaluation = images["inter"]
     source = _json(found)["source"]["images"]
@@ -128,8 +132,20 @@ def _measured(
         files.read_csv(analysis / "shares.csv", ["class", "labels", "source_labels", "pseudo_labels"]),
         tables.read(analysis / "label_next.csv", tables.LABEL_NEXT),
         diagnoses.without_labels(),
-        summary.Images(source, len(ranked), len(evaluation), int((evaluation["label"] != "").sum())),
+        summary.Images(
+            source,
+            len(ranked),
+            len(evaluation),
+            int((evaluation["label"] != "").sum()),
+            *(_joined(joined / f"{block}.csv") for block in ("sources", "target_labelled")),
+        ),
     )
+
+
+def _joined(table: Path) -> dict[str, int]:
+    """Return the number of images of each data set in a table of data sets."""
+    frame = tables.read(table, tables.SETS)
+    return dict(zip(frame["dataset"], map(int, frame["images"]), strict=True))
 
 
 def _runs(params: Params, used: Sequence[Path]) -> tuple[RunParams, contents.Runs]:

@@ -107,7 +107,9 @@ def test_two_processes_get_the_images_of_one(index: pd.DataFrame) -> None:
 def table(*rows: tuple[str, float, str]) -> Path:
     path = Path("sets.csv")
     columns = list(tables.SETS.columns)
-    tables.write(path, pd.DataFrame([(*row, "0" * 32) for row in rows], columns=columns), tables.SETS)
+    tables.write(
+        path, pd.DataFrame([(*row[:2], 1, row[2], "0" * 32) for row in rows], columns=columns), tables.SETS
+    )
     return path
 
 

@@ -136,7 +136,7 @@ def test_few_labels_change_nothing_before_step_3(project: Path) -> None:
     use(target_labelled={})
     assert run("join@sources") == 0 and run("join@target_labelled") == 0
     assert Path("results/join/sources.csv").read_bytes() == before
-    assert Path("results/join/target_labelled.csv").read_text() == "dataset,weight,index_csv,content\n"
+    assert Path("results/join/target_labelled.csv").read_text() == "dataset,weight,images,index_csv,content\n"
 
 
 def test_the_table_of_the_data_sets_changes_with_their_content(project: Path) -> None:
@@ -175,7 +175,7 @@ def test_an_edited_image_of_a_data_set_stops_the_training(
 def test_few_labels_that_no_training_would_use_are_refused(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    use(rank__easy_fraction=0)
+    use(rank__easy_fraction=0.01)
     assert run("rank") == 0 and run("pseudo_label") == 0
     Stage(capsys).refuses(
         "train_intra", "no easy image, so step 3 is skipped and target_labelled is not used"
@@ -217,6 +217,7 @@ def test_the_raw_data_of_a_data_set_are_kept(project: Path) -> None:
         ({"sources__More": sets()["sources"]["more"]}, "sources.More"),
         ({"sources__more__weight": 0}, "sources.more.weight = 0"),
         ({"target_labelled__few__dataset": "gta"}, "'gta'"),
+        ({"rank__easy_fraction": 0}, "rank.easy_fraction is 0, so step 3 is skipped and target_labelled is not used"),
         ({"sources__more__root": "results/x"}, "results/x lies in results"),
     ],
 )  # fmt: skip

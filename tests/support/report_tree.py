@@ -106,6 +106,9 @@ def tree(split: float = 0.5, labelled: bool = True) -> None:
     """Write the inputs of the report to the working directory."""
     target(split, labelled)
     Path("found.json").write_text(json.dumps({"source": {"images": 7, "pixels": {"road": 3, "sky": 1}}}))
+    for block in ("sources", "target_labelled"):
+        columns = list(tables.SETS.columns)
+        tables.write(Path(f"joined/{block}.csv"), pd.DataFrame(columns=columns), tables.SETS)
     for name in METRICS:
         evaluation(name, labelled)
         Path(f"{name}.safetensors").write_text(f"the weights of {name}")
@@ -165,6 +168,7 @@ def write_report(out: str = "report", split: float = 0.5, **rounds: Round) -> Pa
         evaluate=Path("evaluate"),
         snapshots=Path("snapshots"),
         found=Path("found.json"),
+        joined=Path("joined"),
         kept=Path("kept.csv"),
         findings=Path("analyse/findings.json"),
         analysis=Path("analyse/tables"),

@@ -223,6 +223,14 @@ class Params(Block):
     @model_validator(mode="after")
     def _sets_fit(self) -> Params:
         check_sets(self.preprocess.source, self.sources, self.target_labelled)
+        parts = {"rank": self.rank.easy_fraction}
+        parts |= {f"rounds.{name}": block.easy_fraction for name, block in self.rounds.items()}
+        for where, fraction in parts.items():
+            if self.target_labelled and fraction == 0:
+                unused = "step 3 is skipped and target_labelled is not used"
+                raise ValueError(
+                    f"{where}.easy_fraction is 0, so {unused}; raise it, or target_labelled: {{}}"
+                )
         return self
 
     @model_validator(mode="after")

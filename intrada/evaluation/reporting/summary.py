@@ -53,12 +53,17 @@ class History:
 
 @dataclass(frozen=True)
 class Images:
-    """Numbers of images: of the source, of the target's training images, of its evaluation images."""
+    """Numbers of images: of the source, of the target's training images, of its evaluation images.
+
+    sources, target_labelled: those of each further labelled data set, by its name.
+    """
 
     source: int
     target: int
     evaluation: int
     labelled: int  # of the evaluation images
+    sources: Mapping[str, int] = field(default_factory=dict)
+    target_labelled: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,7 +164,8 @@ def _without_labels(
 def _facts(models: Sequence[Result], images: Images, value: Value, history: History) -> list[Fact]:
     source, target = (domain_name(value, domain) for domain in ("source", "target"))
     facts = [
-        Fact("adapted", f"from {source} to {target}", "source: has labels; target: trained on without any"),
+        Fact("adapted", f"from {source} to {target}", _supervision(images)),
+        *_further(images),
         Fact("network", *_network(value)),
         Fact("classes", str(len(value("classes", "train_source")))),
         Fact("method", _method(value)),
@@ -184,6 +190,26 @@ def _facts(models: Sequence[Result], images: Images, value: Value, history: Hist
         Fact("computed", _period(history.start, history.end)),
         Fact("computing time", duration(total), "of all stages, added up"),
         Fact("commit", commits, dirty),
+    ]
+
+
+def _supervision(images: Images) -> str:
+    few = sum(images.target_labelled.values())
+    return "source: has labels; target: trained on " + (
+        f"with {few} labels, in step 3" if few else "without any"
+    )
+
+
+def _further(images: Images) -> list[Fact]:
+    """Return a fact for the further sources, and one for the labelled target images, if there are any."""
+    kinds = (
+        ("further sources", images.sources, "mixed with the source by their weights"),
+        ("labelled target images", images.target_labelled, "used by step 3 only"),
+    )
+    return [
+        Fact(term, ", ".join(f"{name} ({count} images)" for name, count in sets.items()), note)
+        for term, sets, note in kinds
+        if sets
     ]
 
 

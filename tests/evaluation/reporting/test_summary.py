@@ -100,3 +100,14 @@ def test_without_records_the_run_is_called_not_recorded() -> None:
 )
 def test_a_duration_has_its_two_largest_units(seconds: float, text: str) -> None:
     assert summary.duration(seconds) == text
+
+
+def test_further_data_sets_are_facts() -> None:
+    found = built(30, 40, 50, images=Images(400, 300, 40, 40, {"more": 12, "b": 3}, {"few": 10}))
+    facts = {fact.term: fact for fact in found.facts}
+    assert facts["further sources"].value == "more (12 images), b (3 images)"
+    assert facts["labelled target images"].value == "few (10 images)"
+    assert facts["adapted"].note == "source: has labels; target: trained on with 10 labels, in step 3"
+    plain = {fact.term: fact for fact in built(30, 40, 50).facts}
+    assert plain.keys() == facts.keys() - {"further sources", "labelled target images"}
+    assert plain["adapted"].note == "source: has labels; target: trained on without any"
