@@ -23,6 +23,7 @@ from intrada.pipeline import (
     code_hash,
     execution_log,
     input_check,
+    job_choice,
     output_guard,
     provenance,
     stage_progress,
@@ -52,9 +53,10 @@ def execute(
     code = code or code_hash.reading(stage)
     module = import_module(f"intrada.stages.{stage}")
     marks = marks_of(module)
+    chosen = load(params_file, settings)
+    job_choice.check(stage, marks, options, chosen)
     name = job_name(stage, marks, options)
     keys = keys_of(module.READS, options)
-    chosen = load(params_file, settings)
     read, paths = _with_sets(marks, options)
     inputs = _inputs(read, paths)
     whole = chosen.model_dump(mode="json") if settings else None

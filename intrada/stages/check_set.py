@@ -8,7 +8,6 @@ from typing import Annotated
 from intrada.core import files
 from intrada.core.config.data_blocks import LabelledSet
 from intrada.core.config.schema import Params
-from intrada.core.errors import UserError
 from intrada.core.stage import Context, In, Out, SetOption
 from intrada.data.datasets import checking, faults
 from intrada.data.datasets.checking import Checked
@@ -28,11 +27,8 @@ def run(
     """Validate the data set and write its statistics, as `check` does for the three domains.
 
     Every image needs a label. Raises one UserError with all faults, lists them in a file, and writes no
-    stamp, for invalid data; and UserError unless exactly one data set is named.
+    stamp, for invalid data.
     """
-    if bool(sources) == bool(target_labelled):
-        found = "two data sets" if sources else "no data set"
-        raise UserError("check_set", found, "one of --sources and --target-labelled", "give one of them")
     block: LabelledSet = params.sources[sources] if sources else params.target_labelled[target_labelled]
     name = f"sources.{sources}" if sources else f"target_labelled.{target_labelled}"
     listing = faults.LISTING.with_name(f"check_faults_{sources or target_labelled}.txt")

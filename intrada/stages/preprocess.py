@@ -15,7 +15,6 @@ import pandas as pd
 from intrada.core import files, locks
 from intrada.core.config.data_blocks import Domain
 from intrada.core.config.schema import Params
-from intrada.core.errors import UserError
 from intrada.core.stage import Choice, Context, In, Out, SetOption
 from intrada.data import tables
 from intrada.data.datasets import faults, open_dataset, validation
@@ -43,7 +42,7 @@ def run(
 
     Evaluation labels keep their size. The index of the target names no labels. The labels that it has are
     listed in label_folder/index.csv, which only the report reads. A data set of `sources` or of
-    `target_labelled` is treated as the source is. UserError unless exactly one block is named.
+    `target_labelled` is treated as the source is.
 
     Images are processed by several threads. An interrupted run keeps its finished images in hidden folders
     beside the outputs, named by the fingerprint of the run. DVC does not remove these folders, and the next
@@ -86,11 +85,7 @@ def run(
 
 
 def _block(params: Params, domain: str, sources: str, target_labelled: str) -> Domain:
-    """Return the block that exactly one of the names selects."""
-    if sum(map(bool, (domain, sources, target_labelled))) != 1:
-        allowed = "exactly one of --domain, --sources and --target-labelled"
-        found = "no name" if not (domain or sources or target_labelled) else "several names"
-        raise UserError("preprocess", found, allowed, "give one of them")
+    """Return the block that the one given name selects."""
     if domain:
         block: Domain = getattr(params.preprocess, domain)
         return block

@@ -194,10 +194,20 @@ def test_a_label_that_is_missing_or_broken_is_named_before_anything_is_removed(
     assert Path("logs/check_faults_few.txt").exists()
 
 
-def test_a_data_set_needs_a_name(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    stage = Stage(capsys)
-    stage.refuses("check_set_sources@more", "two data sets", target_labelled="few")
-    stage.refuses("preprocess_sources@more", "several names", domain="source")
+@pytest.mark.parametrize(
+    "job, options, found",
+    [
+        ("check_set_sources@more", {"target_labelled": "few"}, "--sources and --target-labelled given"),
+        ("preprocess_sources@more", {"domain": "source"}, "--domain and --sources given"),
+        ("preprocess_sources@more", {"sources": ""}, "none of them given"),
+        ("preprocess_sources@more", {"sources": "mor"}, "intrada preprocess --sources: 'mor'"),
+        ("rank", {"round": "r9"}, "intrada rank --round: 'r9'"),
+    ],
+)
+def test_options_that_select_no_job_are_refused(
+    job: str, options: dict[str, str], found: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Stage(capsys).refuses(job, found, **options)
 
 
 def test_the_raw_data_of_a_data_set_are_kept(project: Path) -> None:
