@@ -234,3 +234,13 @@ def test_the_digest_is_of_the_values_not_of_their_spelling_or_order(params_tree:
     params_tree["train_inter"] = dict(reversed(params_tree["train_inter"].items()))
     assert digest(validate(FILE, params_tree), keys) == first
     assert len(first) == 32 and int(first, 16) >= 0
+
+
+def test_the_preset_with_ten_labels_differs_from_its_baseline_in_nothing_else() -> None:
+    ten, none = (
+        load(ROOT / f"presets/{name}.yaml").model_dump()
+        for name in ("camvid_ten_labels", "camvid_day_to_dusk")
+    )
+    assert list(ten.pop("target_labelled")) == ["ten"] and none.pop("target_labelled") == {}
+    assert ten.pop("report") != none.pop("report")
+    assert ten == none
