@@ -1,10 +1,8 @@
-"""The ablation: its file, its params, its statistics, and a tiny one from raw data to the table."""
+"""The ablation: its file, its params, its statistics."""
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,18 +14,30 @@ from intrada.core.config import plain_yaml
 from intrada.core.errors import UserError
 from intrada.pipeline import bridge
 from intrada.pipeline.ablation import definition, settings, statistics, table
-from intrada.pipeline.ablation.__main__ import main
-from intrada.pipeline.ablation.places import Places
-from tests.support import tiny_project
 from tests.support.definition import ROOT
 
 ABLATION = definition.load(ROOT / definition.FILE)
-RECIPES = ("source_only", "bn_only", "advent", "advent_continued", "intrada", "two_rounds", "lambda_0")
 
 
 @pytest.fixture
 def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
+
+
+def _swept() -> dict[str, definition.Recipe]:
+    return {name: block for name, block in ABLATION.recipes.items() if block.sweep}
+
+
+def _three_seeds(**gains: list[float]) -> str:
+    """A table of recipes that are ahead of the control by these gains on three seeds; the others are behind."""
+    gains[ABLATION.control] = [0.0] * 3
+    rows = [
+        {"recipe": name, "seed": seed, "iterations": 8 if name == "advent" else 9}
+        | dict.fromkeys(table.METRICS, 50.0 + seed + gains.get(name, [-1.0] * 3)[seed])
+        for name in ABLATION.recipes
+        for seed in range(3)
+    ]
+    return table.markdown(pd.DataFrame(rows), ABLATION, ABLATION.benchmarks["camvid"])
 
 
 @pytest.mark.parametrize("name", ABLATION.benchmarks)
@@ -73,10 +83,6 @@ def test_no_seed_that_confirms_was_one_to_choose_by() -> None:
 def test_the_papers_numbers_are_those_of_its_tables() -> None:
     sweep = {block.how.changes["rank.easy_fraction"]: block.paper for block in _swept().values()}
     assert sweep == {0.0: 43.8, 0.5: 45.2, 0.6: 46.0, 0.67: 46.3, 0.7: 45.6, 1.0: 45.5}
-
-
-def _swept() -> dict[str, definition.Recipe]:
-    return {name: block for name, block in ABLATION.recipes.items() if block.sweep}
 
 
 def test_rounds_follow_the_trainings_of_step_3(at_root: None) -> None:
@@ -157,111 +163,6 @@ def test_the_ablations_rules_are_made_only_where_they_are_asked_for(words: list[
     assert bridge.projects(words) == [".", *["ablation"] * ablation]
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished ablation of tiny trainings on a toy city: seven recipes, and the same metrics for a second seed."""
-    folder = tmp_path_factory.mktemp("ablation")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        tiny_project.start(folder)
-        for name in ("presets", "ablation"):
-            Path(name).mkdir()
-        Path("params.yaml").rename("presets/tiny.yaml")
-        tree = plain_yaml.parse((ROOT / definition.FILE).read_text(encoding="utf-8"))
-        tree["recipes"] = {name: tree["recipes"][name] for name in RECIPES}
-        tree["benchmarks"] = {"tiny": tree["benchmarks"]["toycity"] | {"preset": "tiny", "seeds": [5, 6]}}
-        tree["benchmarks"]["tiny"]["changes"] = {"toycity.target.val": 7, "train_intra.iterations": 3}
-        definition.FILE.write_text(plain_yaml.dump(tree), encoding="utf-8")
-        for job in ("data", "source", "inter"):
-            assert main([job, "--benchmark", "tiny", "--seed", "5"]) == 0
-        for name in RECIPES:
-            assert main(["recipe", "--benchmark", "tiny", "--seed", "5", "--recipe", name]) == 0
-            copy = Places("tiny", 6).metrics(name)
-            copy.parent.mkdir(parents=True)
-            shutil.copyfile(Places("tiny", 5).metrics(name), copy)
-        assert main(["summary", "--benchmark", "tiny"]) == 0
-        assert main(["collect"]) == 0
-    return folder
-
-
-@pytest.mark.slow
-def test_the_summary_has_a_row_a_recipe_and_seed(done: Path) -> None:
-    rows = pd.read_csv(done / "ablation/results/summary.csv", dtype={"data_seed": str})
-    assert list(rows.columns) == [
-        "benchmark", "recipe", "seed", "data_seed", "iterations", "mIoU", "mIoU_easy", "mIoU_hard",
-    ]  # fmt: skip
-    assert [*zip(rows["recipe"], rows["seed"], strict=True)] == [
-        (name, seed) for name in RECIPES for seed in (5, 6)
-    ]
-    assert set(rows["data_seed"]) == {"1005+2005", "1006+2006"}
-    assert rows["mIoU"].between(0, 100).all()
-
-
-@pytest.mark.slow
-def test_iterations_are_those_of_all_trainings(done: Path) -> None:
-    rows = pd.read_csv(done / "ablation/results/summary.csv")
-    assert rows.groupby("recipe")["iterations"].unique().map(list).to_dict() == {
-        "source_only": [4], "advent": [8], "lambda_0": [8], "advent_continued": [11], "bn_only": [11],
-        "intrada": [11], "two_rounds": [14],
-    }  # fmt: skip
-
-
-@pytest.mark.slow
-def test_lambda_0_is_the_model_of_step_1(done: Path) -> None:
-    found = [
-        json.loads((done / Places("tiny", 5).metrics(name)).read_text()) for name in ("lambda_0", "advent")
-    ]
-    assert found[0] == found[1]
-
-
-@pytest.mark.slow
-def test_the_recipes_of_a_seed_share_data_and_models_and_differ_where_they_train(done: Path) -> None:
-    places = Places("tiny", 5)
-    jobs = [json.loads(line)["stage"] for line in _logs(done / places.work)]
-    assert jobs.count("train_source") == 1 and jobs.count("preprocess@val") == 1
-    assert jobs.count("train_inter") == 2  # the shared one and BN-only's own
-    assert jobs.count("train_intra") == 5 and jobs.count("train_intra_round@r2") == 1
-    assert jobs.count("score") == 1 and jobs.count("score_round@r2") == 1
-    models = [path.read_bytes() for path in (done / places.work).rglob("steps/*/*/last.safetensors")]
-    assert (len(models), len(set(models))) == (7, 6)  # the first round of two is IntraDA
-    assert not (done / "logs").exists() and not (done / "runs").exists()
-
-
-def _logs(folder: Path) -> list[str]:
-    return [
-        line for path in sorted(folder.rglob("execution.jsonl")) for line in path.read_text().splitlines()
-    ]
-
-
-@pytest.mark.slow
-def test_the_table_marks_other_budgets_and_compares_with_the_control(done: Path) -> None:
-    text = (done / "ablation/results/table.md").read_text(encoding="utf-8")
-    lines = {
-        line.split(" | ")[0].removeprefix("| "): line.split(" | ")
-        for line in text.splitlines()
-        if " | " in line
-    }
-    assert lines["AdvEnt continued (matched control)"][1] == "11"
-    assert lines["AdvEnt continued (matched control)"][5:7] == ["control", "control"]
-    assert lines["AdvEnt"][1] == "8*" and lines["IntraDA, 2 rounds"][1] == "14*"
-    assert lines["IntraDA (lambda 0.67)"][1] == "11"
-    assert lines["IntraDA (lambda 0.67)"][5].count(",") == 1
-    assert lines["IntraDA (lambda 0.67)"][7].strip(" |") == "46.3"
-
-
-@pytest.mark.slow
-def test_a_recipe_without_result_and_an_unknown_one_are_named(
-    done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "ablation").mkdir()
-    (tmp_path / definition.FILE).write_bytes((done / definition.FILE).read_bytes())
-    assert main(["summary", "--benchmark", "tiny"]) == 1
-    assert "source_only/metrics.json" in capsys.readouterr().err
-    assert main(["recipe", "--benchmark", "tiny", "--seed", "5", "--recipe", "intra"]) == 1
-    assert "intrada" in capsys.readouterr().err
-
-
 def test_a_single_seed_has_no_interval() -> None:
     rows = [
         {"recipe": name, "seed": 1, "iterations": 9, "mIoU": 5.0, "mIoU_easy": 6.0, "mIoU_hard": 4.0}
@@ -271,18 +172,6 @@ def test_a_single_seed_has_no_interval() -> None:
         pd.DataFrame(rows), ABLATION, ABLATION.benchmarks["toycity"].model_copy(update={"seeds": [1]})
     )
     assert "| IntraDA (lambda 0.67) | 9 | 5.00 | 6.00 | 4.00 | +0.00 | +0.00 | 46.3 |" in text
-
-
-def _three_seeds(**gains: list[float]) -> str:
-    """A table of recipes that are ahead of the control by these gains on three seeds; the others are behind."""
-    gains[ABLATION.control] = [0.0] * 3
-    rows = [
-        {"recipe": name, "seed": seed, "iterations": 8 if name == "advent" else 9}
-        | dict.fromkeys(table.METRICS, 50.0 + seed + gains.get(name, [-1.0] * 3)[seed])
-        for name in ABLATION.recipes
-        for seed in range(3)
-    ]
-    return table.markdown(pd.DataFrame(rows), ABLATION, ABLATION.benchmarks["camvid"])
 
 
 def test_the_table_says_who_beat_the_control_at_its_budget() -> None:

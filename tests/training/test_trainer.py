@@ -1,8 +1,8 @@
+"""The training loop: losses, learning rates, the model file, snapshots, the moving average."""
+
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,174 +11,31 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
-from torch.utils.tensorboard.writer import SummaryWriter
+from torch import Tensor
 
 import intrada
 from intrada.core import files
-from intrada.core.config import plain_yaml
 from intrada.core.config.classes import class_set
 from intrada.core.errors import UserError
-from intrada.data import tables
-from intrada.data.loader import Batch
-from intrada.methods.base import AdversarialNetworks
-from intrada.models import MODELS, model_info
+from intrada.models import model_info
 from intrada.models.model_info import ModelSpec
-from intrada.pipeline import code_hash, execution_log, stage_runner
+from intrada.pipeline import execution_log
 from intrada.training import trainer
 from intrada.training.checkpoints import Checkpoints
-from tests.support.tiny_project import PARAMS, change, tree, write_params
-from tests.support.tiny_segmenter import TinySegmenter, build
-
-MODEL, LOSSES = Path("model.safetensors"), Path("losses.csv")
-OPTIONS = {
-    "source": Path("source.csv"),
-    "sources": Path("sources.csv"),
-    "target": Path("target.csv"),
-    "init": Path("weights/random"),
-    "model": MODEL,
-    "snapshots": Path("snapshots"),
-    "losses": LOSSES,
-}
-RUNS = Path("runs/train_inter")
-ITERATIONS = 8
-
-
-@pytest.fixture(autouse=True)
-def folder(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Five source and three target images, and params for eight iterations of a tiny network."""
-    monkeypatch.setitem(MODELS, "tiny", "tests.support.tiny_segmenter")
-    # it hashes modules of the package alone, and this network is none
-    monkeypatch.setattr(code_hash, "of_stage", lambda stage, *_: {stage: f"the code of {stage}"})
-    index("source", 5)
-    index("target", 3)
-    tables.write(Path("sources.csv"), pd.DataFrame(columns=list(tables.SETS.columns)), tables.SETS)
-    setup()
-    return checkout
-
-
-def index(domain: str, count: int) -> None:
-    random, rows = np.random.default_rng(count), []
-    for number in range(count):
-        name, label = f"{domain}{number}", ""
-        files.write_image(Path(f"{name}.png"), random.integers(0, 256, (32, 64, 3), np.uint8))
-        if domain == "source":
-            label = f"{name}_label.png"
-            files.write_label(Path(label), random.integers(0, 3, (32, 64), np.uint8), [])
-        rows.append((name, f"{name}.png", label, 64, 32))
-    tables.write(Path(f"{domain}.csv"), pd.DataFrame(rows, columns=tables.INDEX_COLUMNS), tables.INDEX)
-
-
-def setup(**changes: Any) -> None:
-    params = change(
-        tree(), classes=["sky", "road", "car"], model={"name": "tiny", "options": {"dropout": 0.3}}
-    )
-    params["train_inter"] |= {"iterations": ITERATIONS, "max_iters": ITERATIONS, **changes}
-    write_params(params)
-
-
-def current() -> dict[str, Any]:
-    loaded: dict[str, Any] = plain_yaml.parse(PARAMS.read_text())
-    return loaded
-
-
-def train() -> tuple[bytes, str]:
-    """Run the stage; return the bytes of the model and the text of losses.csv."""
-    stage_runner.execute("train_inter", PARAMS, OPTIONS)
-    return MODEL.read_bytes(), LOSSES.read_text()
-
-
-def snapshot_files() -> dict[str, bytes]:
-    """Return the snapshots of the stage's output: the bytes by file name."""
-    return {path.name: path.read_bytes() for path in sorted(Path("snapshots").iterdir())}
-
-
-def checkpoints() -> list[int]:
-    return [int(path.stem.removeprefix("checkpoint_")) for path in sorted(RUNS.glob("*/checkpoint_*.pt"))]
-
-
-def interrupted(monkeypatch: pytest.MonkeyPatch, iteration: int, error: BaseException) -> None:
-    """Run the stage and raise `error` when it computes the losses of `iteration`."""
-    original, calls = trainer.training_step, iter(range(1, 1000))
-
-    def training_step(*arguments: Any) -> Any:
-        if next(calls) == iteration:
-            raise error
-        return original(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(trainer, "training_step", training_step)
-        with pytest.raises(type(error)):
-            train()
-
-
-# losses.csv has a row every 2 iterations: checkpoints every 4 are at a row, those every 3 partly between rows
-@pytest.mark.parametrize(
-    "method, every, stop, remaining",
-    [
-        ("advent", 4, 7, [4]),
-        ("advent", 3, 6, [3]),
-        ("advent", 3, 8, [3, 6]),
-        ("advent", 5, 3, []),
-        ("bn_only", 3, 5, [3]),
-        ("source_only", 3, 5, [3]),
-    ],
+from tests.support.small_training import (
+    ITERATIONS,
+    LOSSES,
+    MODEL,
+    RUNS,
+    checkpoints,
+    current,
+    setup,
+    snapshot_files,
+    train,
 )
-def test_a_resumed_run_gives_the_same_bytes(
-    monkeypatch: pytest.MonkeyPatch, method: str, every: int, stop: int, remaining: list[int]
-) -> None:
-    setup(method=method, checkpoint_every=every, snapshot_every=2)
-    expected, snapshots = train(), snapshot_files()
-    assert len(snapshots) == 3
-    shutil.rmtree("runs")
-    interrupted(monkeypatch, stop, KeyboardInterrupt())
-    assert checkpoints() == remaining
-    torch.manual_seed(99)  # a new process has another random state
-    steps: list[int] = []
-    original = trainer.Trainer.step
-
-    def step(self: trainer.Trainer, *batches: Any) -> Any:
-        steps.append(self.iteration)
-        return original(self, *batches)
-
-    monkeypatch.setattr(trainer.Trainer, "step", step)
-    assert train() == expected
-    assert snapshot_files() == snapshots
-    assert steps == list(range(max([0, *remaining]), ITERATIONS))  # no iteration is run twice
-
-
-def test_a_run_resumed_twice_with_a_truncated_checkpoint_gives_the_same_bytes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    setup(checkpoint_every=2, ema=0.9)
-    expected = train()
-    shutil.rmtree("runs")
-    interrupted(monkeypatch, 6, KeyboardInterrupt())
-    assert checkpoints() == [2, 4]
-    [newest] = RUNS.glob("*/*4.pt")
-    newest.write_bytes(newest.read_bytes()[:999])
-    interrupted(monkeypatch, 6, MemoryError())  # the counter restarts: iterations 3 to 7
-    assert checkpoints() == [4, 6]
-    assert train() == expected
-
-
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not() -> None:
-    first = train()
-    shutil.rmtree("runs")
-    assert train() == first
-    write_params(change(current(), seed=2))
-    assert train() != first
-
-
-def test_a_run_with_other_params_starts_at_iteration_0_and_keeps_the_old_checkpoints(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    train()
-    before = list(RUNS.glob("*/checkpoint_*.pt"))
-    setup(power=0.5)
-    train()
-    assert "holds checkpoints of other params, inputs or code: not used" in capsys.readouterr().err
-    assert len(list(RUNS.iterdir())) == 2 and all(path.exists() for path in before)
+from tests.support.small_training import folder as folder  # a fixture
+from tests.support.tiny_project import change, tree, write_params
+from tests.support.tiny_segmenter import TinySegmenter
 
 
 def test_losses_csv_has_rows_of_mean_losses_and_poly_learning_rates() -> None:
@@ -315,50 +172,3 @@ def test_training_lowers_the_loss() -> None:
     train()
     seg = files.read_csv(LOSSES)["seg_main"]
     assert seg.iloc[-1] < 0.5 * seg.iloc[0]
-
-
-def test_a_resumed_run_purges_tensorboards_points_after_the_checkpoint(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    purge_steps: list[int | None] = []
-    original = SummaryWriter.__init__
-
-    def init(self: Any, *arguments: Any, purge_step: int | None = None, **options: Any) -> None:
-        purge_steps.append(purge_step)
-        original(self, *arguments, purge_step=purge_step, **options)
-
-    monkeypatch.setattr(SummaryWriter, "__init__", init)
-    setup(checkpoint_every=3)
-    interrupted(monkeypatch, 6, KeyboardInterrupt())
-    train()
-    assert purge_steps == [None, 4]
-    assert list(RUNS.glob("*/tensorboard/events*"))
-
-
-def test_target_batches_are_read_only_for_methods_that_need_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    streams: list[str] = []
-    original: Callable[..., Iterator[Any]] = trainer.training_stream
-
-    def stream(index: pd.DataFrame, seed: int, name: str, *rest: Any) -> Iterator[Any]:
-        streams.append(name)
-        return original(index, seed, name, *rest)
-
-    monkeypatch.setattr(trainer, "training_stream", stream)
-    for method, names in (("source_only", ["labelled"]), ("bn_only", ["labelled", "target"])):
-        streams.clear()
-        setup(method=method)
-        train()
-        assert streams == names
-
-
-def test_predict_first_does_not_change_the_network_or_the_random_state() -> None:
-    segmenter = build(3, dropout=0.5).train()
-    before = {name: value.clone() for name, value in segmenter.state_dict().items()}
-    images = torch.randint(256, (2, 3, 32, 64), dtype=torch.uint8)
-    batch = Batch(["a", "b"], images, torch.zeros(2, 32, 64, dtype=torch.int64))
-    random = torch.get_rng_state()
-    image, label, entropy = trainer.predict_first(AdversarialNetworks(segmenter, nn.ModuleDict()), batch)
-    torch.testing.assert_close(dict(segmenter.state_dict()), before, rtol=0, atol=0)
-    assert segmenter.training and torch.equal(torch.get_rng_state(), random)
-    assert torch.equal(image, images[0])
-    assert label.shape == entropy.shape == (32, 64) and not entropy.requires_grad
