@@ -4,10 +4,10 @@
 # With a GPU: --gpus all. Other commands: docker run ... intrada make test-fast
 FROM python:3.12-slim-bookworm
 
-# git: DVC needs a repository. libgl1, libglib2.0-0: OpenCV.
+# git: DVC needs a repository. libglib2.0-0: OpenCV.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends git libgl1 libglib2.0-0 make \
+    && apt-get install -y --no-install-recommends git libglib2.0-0 make \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /intrada

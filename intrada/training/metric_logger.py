@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from intrada.core.config.classes import ClassSet
+from intrada.core.plain_text import logger
+
+_LOG = logger(__name__)
 
 
 @contextmanager
@@ -41,7 +43,7 @@ class MetricLogger:
     """Means of the losses over every `every` iterations.
 
     folder: for TensorBoard's event files. rows: the rows of losses.csv. Use it as a context manager, which
-    opens and closes the event file.
+    opens and closes the event file. Without the package tensorboard there is none, and a note says so.
     """
 
     def __init__(self, folder: Path, every: int, classes: ClassSet) -> None:
@@ -63,13 +65,14 @@ class MetricLogger:
 
     def __enter__(self) -> MetricLogger:
         purge = self._start + 1 if self._start else None
-        self.writer = SummaryWriter(str(self.folder), purge_step=purge)
+        self._writer = _open_events(self.folder, purge)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def add(self, iteration: int, losses: Mapping[str, Tensor], rates: Mapping[str, float]) -> None:
         """Add the losses (scalars) of one iteration; every `every`-th call adds a row of means.
@@ -83,8 +86,9 @@ class MetricLogger:
             return
         means = {name: float(total) / self._count for name, total in self._sums.items()}
         self.rows.append({"iteration": iteration, **means, **rates})
-        for name, mean in {**means, **rates}.items():
-            self.writer.add_scalar(name, mean, iteration)
+        if self._writer is not None:
+            for name, mean in {**means, **rates}.items():
+                self._writer.add_scalar(name, mean, iteration)
         self._sums, self._count = {}, 0
 
     def add_images(self, iteration: int, image: Tensor, label: Tensor, entropy: Tensor) -> None:
@@ -92,11 +96,26 @@ class MetricLogger:
 
         image: (3, H, W) uint8 BGR; label: (H, W) class indices; entropy: (H, W) in 0..1, nan is shown as 0.
         """
-        colours = self.palette[label.cpu().numpy()]
-        self.writer.add_image("image", image.flip(0), iteration)
-        self.writer.add_image("prediction", colours, iteration, dataformats="HWC")
-        self.writer.add_image("entropy", entropy.nan_to_num()[None], iteration)
+        if self._writer is not None:
+            colours = self.palette[label.cpu().numpy()]
+            self._writer.add_image("image", image.flip(0), iteration)
+            self._writer.add_image("prediction", colours, iteration, dataformats="HWC")
+            self._writer.add_image("entropy", entropy.nan_to_num()[None], iteration)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the rows: iteration, mean losses, learning rates. Without rows it has only `iteration`."""
         return pd.DataFrame(self.rows or {"iteration": []})
+
+
+def _open_events(folder: Path, purge: int | None) -> Any:
+    """Return TensorBoard's writer of an event file in `folder`; None, with a note, if it is not installed.
+
+    purge: the first iteration of which TensorBoard forgets earlier points; None: it forgets none.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # here, since it takes a second to import
+    except ModuleNotFoundError as error:
+        command = "pip install 'intrada[tensorboard]'"
+        _LOG.info("no TensorBoard files, as %s is not installed; to get them: %s", error.name, command)
+        return None
+    return SummaryWriter(str(folder), purge_step=purge)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pytest
 from dvc.repo import Repo
 from dvc.repo.index import Index
 
 from intrada.core.config import plain_yaml
+from intrada.core.errors import UserError
 from intrada.data.datasets import DATASETS
 from intrada.methods import METHODS
 from intrada.models import MODELS
@@ -108,6 +111,12 @@ def test_a_recipe_more_is_one_entry_more(tmp_path: Path) -> None:
     runs = [(name, seed) for name, block in ABLATION.benchmarks.items() for seed in block.seeds]
     assert set(after) - set(before) == {f"recipe_{name}@{seed}-again" for name, seed in runs}
     assert all(after[name] == entry for name, entry in before.items())
+
+
+def test_without_scipy_the_ablation_stops_before_its_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(UserError, match="scipy is not installed\n.*extra `ablation`\n.*pip install scipy"):
+        definition.load(ROOT / definition.FILE)
 
 
 def test_there_is_a_file_of_hashes_for_each_stage() -> None:

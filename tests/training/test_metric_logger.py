@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,27 @@ def test_the_mean_of_many_losses_has_no_rounding_error_of_float32(tmp_path: Path
         for iteration in range(1, 20_001):
             logger.add(iteration, {"loss": torch.tensor(1000.1)}, {})
     assert logger.rows[0]["loss"] == pytest.approx(torch.tensor(1000.1).item(), rel=1e-12)
+
+
+def test_without_tensorboard_the_rows_are_the_same_and_a_note_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = torch.zeros(3, 2, 4, dtype=torch.uint8), torch.zeros(2, 4, dtype=torch.int64), torch.zeros(2, 4)
+    loggers = []
+    for name, installed in (("with", True), ("without", False)):
+        if not installed:
+            monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
+            monkeypatch.setitem(sys.modules, "tensorboard", None)
+        with caplog.at_level("INFO", "intrada"), make(tmp_path / name) as logger:
+            add(logger, 1, 6)
+            logger.add_images(6, *image)
+        loggers.append(logger)
+    assert loggers[0].to_frame().equals(loggers[1].to_frame())
+    assert [*(tmp_path / "with").iterdir()] and not (tmp_path / "without").exists()
+    assert caplog.messages == [
+        "no TensorBoard files, as tensorboard is not installed; "
+        "to get them: pip install 'intrada[tensorboard]'"
+    ]
 
 
 def test_tensorboard_has_each_point_once_after_a_resume(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -63,7 +64,17 @@ class Ablation(Block):
 
 
 def load(path: Path = FILE) -> Ablation:
-    """Read and validate the file. UserError with the invalid keys."""
+    """Read and validate the file. UserError with the invalid keys, or without the package for the intervals.
+
+    Each job reads the file, so the package is missed before the trainings and not after them.
+    """
+    if find_spec("scipy") is None:
+        raise UserError(
+            "ablation",
+            "the package scipy is not installed",
+            "an environment with the extra `ablation`",
+            "pip install scipy",
+        )
     try:
         return Ablation.model_validate(plain_yaml.read(path))
     except ValidationError as error:
