@@ -100,7 +100,7 @@ def test_a_recipe_more_is_one_entry_more(tmp_path: Path) -> None:
     for name in ("dvc.yaml", "ablation.yaml"):
         shutil.copyfile(ROOT / "ablation" / name, tmp_path / "ablation" / name)
     Repo.init(str(tmp_path / "ablation"), no_scm=True).close()
-    before = resolved(tmp_path)
+    before = stages()
     path = tmp_path / definition.FILE
     path.write_text(
         path.read_text(encoding="utf-8")
