@@ -80,7 +80,15 @@ def preprocessed(params: Params, domain: str, root: Path, folder: Path) -> pd.Da
     """Run the preprocess stage on `root` and return its index."""
     index = folder / domain / "index.csv"
     images, labels = folder / domain / "images", folder / f"{domain}_labels"
-    preprocess.run(params, root, index, images, labels, context(folder), domain=domain)
+    preprocess.run(
+        params,
+        domain=domain,
+        root=root,
+        index=index,
+        images=images,
+        label_folder=labels,
+        context=context(folder),
+    )
     return files.read_csv(index, tables.INDEX_COLUMNS)
 
 

@@ -17,12 +17,13 @@ READS = ("classes", "sources.{sources}", "target_labelled.{target_labelled}")
 
 def run(
     params: Params,
+    *,
+    sources: Annotated[str, SetOption("a data set of `sources`")] = "",
+    target_labelled: Annotated[str, SetOption("a data set of `target_labelled`")] = "",
     root: Annotated[Path, In("folder of the raw data", raw=True)],
     stamp: Annotated[Path, Out("a stamp: the data are valid (the same bytes for all valid data)")],
     out: Annotated[Path, Out("statistics of the data: images, sizes, pixels per class (JSON)")],
     context: Context,
-    sources: Annotated[str, SetOption("a data set of `sources`")] = "",
-    target_labelled: Annotated[str, SetOption("a data set of `target_labelled`")] = "",
 ) -> None:
     """Validate the data set and write its statistics, as `check` does for the three domains.
 

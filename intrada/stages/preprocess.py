@@ -27,6 +27,10 @@ SOURCE, TARGET, VAL = "source", "target", "val"
 
 def run(
     params: Params,
+    *,
+    domain: Annotated[str, Choice("the domain to preprocess", (SOURCE, TARGET, VAL), optional=True)] = "",
+    sources: Annotated[str, SetOption("instead of a domain: a data set of `sources`")] = "",
+    target_labelled: Annotated[str, SetOption("instead of a domain: a data set of `target_labelled`")] = "",
     root: Annotated[Path, In("folder of the raw dataset", raw=True)],
     index: Annotated[Path, Out("index.csv: id, image, label, width, height")],
     images: Annotated[Path, Out("folder of the resized images (PNG or JPEG)", inside=True)],
@@ -34,9 +38,6 @@ def run(
         Path, Out("folder of the label maps (PNG, class indices, 255 ignored)", inside=True)
     ],
     context: Context,
-    domain: Annotated[str, Choice("the domain to preprocess", (SOURCE, TARGET, VAL), optional=True)] = "",
-    sources: Annotated[str, SetOption("instead of a domain: a data set of `sources`")] = "",
-    target_labelled: Annotated[str, SetOption("instead of a domain: a data set of `target_labelled`")] = "",
 ) -> None:
     """Resize the images to `size` (bicubic, antialiased) and the source and target labels (nearest).
 

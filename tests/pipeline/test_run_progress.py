@@ -70,6 +70,22 @@ def test_the_work_of_a_training_is_its_pixels(params: Params) -> None:
     assert workload.of_job("rank", params) == workload.of_job("report", params) == Work(workload.OTHER, 1)
 
 
+def test_the_work_for_further_data_sets(params: Params, params_tree: dict[str, Any]) -> None:
+    entry = {**params_tree["preprocess"]["source"], "root": "more", "weight": 1}
+    few = {**entry, "root": "few", "size": [96, 32]}
+    for name in ("more/1.png", "more/2.png", "data/preprocess/target/few/index.csv"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("id\n1\n2\n3\n")
+    params = Params.model_validate(
+        params_tree | {"sources": {"more": entry}, "target_labelled": {"few": few}}
+    )
+    assert workload.of_job("check_set_sources@more", params) == Work(workload.FILES, 2)
+    assert workload.of_job("preprocess_target_labelled@few", params) == Work(workload.FILES, 3)
+    block = params.train_intra
+    pixels = 2 * 64 * 32 + 96 * 32
+    assert workload.of_job("train_intra", params).amount == block.iterations * block.batch_size * pixels
+
+
 def test_images_are_counted_in_the_index_or_in_the_folder(
     params: Params, params_tree: dict[str, Any]
 ) -> None:

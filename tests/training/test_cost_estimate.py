@@ -195,6 +195,15 @@ def test_a_supervised_batch_in_train_intra_adds_flops() -> None:
     assert len(cost("both").sizes) == 3 and len(cost("pseudo").sizes) == 2
 
 
+@pytest.mark.parametrize("supervision", ["pseudo", "source", "both"])
+def test_labelled_target_images_count_in_step_3_alone(supervision: str) -> None:
+    """An iteration has a batch of them or of the source; the larger images are assumed."""
+    few = {**tree()["preprocess"]["target"], "size": [96, 32], "weight": 1}
+    params = params_with(target_labelled={"few": few}, train_intra__supervision=supervision)
+    assert cost_estimate.estimate_stage(params, "train_intra").sizes == ((64, 32), (64, 32), (96, 32))
+    assert cost_estimate.estimate_stage(params, "train_inter").sizes == ((64, 32), (64, 32))
+
+
 def test_a_training_in_bf16_is_counted_as_float32() -> None:
     exact, rounded = (params_with(compute__precision=precision) for precision in ("float32", "bf16"))
     assert cost_estimate.estimate_all(rounded) == cost_estimate.estimate_all(exact)
