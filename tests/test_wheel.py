@@ -164,10 +164,10 @@ def snakemake(python: Path, made: Project) -> str:
     return run(made.folder, python, "-m", "snakemake", "--cores", "all", "--resources", "gpu=1")
 
 
-def dvc(python: Path, made: Project) -> list[str]:
+def dvc(python: Path, made: Project, *targets: str) -> list[str]:
     """Run plain `dvc repro` with this Python first on the PATH; return the stages that DVC runs."""
     path = f"PATH={python.parent}{os.pathsep}{os.environ['PATH']}"
-    said = run(made.folder, "env", path, python, "-m", "dvc", "repro")
+    said = run(made.folder, "env", path, python, "-m", "dvc", "repro", *targets)
     return re.findall(r"^Running stage '(.*)':", said, re.M)
 
 
@@ -195,13 +195,15 @@ def test_a_project_without_checkout_and_git_runs_by_snakemake_then_dvc_and_notic
 
 
 @pytest.mark.drivers
-def test_a_project_in_git_runs_by_dvc_then_snakemake(python: Path, tmp_path: Path) -> None:
+def test_a_project_in_git_runs_a_stage_by_dvc_then_nothing_by_snakemake(python: Path, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     run(tmp_path, "git", "init", "-q", folder)
     made = start(python, folder)
     made.commit("start")
-    assert sorted(dvc(python, made)) == sorted(definition.jobs(made.params()))
-    assert "Nothing to be done" in snakemake(python, made)
+    up_to_check = ["check", "toycity@source", "toycity@target", "validate"]
+    assert sorted(dvc(python, made, "check")) == up_to_check
+    said = run(folder, python, "-m", "snakemake", "--cores", "all", "results/check/stamp.json")
+    assert "Nothing to be done" in said
     assert run(folder, "git", "status", "--porcelain") == "?? dvc.lock\n"
 
 
