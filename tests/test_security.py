@@ -76,7 +76,7 @@ WELCOME = (
 def templated() -> list[str]:
     """Every dotted key that a command of dvc.yaml holds: `item.root` of a foreach as `preprocess.source.root`."""
     found = set[str]()
-    params = tree() | {"rounds": {"r2": round_from("train_intra")}}
+    params = whole()
     for block in stages().values():
         body = block.get("do", block)
         constants = {name for entry in body.get("vars", []) for name in entry}  # written in dvc.yaml itself
@@ -98,13 +98,24 @@ def _keys(key: str, foreach: Any, params: dict[str, Any]) -> Iterator[str]:
         yield f"{foreach.strip('${}')}.key" if key == "key" else key
 
 
+def whole() -> dict[str, Any]:
+    """Params with an entry in each block that may be empty."""
+    entry = {**tree()["preprocess"]["source"], "weight": 1}
+    more = {
+        "rounds": {"r2": round_from("train_intra")},
+        "sources": {"a": entry},
+        "target_labelled": {"b": entry},
+    }
+    return copy.deepcopy(tree() | more)
+
+
 def round_from(after: str) -> dict[str, Any]:
     return {"after": after, "easy_fraction": 0.5, "init": "weights/random"}
 
 
 def hostile_params(key: str, value: str) -> dict[str, Any]:
-    """Params with `value` at the dotted `key`; at `rounds.key` as the name of a round."""
-    params = copy.deepcopy(tree()) | {"rounds": {"r2": round_from("train_intra")}}
+    """Params with `value` at the dotted `key`; at `rounds.key` as the name of a round, and so on."""
+    params = whole()
     *above, last = key.split(".")
     block = params
     for name in above:
@@ -118,7 +129,7 @@ def hostile_params(key: str, value: str) -> dict[str, Any]:
 
 def test_the_commands_hold_the_keys_that_we_think_of() -> None:
     assert {"preprocess.source.root", "toycity.target.root", "train_inter.init", "rounds.key", "rounds.r2.init",
-            "rounds.r2.after", "select"} <= set(templated())  # fmt: skip
+            "rounds.r2.after", "select", "sources.key", "sources.a.root", "target_labelled.b.root"} <= set(templated())  # fmt: skip
 
 
 @pytest.mark.parametrize("key", templated())
