@@ -19,12 +19,16 @@ endif
 ifeq ($(INSTALLER),uv)
 CPU := --torch-backend cpu --reinstall-package torch --reinstall-package torchvision
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt uv && $(BIN)/python -m uv pip install --quiet --python $(BIN)/python
+ifeq ($(TORCH),)  # uv does not read pip.conf, which may name the only index that can be reached
+OR_PIP = || { echo "uv cannot install; trying pip" >&2; $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '$(1)'; }
+endif
 else ifeq ($(INSTALLER),pip)
 CPU := --extra-index-url https://download.pytorch.org/whl/cpu --upgrade torch torchvision
 INSTALL = $(BIN)/python -m pip install --quiet
 else
 $(error INSTALLER=$(INSTALLER); allowed: uv, pip)
 endif
+PACKAGE = .$(if $(filter $1,$(TEST)),[$(EXTRAS)])
 INSTALL += --constraint constraints.txt $(if $(TORCH),$(CPU))
 
 .PHONY: demo repro test test-fast lint env test-env docs bench clean
@@ -37,7 +41,7 @@ $(DEMO) $(TEST): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else f"$(PYTHON) is Python {v[0]}.{v[1]}; allowed: 3.11 to 3.13; do next: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	@! $(BIN)/python -m pip show --quiet opencv-python 2>/dev/null || $(BIN)/python -m pip uninstall --quiet --yes opencv-python opencv-python-headless  # older versions of intrada needed it; both write the folder cv2
-	$(INSTALL) --editable '.$(if $(filter $@,$(TEST)),[$(EXTRAS)])'
+	$(INSTALL) --editable '$(call PACKAGE,$@)' $(call OR_PIP,$(call PACKAGE,$@))
 	@test -x $(BIN)/dvc || $(BIN)/python -m pip install --quiet --force-reinstall --no-deps --constraint constraints.txt dvc  # older versions of intrada replaced bin/dvc
 	@touch .venv/installed-demo $@  # what runs the demo is there in any case
 
@@ -59,7 +63,7 @@ test: lint
 	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-fast: lint
-	python -m pytest -n 2 --dist worksteal -m 'not slow and not drivers and not paper and not parity'
+	python -m pytest -n 2 --dist worksteal -m 'not slow and not drivers and not paper and not parity and not idle'
 
 docs: test-env
 	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet

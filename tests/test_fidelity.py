@@ -20,7 +20,7 @@ from tests.support.definition import ROOT, jobs, stages
 from tests.support.parity_items import ITEMS
 
 PAGE = (ROOT / "docs/fidelity.md").read_text(encoding="utf-8")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PIPELINE = (ROOT / "docs/pipeline.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```\n(.*?)```", PAGE, re.S)
 PROSE = re.sub(r"```\n.*?```", "", PAGE, flags=re.S)
 WORDS = sorted(set(re.findall(r"`([^`\n]+)`", PROSE)))
@@ -44,8 +44,8 @@ def lines(text: str) -> list[list[str]]:
 
 
 def commands(*start: str) -> list[list[str]]:
-    """What follows `start` in each command line of the page and of the README's one block on this."""
-    readme = [block for block in re.findall(r"```\n(.*?)```", README, re.S) if "intrada published" in block]
+    """What follows `start` in each command line of the page and of the one block in docs/pipeline.md on this."""
+    readme = [block for block in re.findall(r"```\n(.*?)```", PIPELINE, re.S) if "intrada published" in block]
     inline = [word for word in WORDS if word.startswith(" ".join(start)) and "..." not in word]
     found = [argv for text in [*BLOCKS, *readme, *inline] for argv in lines(text)]
     return [argv[len(start) :] for argv in found if tuple(argv[: len(start)]) == start]
@@ -102,7 +102,7 @@ def test_a_file_stands_where_the_page_says() -> None:
     anchors = {
         re.sub(r"[^a-z ]", "", title.lower()).replace(" ", "-") for title in re.findall(r"\n#+ (.*)", PAGE)
     }
-    assert set(re.findall(r"\]\((?:docs/fidelity\.md)?#([^)]+)\)", PAGE + README)) <= anchors
+    assert set(re.findall(r"\]\((?:fidelity\.md)?#([^)]+)\)", PAGE + PIPELINE)) <= anchors
 
 
 def test_a_result_is_what_some_stage_writes() -> None:

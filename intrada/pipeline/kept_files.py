@@ -24,7 +24,7 @@ OWN = (
     ".pre-commit-config.yaml", ".snakemake", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "Dockerfile",
     "LICENSE", "Makefile", "README.md", "Snakefile", "ablation/.dvc", "ablation/ablation.yaml",
     "ablation/dvc.lock", "ablation/dvc.yaml", "benchmarks", "constraints.txt", "data/README.md", "docs",
-    "intrada", "logs", "plots", "presets", "profiles", "pyproject.toml", "runs", "tests",
+    "intrada", "logs", "mkdocs.yml", "plots", "presets", "profiles", "pyproject.toml", "runs", "tests",
     "weights/pretrained", "weights/random", "workflow",
 )  # fmt: skip
 

@@ -92,7 +92,9 @@ def test_the_table_of_experiments_of_the_readme_fits_a_screen(
     done.set_params(rank__easy_fraction=0.5)
     metrics = done.folder / "results/analyse/metrics/intra.json"
     metrics.write_text(metrics.read_text().replace('mIoU": ', 'mIoU": 1'))
-    words = re.search(r"^dvc (exp show .*?)  +#", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    words = re.search(
+        r"^dvc (exp show .*?)  +#", (ROOT / "docs/pipeline.md").read_text(encoding="utf-8"), re.M
+    )
     assert words is not None
     table = done.dvc(*shlex.split(words[1]), "--no-pager").stdout
     assert "rank.easy_fraction" in table and "intra.json:mIoU" in table

@@ -139,11 +139,11 @@ def test_stages_are_measured_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert order[-6:] == ["train_source", "train_inter"] * 3
 
 
-@pytest.mark.slow
+@pytest.mark.idle
 def test_the_trainings_of_the_demo_take_as_long_as_estimated(checkout: Path) -> None:
     """On a fifth of their iterations, with images of the same size and batches of the same number."""
     if step_timing.is_busy(CPU):
-        pytest.skip("needs a machine on which no other program runs: python -m pytest tests/training -m slow")
+        pytest.skip("needs a machine on which no other program runs: python -m pytest -m idle")
     demo: Any = plain_yaml.read(ROOT / "params.yaml")
     demo["toycity"]["source"]["images"], demo["toycity"]["target"]["train"] = 40, 40
     for name in ("train_source", "train_inter", "train_intra"):
