@@ -44,7 +44,7 @@ def recorded(project: Project, job: str) -> dict[str, Any]:
 def test_data_sets_come_and_go(own: Project) -> None:
     """Labels by snakemake: only step 3 runs. A source by dvc: all trainings. Without both: nothing is computed."""
     before = own.contents("results/train_source", "results/train_inter", "results/train_intra")
-    own.set_params(target_labelled=data_set(own, "target", "few", split="range:0:2"))
+    own.set_params(target_labelled=data_set(own, "target", "few", split="train:range:0:2"))
     assert own.stages_run_by(projects.by(own, "snakemake")) == OF_STEP_3
     with_labels = own.contents("results/train_source", "results/train_inter", "results/train_intra")
     assert {path for path in before if before[path] != with_labels[path]} == {
