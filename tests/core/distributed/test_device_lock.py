@@ -17,6 +17,7 @@ from intrada.core.errors import UserError
 from tests.support import processes
 
 TWO = ("cuda-a", "cuda-b")
+SHOW = "from intrada.core import plain_text; plain_text.show()"
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 def locking(*devices: str) -> tuple[str, str]:
     """Return the arguments of a program that locks a device, prints its name, and keeps it until killed."""
-    script = f"from intrada.core.distributed import device_lock; (held,) = device_lock.acquire({devices!r}); print(held.name, flush=True)"
+    script = f"{SHOW}; from intrada.core.distributed import device_lock; (held,) = device_lock.acquire({devices!r}); print(held.name, flush=True)"
     return "-c", f"{script}; {processes.SLEEP}"
 
 
@@ -65,7 +66,7 @@ def test_six_processes_share_two_devices_and_no_two_have_one_at_once() -> None:
 
 
 def test_a_process_that_waits_for_two_devices_holds_none() -> None:
-    both = f"from intrada.core.distributed import device_lock; held = device_lock.acquire({TWO!r}, 2); print(*(lock.name for lock in held), flush=True)"
+    both = f"{SHOW}; from intrada.core.distributed import device_lock; held = device_lock.acquire({TWO!r}, 2); print(*(lock.name for lock in held), flush=True)"
     with processes.begun(*locking("cuda-a")) as other:
         assert processes.said(other) == "cuda-a"
         with processes.begun("-c", f"{both}; {processes.SLEEP}") as pair:
