@@ -32,7 +32,8 @@ DOMAINS = {"source": IMAGES, "target": 2, "val": 2}
 ROOTS = tuple(word for name in DOMAINS for word in (f"--{name}", f"raw/{name}"))
 CHECK = (*OWN, "check", *ROOTS, "--stamp", "stamp.json", "--out", "found.json")
 OUTPUTS = ("--model", "last.safetensors", "--snapshots", "snapshots", "--losses", "losses.csv")
-TRAIN = (*OWN, "train_source", "--source", "index.csv", "--init", "weights/random", *OUTPUTS)
+INPUTS = ("--source", "index.csv", "--sources", "sources.csv", "--init", "weights/random")
+TRAIN = (*OWN, "train_source", *INPUTS, *OUTPUTS)
 OPTIONS = {"images": "images/*.png", "labels": "labels/{stem}.png", "mapping": {"road": [1], "sky": [2]}}
 
 
@@ -77,6 +78,7 @@ def _draw(folder: Path) -> None:
             rows.append((f"{number:05d}", *paths, *SIZE))
     index = pd.DataFrame(rows[: DOMAINS["source"]], columns=tables.INDEX_COLUMNS)
     tables.write(folder / "index.csv", index, tables.INDEX)
+    tables.write(folder / "sources.csv", pd.DataFrame(columns=list(tables.SETS.columns)), tables.SETS)
 
 
 def _cpu_seconds(command: tuple[str, ...], folder: Path) -> float:

@@ -37,7 +37,7 @@ from tests.support.optional import needs
 ITERATIONS = 5
 MODEL, LOSSES, RUNS = Path("model.safetensors"), Path("losses.csv"), Path("runs/train_inter")
 TRAIN = [
-    "train_inter", "--source", "source.csv", "--target", "target.csv", "--init", "weights/random",
+    "train_inter", "--source", "source.csv", "--sources", "sources.csv", "--target", "target.csv", "--init", "weights/random",
     "--model", str(MODEL), "--snapshots", "snapshots", "--losses", str(LOSSES),
 ]  # fmt: skip
 
@@ -55,6 +55,7 @@ def images(checkout: Path) -> Path:
             files.write_label(Path(f"{name}_label.png"), label, [])
             rows.append((name, f"{name}.png", f"{name}_label.png", 64, 32))
         tables.write(Path(f"{domain}.csv"), pd.DataFrame(rows, columns=tables.INDEX_COLUMNS), tables.INDEX)
+    tables.write(Path("sources.csv"), pd.DataFrame(columns=list(tables.SETS.columns)), tables.SETS)
     return checkout
 
 
