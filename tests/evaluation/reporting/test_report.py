@@ -88,7 +88,7 @@ def test_the_page_has_the_fingerprints_and_says_that_no_run_is_recorded(written:
     html = (written / "index.html").read_text(encoding="utf-8")
     assert "<dd>mean_entropy (of params.yaml; the run is not recorded)</dd>" in html
     assert "<code>rank</code>" in html and "easy_fraction: 0.5" not in html
-    assert "21 of the files of this report have no record in this checkout" in html
+    assert re.search(r"\d\d of the files of this report have no record in this checkout", html)
     assert hashing.fingerprint(written.parent / "intra.safetensors") in html
     assert str(written.parent) not in html, "no absolute path"
 
