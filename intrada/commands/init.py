@@ -32,7 +32,7 @@ README = """\
 Adapts a segmentation model with IntraDA {version}. `params.yaml` has all numbers; it began as {preset}.
 
     intrada preset --list                     # all presets; `intrada preset NAME` takes one
-    snakemake --cores all --resources gpu=1   # run what is stale, several stages at once
+    snakemake --cores all --resources gpu=1   # run all stages that are not up to date
     dvc repro                                 # the same, one stage after another
 
 The results end in one page, `results/report/index.html`. Your images go to `data/raw/`.

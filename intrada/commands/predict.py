@@ -139,7 +139,7 @@ def run(
 
 @dataclass(frozen=True)
 class _Job:
-    """What is predicted, and how. headers: each video with its facts; workers: None for one a core."""
+    """The inputs and settings of a prediction. headers: of each video; workers: None for one per core."""
 
     images: list[Source]
     headers: list[tuple[Source, video.Facts]]

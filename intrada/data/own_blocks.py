@@ -1,8 +1,8 @@
 """Describe folders of images and labels as the blocks `preprocess` and `classes` of params.yaml.
 
-What a value of a label means is answered by a person, or guessed for a reason, or open. An open value of the
+The class of a label value is given by the user, guessed (with a reason), or unknown. An unknown value of the
 source becomes a class of its own whose name has a question mark; labels of target and evaluation data with
-an open value are not used.
+an unknown value are not used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Names = dict[str, str]
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a value means: a class, or IGNORED. name: "" for an open value of target or evaluation data."""
+    """The class of a label value, or IGNORED. name: "" for an unknown value of target or evaluation data."""
 
     name: str
     kind: Literal["answer", "guess", "open"]

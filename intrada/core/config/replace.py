@@ -1,4 +1,4 @@
-"""Replace a params file, and keep what it held."""
+"""Replace a params file, and keep a backup of the old one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def replace(path: Path, content: bytes, before: bytes | None, backup: bool) -> P
         temporary.write_bytes(content)
         if (path.read_bytes() if path.exists() else None) != before:  # an editor has saved it since
             fix = "look at the file, then run the same command again"
-            raise UserError(path, "it was edited while the command ran", "a file that nobody edits", fix)
+            raise UserError(path, "it was edited while the command ran", "a file that stays as it is", fix)
     return kept
 
 

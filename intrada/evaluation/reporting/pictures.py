@@ -19,7 +19,7 @@ UNKNOWN = (96, 100, 106)  # dark grey: pixels without a label
 
 
 def photograph(pixels: Pixels) -> str:
-    """Return an RGB image (H, W, 3) as a data URL; WebP, which loses what nobody sees."""
+    """Return an RGB image (H, W, 3) as a data URL of a WebP file (lossy)."""
     return _data_url(Image.fromarray(np.ascontiguousarray(pixels)), "webp", quality=80, method=4)
 
 
