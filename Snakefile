@@ -2,14 +2,11 @@
 # The rules are generated from dvc.yaml, and each job runs `dvc repro` on one stage (intrada/pipeline/bridge.py). Snakemake
 # adds parallel jobs, limits for cores and GPUs, clusters and logs.
 import atexit
-import os
 import sys
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))  # in a checkout, intrada/ is beside this file
-# The stages' commands are `python -m intrada`; their Python is the one that runs Snakemake
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 from intrada.commands import validate
 from intrada.core import plain_text
@@ -17,6 +14,7 @@ from intrada.core.errors import UserError
 from intrada.pipeline import bridge, job, plan
 
 plain_text.show()
+plan.use_own_python()
 MAIN = workflow.is_main_process
 WORDS = sys.argv[1:] if MAIN else ["ablation"]  # a job's own process needs all rules
 try:

@@ -123,6 +123,12 @@ def hold_lock() -> IO[str]:
     return locks.acquire(LOCK, "this checkout")
 
 
+def use_own_python() -> None:
+    """Put this process's Python first on PATH, for the stages, whose commands are `python -m intrada`."""
+    path = os.environ.get("PATH", os.defpath)
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), path])
+
+
 def refuse(settings: Any, words: Iterable[str]) -> None:
     """Raise UserError for what Snakemake would ignore, or do to its own files only.
 

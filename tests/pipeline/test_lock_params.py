@@ -44,7 +44,7 @@ def messages() -> list[str]:
 
 def test_the_values_of_the_runs_are_those_in_dvc_lock() -> None:
     write_lock()
-    assert len(lock_params.read()) == 18 and messages() == []
+    assert len(lock_params.read()) == 21 and messages() == []
 
 
 def test_an_edit_between_the_end_of_a_stage_and_dvcs_record_is_noted(

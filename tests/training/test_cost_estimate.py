@@ -171,7 +171,9 @@ def test_the_command_prints_a_row_for_each_training_stage(
     ]  # fmt: skip
     assert "2 of 64x32 + 2 of 64x32" in lines[1] and all(row.endswith(" s") for row in lines[:3])
     assert "(cpu, threads: 1)" in " ".join(lines) and "times as long as the median" in " ".join(lines)
-    assert not list(checkout.rglob("runs")) and not list(checkout.rglob("logs"))
+    assert not list(checkout.rglob("runs"))
+    logs = [str(path.relative_to(checkout)) for path in checkout.rglob("logs/**/*") if path.is_file()]
+    assert logs == ["logs/progress/estimate.json"]  # the time left of a run is shown from it
 
 
 def test_the_command_reads_the_preset_of_the_given_name(
