@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from intrada.core.errors import UserError
+
 # From this number of input channels, one matrix product is faster than the convolutions of a classifier on a
 # CPU: measured 0.8x at 72, 2.4x at 320, 4.7x at 2048 channels, forward and backward.
 PRODUCT_CHANNELS = 256
@@ -68,6 +70,19 @@ class SegmentationModel(nn.Module, ABC):
         network does not support activation checkpointing.
         """
         return []
+
+    def last_stage(self) -> nn.Module:
+        """Return the module whose output is the last feature map (N, channels, h, w) of the backbone.
+
+        A forward hook on it receives the features, for losses that compare them with those of another
+        network. Raises UserError if the network does not define it.
+        """
+        raise UserError(
+            f"network {type(self).__name__}",
+            "it does not name its last stage, whose features a loss needs",
+            "a network that defines `last_stage` (docs/adding.md)",
+            "choose another `model`, or define `last_stage`",
+        )
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the trainable parameters as "backbone" and "heads", each tensor exactly once."""

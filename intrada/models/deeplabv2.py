@@ -93,6 +93,10 @@ class DeepLabV2(SegmentationModel):
         """Return the residual blocks."""
         return [block for layer in (self.layer1, self.layer2, self.layer3, self.layer4) for block in layer]
 
+    def last_stage(self) -> nn.Module:
+        """Return the last layer of residual blocks, the input of `main`."""
+        return self.layer4
+
     def normalise(self, images: Tensor) -> Tensor:
         """Subtract the mean colour in float32; return the dtype of the network."""
         return (images.float() - self.mean.float()).to(self.mean.dtype)

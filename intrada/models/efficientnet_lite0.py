@@ -87,6 +87,10 @@ class EfficientNetLite0(SegmentationModel):
         """Return the inverted residual blocks of all stages."""
         return [block for stage in self.blocks for block in stage]  # type: ignore[attr-defined]
 
+    def last_stage(self) -> nn.Module:
+        """Return the fifth stage, the input of `main`."""
+        return self.blocks[MAIN_STAGE]
+
     def normalise(self, images: Tensor) -> Tensor:
         """Convert BGR to RGB, and scale 0..255 to -1..1."""
         return images.flip(1).float() / 127.5 - 1.0

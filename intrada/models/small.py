@@ -71,6 +71,10 @@ class Small(SegmentationModel):
         """Return the residual blocks."""
         return list(self.blocks)
 
+    def last_stage(self) -> nn.Module:
+        """Return the last residual block, the input of `main`."""
+        return self.blocks[-1]
+
     def normalise(self, images: Tensor) -> Tensor:
         """Scale 0..255 to -1..1."""
         return images.float() / 127.5 - 1.0
