@@ -13,7 +13,8 @@ from benchmarks import timing
 from benchmarks.baseline_training import AdvEnt
 from benchmarks.streets import preprocessed
 from intrada.core.config.schema import Params
-from intrada.data.loader import Batch, training_stream
+from intrada.data.batch import Batch
+from intrada.data.loader import training_stream
 from intrada.data.train_batches import TrainBatch
 from intrada.training import cost_estimate
 

@@ -19,9 +19,9 @@ from intrada.core.config import plain_yaml
 from intrada.core.config.classes import class_set
 from intrada.core.config.data_blocks import Domain
 from intrada.core.config.schema import Heads, LossWeights
+from intrada.data.batch import Batch
 from intrada.data.datasets import DATASETS, open_dataset
 from intrada.data.datasets.validation import validate
-from intrada.data.loader import Batch
 from intrada.methods.backward import training_step
 from intrada.methods.base import AdversarialNetworks
 

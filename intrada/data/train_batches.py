@@ -11,7 +11,8 @@ import torch
 
 from intrada.core.config.classes import labelled
 from intrada.core.distributed.process_group import ProcessGroup
-from intrada.data.loader import Batch, MicroBatchWeight, refuse_empty
+from intrada.data.batch import Batch, MicroBatchWeight
+from intrada.data.loader import refuse_empty
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from intrada.core.config.classes import ClassSet
 from intrada.core.config.schema import Params
 from intrada.core.distributed.device import autocast, uses_bf16
 from intrada.core.errors import UserError
-from intrada.data.loader import Batch
+from intrada.data.batch import Batch
 from intrada.inference import postprocess
 from intrada.inference.postprocess import Tile
 from intrada.models import fuse_bn, model_info

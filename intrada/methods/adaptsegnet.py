@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from intrada.core.config.schema import LossWeights
-from intrada.data.loader import Batch
+from intrada.data.batch import Batch
 from intrada.methods.base import AdversarialNetworks, Group, adversarial_losses
 
 NEEDS_TARGET = True

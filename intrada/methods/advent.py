@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from intrada.core.config.schema import LossWeights
-from intrada.data.loader import Batch
+from intrada.data.batch import Batch
 from intrada.methods.base import AdversarialNetworks, Group, adversarial_losses
 from intrada.methods.entropy import information_map
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from intrada.core.config.schema import Heads, LossWeights
-from intrada.data.loader import Batch, MicroBatchWeight
+from intrada.data.batch import Batch, MicroBatchWeight
 from intrada.methods.base import AdversarialNetworks, Group, Loss, segmentation_losses
 
 

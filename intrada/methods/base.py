@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from intrada.core.config.schema import Heads, LossWeights
 from intrada.core.distributed.device import autocast
-from intrada.data.loader import Batch
+from intrada.data.batch import Batch
 from intrada.methods.losses import SOURCE, TARGET, cross_entropy, domain_bce
 from intrada.models.base import SegmentationModel, upsample
 from intrada.models.frozen_bn_stats import FrozenBNStats

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 
 from intrada.core.config.schema import LossWeights
-from intrada.data.loader import Batch
+from intrada.data.batch import Batch
 from intrada.methods.base import AdversarialNetworks, Group, segmentation_losses
 
 NEEDS_TARGET = True

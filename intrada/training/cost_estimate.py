@@ -28,7 +28,7 @@ from torch.utils.flop_counter import flop_registry
 
 from intrada.core.config.data_blocks import Domain
 from intrada.core.config.schema import Intra, Params, Training
-from intrada.data.loader import Batch
+from intrada.data.batch import Batch
 from intrada.data.train_batches import TrainBatch
 from intrada.models.initialise import MARKERS, RANDOM
 from intrada.training.trainer import Trainer

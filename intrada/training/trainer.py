@@ -21,7 +21,8 @@ from intrada.core.distributed.device import uses_bf16
 from intrada.core.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from intrada.core.stage import Context
 from intrada.data import mixing
-from intrada.data.loader import Batch, prefetch, training_stream
+from intrada.data.batch import Batch
+from intrada.data.loader import prefetch, training_stream
 from intrada.data.train_batches import TrainBatch, TrainData
 from intrada.methods import method
 from intrada.methods.backward import back_propagate, supervised_losses, training_step

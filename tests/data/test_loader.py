@@ -13,7 +13,8 @@ from intrada.core import files
 from intrada.core.config.schema import Augment
 from intrada.core.errors import UserError
 from intrada.data import augmentation, loader, tables
-from intrada.data.loader import Batch, InfiniteShuffledDataset
+from intrada.data.batch import Batch
+from intrada.data.loader import InfiniteShuffledDataset
 
 PLAIN = Augment(flip=False, jitter=0.0)
 FLIP = Augment(flip=True, jitter=0.0)

@@ -14,7 +14,7 @@ from intrada.core.config.schema import Augment
 from intrada.core.distributed.launcher import Rank
 from intrada.core.errors import UserError
 from intrada.data import loader, mixing, tables
-from intrada.data.loader import Batch
+from intrada.data.batch import Batch
 from tests.data.test_loader import frame, same, write
 
 BOTH = Augment(flip=True, jitter=0.2)

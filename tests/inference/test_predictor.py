@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from intrada.data.loader import Batch
+from intrada.data.batch import Batch
 from intrada.inference.postprocess import PixelPrediction, predict_pixels
 from intrada.inference.predictor import Predictor, for_inference
 from intrada.models import MODELS, build_model

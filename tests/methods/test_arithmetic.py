@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from intrada.core.config.load import validate
-from intrada.data.loader import Batch
+from intrada.data.batch import Batch
 from intrada.data.train_batches import TrainBatch
 from intrada.training.cost_estimate import build_trainer
 from intrada.training.trainer import Trainer

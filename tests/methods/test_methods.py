@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from intrada.core.config.schema import Heads, LossWeights
 from intrada.core.errors import UserError
-from intrada.data.loader import Batch
+from intrada.data.batch import Batch
 from intrada.methods import METHODS, adaptsegnet, advent, bn_only, method, minent, source_only
 from intrada.methods.backward import back_propagate, training_step
 from intrada.methods.base import AdversarialNetworks, Group, Loss

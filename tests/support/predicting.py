@@ -12,7 +12,7 @@ import torch
 from intrada.__main__ import main
 from intrada.core import files
 from intrada.data import resize
-from intrada.data.loader import Batch
+from intrada.data.batch import Batch
 from intrada.models.base import upsample
 from tests.support import trained_model
 from tests.support.trained_model import MODEL, SIZE

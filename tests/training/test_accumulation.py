@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from intrada.core.config.classes import IGNORE
 from intrada.core.config.load import validate
 from intrada.core.errors import UserError
-from intrada.data.loader import Batch, MicroBatchWeight
+from intrada.data.batch import Batch, MicroBatchWeight
 from intrada.data.train_batches import TrainBatch
 from intrada.methods import METHODS
 from intrada.training.cost_estimate import build_trainer

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from intrada.data.loader import Batch
+from intrada.data.batch import Batch
 from intrada.methods.base import AdversarialNetworks
 from intrada.training import trainer
 from tests.support.small_training import folder as folder  # a fixture

@@ -17,7 +17,7 @@ from intrada.__main__ import main
 from intrada.core.config import plain_yaml
 from intrada.core.config.load import validate
 from intrada.core.config.schema import LossWeights, Params
-from intrada.data.loader import Batch
+from intrada.data.batch import Batch
 from intrada.data.train_batches import TrainBatch
 from intrada.methods import METHODS
 from intrada.methods.base import AdversarialNetworks, Group, segmentation_losses

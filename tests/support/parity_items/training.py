@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from intrada.core.config.schema import LossWeights
-from intrada.data.loader import Batch
+from intrada.data.batch import Batch
 from intrada.methods import method
 from intrada.methods.backward import training_step
 from intrada.methods.base import AdversarialNetworks
