@@ -94,7 +94,8 @@ def _finish(before: str, changed: str, questions: Sequence[str], write: bool) ->
         say(f"for {ACTIVE} (--write puts it there, with the values above):")
         say(*edit_yaml.block({name: tree[name] for name in SHOWN}).splitlines())
     say(*(f"? {question}" for question in questions))
-    say("next: intrada check" if write else "next: the same with --write, then intrada check")
+    run = "intrada check, then snakemake --cores all --resources gpu=1"
+    say(f"next: {run}" if write else "next: the same with --write")
 
 
 def _advice(found: Mapping[str, Folder], params: Params) -> list[Advice]:

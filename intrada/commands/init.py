@@ -24,6 +24,7 @@ from intrada.core.stage import Argument, Option, Settings
 from intrada.pipeline import dvc_api, project_files
 
 DEFAULT = "toycity"
+DATA = "intrada data SOURCE TARGET                # to use your own folders of images"
 UNCOUNTED = (".git", ".venv")  # a folder with these alone is empty
 CONFIG_WITHOUT_GIT = PurePosixPath(".dvc/config.local"), b"[core]\n    no_scm = true\n"
 README = """\
@@ -31,11 +32,12 @@ README = """\
 
 Adapts a segmentation model with IntraDA {version}. `params.yaml` has all numbers; it began as {preset}.
 
+    {data}
     intrada preset --list                     # all presets; `intrada preset NAME` takes one
     snakemake --cores all --resources gpu=1   # run all stages that are not up to date
     dvc repro                                 # the same, one stage after another
 
-The results end in one page, `results/report/index.html`. Your images go to `data/raw/`.
+The results end in one page, `results/report/index.html`.
 {git}
 """
 GIT = "Commit everything that .gitignore leaves, `dvc.lock` too: it records which params made which results."
@@ -66,7 +68,7 @@ def run(
     say(f"{path} is a project with the preset {preset}. Next:")
     if path.resolve() != Path.cwd():
         say(f"  cd {shlex.quote(str(path))}")
-    say("  snakemake --cores all --resources gpu=1")
+    say(f"  {DATA}", "  snakemake --cores all --resources gpu=1")
 
 
 def _refuse_folder(path: Path) -> None:
@@ -112,6 +114,10 @@ def _is_in_git(folder: Path) -> bool:
 
 def _readme(path: Path, preset: str, in_git: bool) -> bytes:
     text = README.format(
-        title=path.resolve().name, version=intrada.__version__, preset=preset, git=GIT if in_git else NO_GIT
+        title=path.resolve().name,
+        version=intrada.__version__,
+        preset=preset,
+        data=DATA,
+        git=GIT if in_git else NO_GIT,
     )
     return text.encode()

@@ -71,6 +71,7 @@ def test_the_preset_is_the_params(capsys: pytest.CaptureFixture[str]) -> None:
     assert Path("deep/er/params.yaml").read_bytes() == (ROOT / "presets/minent.yaml").read_bytes()
     assert capsys.readouterr().out.splitlines()[1:] == [
         "  cd deep/er",
+        "  intrada data SOURCE TARGET                # to use your own folders of images",
         "  snakemake --cores all --resources gpu=1",
     ]
 

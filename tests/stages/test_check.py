@@ -121,6 +121,22 @@ def test_files_that_are_left_out_are_told(stage: Stage, capsys: pytest.CaptureFi
     assert json.loads(FOUND.read_text())["target"]["left_out"] == 2
 
 
+def test_valid_data_are_summed_up_and_invalid_data_are_not(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree("raw/val/masks")
+    use(preprocess__val__options=OPTIONS | {"labels": None})
+    stage.run("check")
+    thirds = "sky 33.3%, road 33.3%, car 33.3%"  # a quarter of each mask belongs to no class
+    assert capsys.readouterr().err.splitlines()[-3:] == [
+        f"check: source: 3 images, 3 labels: {thirds}",
+        "check: target: 4 images, 4 labels",  # which nobody reads
+        "check: val: 2 images, no labels",
+    ]
+    cut(Path("raw/source/photos/a.png"))
+    assert " images, " not in stage.refuses("check", "a.png: ")
+
+
 def test_a_target_without_the_labels_of_its_pattern_is_told(
     stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:

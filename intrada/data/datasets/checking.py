@@ -39,7 +39,7 @@ def check(
 
     Every image is decoded, and every label unless the options say that there are none. The labels of
     "target" are never read. What did not change since the last check is in a cache. Raises one UserError with
-    the faults of all blocks, and lists them in the file `listing`.
+    the faults of all blocks, and lists them in the file `listing`; else says what each block has.
     """
     reports: dict[str, Report | None] = {}
     found: dict[str, list[UserError]] = {}
@@ -48,7 +48,10 @@ def check(
             work = Work(workers, progress, lookup, _coding(checked.block, classes))
             reports[name], found[name] = _examine(name, checked, classes, work)
     _raise(found, listing)
-    return {name: _to_json(report) for name, report in reports.items() if report}
+    valid = {name: report for name, report in reports.items() if report}
+    for name, report in valid.items():
+        log.info(f"check: {name}: {_summary(report)}")
+    return {name: _to_json(report) for name, report in valid.items()}
 
 
 def _examine(
@@ -79,6 +82,14 @@ def _tell(name: str, dataset: Dataset, report: Report) -> None:
     if name == "target" and dataset.layout.labels is not None and not report.labelled:
         text = f"no label at {dataset.layout.root / dataset.layout.labels}; only the report would use them"
         log.info(f"check: {name}: {text}")
+
+
+def _summary(report: Report) -> str:
+    """Return the numbers of images and labels, and the share of the labelled pixels that each class has."""
+    text = f"{report.images} images, {report.labelled or 'no'} labels"
+    total = sum(report.pixels.values())
+    shares = [f"{name} {count / total:.1%}" for name, count in report.pixels.items()] if total else []
+    return f"{text}: {', '.join(shares)}" if shares else text
 
 
 def _coding(block: Domain, classes: ClassSet) -> str:
