@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from intrada import cli  # noqa: E402
-from intrada.core.config import plain_yaml, schema  # noqa: E402
+from intrada.core.config import augment_blocks, plain_yaml, schema  # noqa: E402
 
 URLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
 PYTHON = (
@@ -78,8 +78,8 @@ def params() -> str:
     example: Any = plain_yaml.read(ROOT / "params.yaml")
     comments = _comments((ROOT / "params.yaml").read_text(encoding="utf-8"))
     parts = [
-        "# params.yaml\n\nAll values of an experiment. A key that is missing, misspelt or out of its range "
-        "is an error before anything runs. The column *toy city* has the values of a new project's "
+        "# params.yaml\n\nAll values of an experiment. A key that is missing and not optional, misspelt or out "
+        "of its range is an error before anything runs. The column *toy city* has the values of a new project's "
         "params.yaml.\n"
     ]
     seen = dict[str, str]()
@@ -90,16 +90,17 @@ def params() -> str:
         for name, value in block["properties"].items():
             key, kind = f"{path}.{name}".strip("."), _resolved(value, tree)
             given = values.get(name) if isinstance(values, dict) else None
+            about = comments.get(key) or FIELDS.get((block.get("title", ""), name), "")
+            optional = "" if name in block.get("required", []) else ", optional"
             if "properties" in kind:
                 if kind["title"] not in seen:
                     seen[kind["title"]] = key
                     pending.append((key, kind, given))
                 linked = seen[kind["title"]]
-                rows.append(f"| `{name}` | [block](#{linked.replace('.', '')}) | | {comments.get(key, '')} |")
+                rows.append(f"| `{name}` | [block](#{linked.replace('.', '')}){optional} | | {about} |")
                 continue
-            about = comments.get(key) or FIELDS.get((block.get("title", ""), name), "")
             shown = "" if given is None else f"`{json.dumps(given, ensure_ascii=False)}`"
-            rows.append(f"| `{name}` | {_allowed(kind)} | {shown} | {about} |")
+            rows.append(f"| `{name}` | {_allowed(kind)}{optional} | {shown} | {about} |")
         also = f"{_described(block)}\n\n" if path else ""
         title = path or "All blocks"
         parts.append(f"## {title}\n\n{also}| key | allowed | toy city | meaning |\n| --- | --- | --- | --- |")
@@ -164,12 +165,13 @@ def _comments(text: str) -> dict[str, str]:
 def _fields() -> dict[tuple[str, str], str]:
     """Return (block, key) -> the comment on its line of the schema."""
     found: dict[tuple[str, str], str] = {}
-    block = ""
-    for line in Path(schema.__file__).read_text(encoding="utf-8").splitlines():
-        if match := re.match(r"class (\w+)\(", line):
-            block = match[1]
-        elif match := re.match(r"    (\w+): [^#]*# (.*)$", line):
-            found[block, match[1]] = _cell(match[2])
+    for module in (schema, augment_blocks):
+        block = ""
+        for line in Path(module.__file__).read_text(encoding="utf-8").splitlines():
+            if match := re.match(r"class (\w+)\(", line):
+                block = match[1]
+            elif match := re.match(r"    (\w+): [^#]*# (.*)$", line):
+                found[block, match[1]] = _cell(match[2])
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from intrada.core.config.schema import Augment
+from intrada.core.config.augment_blocks import Augment
 
 
 def augmented(

@@ -15,13 +15,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from intrada.core import files, seeding
+from intrada.core.config.augment_blocks import Augment
 from intrada.core.config.classes import IGNORE
-from intrada.core.config.schema import Augment
 from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.core.errors import UserError
 from intrada.data import mixing
 from intrada.data.augmentation import augmented
 from intrada.data.batch import Batch
+from intrada.data.photometric import photometric
 
 Item = TypeVar("Item")
 Failed = Callable[[str, UserError], None]  # called with the id of an image and its error
@@ -60,7 +61,9 @@ class InfiniteShuffledDataset(Dataset[Sample]):
         row = self.index.iloc[int(self._order[offset])]
         image, label = read_pair(row)
         image, label = augmented(image, label, self.augment, seeding.stream(self.seed, self.name, position))
-        return _sample(str(row.id), image, label)
+        sample = _sample(str(row.id), image, label)
+        random = seeding.stream(self.seed, self.name, position, "photometric")
+        return sample._replace(image=photometric(sample.image, self.augment, random))
 
 
 class MixedDataset(Dataset[Sample]):

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from intrada.core import files
-from intrada.core.config.schema import Augment
+from intrada.core.config.augment_blocks import Augment
+from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.core.errors import UserError
 from intrada.data import augmentation, loader, tables
 from intrada.data.batch import Batch
@@ -19,6 +20,17 @@ from intrada.data.loader import InfiniteShuffledDataset
 PLAIN = Augment(flip=False, jitter=0.0)
 FLIP = Augment(flip=True, jitter=0.0)
 BOTH = Augment(flip=True, jitter=0.2)
+COLOURS = Augment.model_validate(
+    {
+        "flip": True,
+        "jitter": 0.0,
+        "colour": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.2, "probability": 0.8},
+        "gamma": {"exponent": [0.5, 2.0], "probability": 0.5},
+        "channel_gain": {"gain": 0.2, "probability": 0.5},
+        "blur": {"sigma": [0.15, 1.15], "probability": 0.5},
+        "jpeg": {"quality": [10, 90], "probability": 0.5},
+    }
+)
 COUNT, HEIGHT, WIDTH = 5, 2, 3
 
 
@@ -65,14 +77,24 @@ def test_a_sample_has_an_image_and_its_label(index: pd.DataFrame) -> None:
     assert sample.label.tolist() == [[0, 1, 2], [0, 1, 2]]
 
 
-def test_a_sample_depends_only_on_its_position(index: pd.DataFrame) -> None:
-    forwards = InfiniteShuffledDataset(index, 1, "labelled", BOTH, 4 * COUNT)
-    backwards = InfiniteShuffledDataset(index, 1, "labelled", BOTH, 10**9)
+@pytest.mark.parametrize("augment", [BOTH, COLOURS])
+def test_a_sample_depends_only_on_its_position(index: pd.DataFrame, augment: Augment) -> None:
+    forwards = InfiniteShuffledDataset(index, 1, "labelled", augment, 4 * COUNT)
+    backwards = InfiniteShuffledDataset(index, 1, "labelled", augment, 10**9)
     expected = [forwards[p] for p in range(4 * COUNT)]
     assert all(same(backwards[p], expected[p]) for p in reversed(range(4 * COUNT)))
     assert all(
-        same(InfiniteShuffledDataset(index, 1, "labelled", BOTH, p + 1)[p], expected[p]) for p in (0, 7, 19)
+        same(InfiniteShuffledDataset(index, 1, "labelled", augment, p + 1)[p], expected[p])
+        for p in (0, 7, 19)
     )
+
+
+def test_colour_changes_leave_the_flips_and_the_labels_as_they_are(index: pd.DataFrame) -> None:
+    flips = InfiniteShuffledDataset(index, 1, "labelled", FLIP, 40)
+    colours = InfiniteShuffledDataset(index, 1, "labelled", COLOURS, 40)
+    pairs = [(flips[p], colours[p]) for p in range(40)]
+    assert all(torch.equal(plain.label, changed.label) for plain, changed in pairs)
+    assert sum(not torch.equal(plain.image, changed.image) for plain, changed in pairs) > 35
 
 
 @pytest.mark.parametrize("seed, name", [(2, "labelled"), (1, "target")])
@@ -91,18 +113,34 @@ def test_every_pass_has_each_image_once_and_another_order(index: pd.DataFrame) -
     assert len(set(passes)) > 5
 
 
-def stream(index: pd.DataFrame, start: int, stop: int, size: int = 2) -> list[Batch]:
-    return list(loader.training_stream(index, 1, "labelled", BOTH, size, start, stop))
+def stream(
+    index: pd.DataFrame,
+    start: int,
+    stop: int,
+    size: int = 2,
+    augment: Augment = BOTH,
+    rank: Rank = SINGLE_RANK,
+) -> list[Batch]:
+    return list(loader.training_stream(index, 1, "labelled", augment, size, start, stop, rank))
 
 
-def test_a_stream_started_in_the_middle_has_the_same_batches(index: pd.DataFrame) -> None:
-    whole = stream(index, 0, 9)
+@pytest.mark.parametrize("augment", [BOTH, COLOURS])
+def test_a_stream_started_in_the_middle_has_the_same_batches(index: pd.DataFrame, augment: Augment) -> None:
+    whole = stream(index, 0, 9, augment=augment)
     assert len(whole) == 9
     assert whole[0].image.shape == (2, 3, HEIGHT, WIDTH)
     for start in (0, 1, 4, 8, 9):
-        rest = stream(index, start, 9)
+        rest = stream(index, start, 9, augment=augment)
         assert len(rest) == 9 - start
         assert all(map(same, rest, whole[start:]))
+
+
+def test_the_images_of_all_processes_together_are_those_of_one(index: pd.DataFrame) -> None:
+    whole = stream(index, 0, 4, size=4, augment=COLOURS)
+    parts = zip(*(stream(index, 0, 4, 4, COLOURS, Rank(rank, 2)) for rank in (0, 1)), strict=True)
+    for batch, (first, second) in zip(whole, parts, strict=True):
+        assert batch.ids == first.ids + second.ids
+        assert torch.equal(batch.image, torch.cat([first.image, second.image]))
 
 
 def test_the_order_of_samples_does_not_depend_on_the_batch_size(index: pd.DataFrame) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intrada.core.config.schema import Augment
+from intrada.core.config.augment_blocks import Augment
 from intrada.core.distributed.launcher import Rank
 from intrada.core.errors import UserError
 from intrada.data import loader, mixing, tables

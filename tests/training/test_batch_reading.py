@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from intrada.core.config.augment_blocks import Augment
 from intrada.data.batch import Batch
 from intrada.methods.base import AdversarialNetworks
 from intrada.training import trainer
@@ -32,6 +33,22 @@ def test_target_batches_are_read_only_for_methods_that_need_them(monkeypatch: py
         setup(method=method)
         train()
         assert streams == names
+
+
+def test_target_images_have_an_augmentation_of_their_own_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: dict[str, float] = {}
+    original: Callable[..., Iterator[Any]] = trainer.training_stream
+
+    def stream(index: pd.DataFrame, seed: int, name: str, augment: Augment, *rest: Any) -> Iterator[Any]:
+        chosen[name] = augment.jitter
+        return original(index, seed, name, augment, *rest)
+
+    monkeypatch.setattr(trainer, "training_stream", stream)
+    own = {"augment_target": {"flip": False, "jitter": 0.3}}
+    for blocks, jitter in (({}, 0.1), (own, 0.3)):
+        setup(augment={"flip": True, "jitter": 0.1}, **blocks)
+        train()
+        assert chosen == {"labelled": 0.1, "target": jitter}
 
 
 def test_predict_first_does_not_change_the_network_or_the_random_state() -> None:

@@ -65,6 +65,20 @@ def test_a_resumed_run_gives_the_same_bytes(
     assert steps == list(range(max([0, *remaining]), ITERATIONS))  # no iteration is run twice
 
 
+def test_a_resumed_run_sees_the_same_augmented_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    colours = {
+        "colour": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1, "probability": 0.8},
+        "blur": {"sigma": [0.2, 1.0], "probability": 0.5},
+        "jpeg": {"quality": [20, 90], "probability": 0.5},
+    }
+    setup(augment={"flip": True, "jitter": 0.1, **colours}, checkpoint_every=3)
+    expected = train()
+    shutil.rmtree("runs")
+    interrupted(monkeypatch, 6, KeyboardInterrupt())
+    assert checkpoints() == [3]
+    assert train() == expected
+
+
 def test_a_run_resumed_twice_with_a_truncated_checkpoint_gives_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from intrada.core.config.types import Count, Options, PathText, Positive, Seed, Size, ToyRoot
 
@@ -14,6 +14,17 @@ class Block(BaseModel):
     """A block of params.yaml: strict types, no unknown key, immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class OptionalKeys(Block):
+    """A block with optional keys. One that is absent is absent from dumps, too.
+
+    So the params of an experiment that does not use a new key keep their records and hashes.
+    """
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if value is not None}
 
 
 class ToySource(Block):

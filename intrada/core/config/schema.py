@@ -1,4 +1,6 @@
-"""Schema of params.yaml. Every key is required, unknown keys are errors, and each value has a range.
+"""Schema of params.yaml. Unknown keys are errors, and each value has a range.
+
+Every key is required, but for those with the default None, which are off where they are absent.
 
 Every command validates the whole file first (load.py). A stage then gets only the keys that it declares
 (select.py).
@@ -12,7 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from intrada.core.config.data_blocks import Block, Domain, Preprocess, Sets, Toycity, check_sets
+from intrada.core.config.augment_blocks import Augment
+from intrada.core.config.data_blocks import (
+    Block,
+    Domain,
+    OptionalKeys,
+    Preprocess,
+    Sets,
+    Toycity,
+    check_sets,
+)
 from intrada.core.config.types import (
     Count,
     Decay,
@@ -86,12 +97,9 @@ class LossWeights(Block):
     target: Heads  # loss on the target: adversarial (lambda_adv) or entropy (lambda_ent)
 
 
-class Augment(Block):
-    flip: bool
-    jitter: Fraction  # brightness and contrast are drawn from 1 +- jitter
+class Training(OptionalKeys):
+    """The keys of a training stage."""
 
-
-class Training(Block):
     method: str
     init: PathText
     iterations: Count
@@ -103,6 +111,9 @@ class Training(Block):
     discriminator: Discriminator
     weights: LossWeights
     augment: Augment
+    augment_target: Augment | None = (
+        None  # of the target images that are read without a label; absent: augment
+    )
     log_every: Count  # iterations averaged into one row of losses.csv
     checkpoint_every: Count  # iterations
     checkpoint_minutes: Positive
@@ -115,6 +126,12 @@ class Training(Block):
     def _schedule_is_long_enough(self) -> Training:
         if self.max_iters < self.iterations:
             raise ValueError(f"max_iters {self.max_iters} is below iterations {self.iterations}")
+        return self
+
+    @model_validator(mode="after")
+    def _augmented_images_are_used(self) -> Training:
+        if self.augment_target and self.method == "source_only":
+            raise ValueError("augment_target is not used, since source_only uses no target image; remove it")
         return self
 
     @model_validator(mode="after")

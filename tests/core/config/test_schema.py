@@ -244,3 +244,42 @@ def test_the_preset_with_ten_labels_differs_from_its_baseline_in_nothing_else() 
     assert list(ten.pop("target_labelled")) == ["ten"] and none.pop("target_labelled") == {}
     assert ten.pop("report") != none.pop("report")
     assert ten == none
+
+
+JITTER = {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.2, "probability": 0.8}
+
+
+@pytest.mark.parametrize(
+    "block, value",
+    [
+        ("colour", JITTER | {"hue": 0.6}),
+        ("colour", JITTER | {"brightness": 1.1}),
+        ("colour", JITTER | {"probability": -0.1}),
+        ("colour", {"brightness": 0.2}),
+        ("gamma", {"exponent": [0, 1], "probability": 1}),
+        ("gamma", {"exponent": [2, 1], "probability": 1}),
+        ("channel_gain", {"gain": -0.1, "probability": 1}),
+        ("blur", {"sigma": [0.1], "probability": 1}),
+        ("blur", {"sigma": [1, 11], "probability": 1}),
+        ("jpeg", {"quality": [0, 50], "probability": 1}),
+        ("jpeg", {"quality": [50.5, 60], "probability": 1}),
+    ],
+)
+def test_a_wrong_augmentation_is_named_with_its_key(params_tree: Tree, block: str, value: Tree) -> None:
+    assert found(change(params_tree, **{f"train_inter__augment__{block}": value})).startswith(
+        f"train_inter.augment.{block}."
+    )
+
+
+def test_augmentation_that_is_absent_is_in_no_dump_so_that_hashes_and_records_stay(params_tree: Tree) -> None:
+    block = validate(FILE, params_tree).train_inter
+    assert block.model_dump(mode="json") == params_tree["train_inter"]
+    change(params_tree, train_inter__augment__colour=JITTER)
+    change(params_tree, train_inter__augment_target=params_tree["train_inter"]["augment"])
+    block = validate(FILE, params_tree).train_inter
+    assert block.model_dump(mode="json") == params_tree["train_inter"]
+
+
+def test_an_augmentation_of_target_images_that_are_not_read_is_refused(params_tree: Tree) -> None:
+    change(params_tree, train_source__augment_target={"flip": True, "jitter": 0})
+    assert "augment_target is not used, since source_only uses no target image" in found(params_tree)
