@@ -78,9 +78,9 @@ def params() -> str:
     example: Any = plain_yaml.read(ROOT / "params.yaml")
     comments = _comments((ROOT / "params.yaml").read_text(encoding="utf-8"))
     parts = [
-        "# params.yaml\n\nAll values of an experiment. A key that is missing and not optional, misspelt or out "
-        "of its range is an error before anything runs. The column *toy city* has the values of a new project's "
-        "params.yaml.\n"
+        "# params.yaml\n\nAll values of an experiment. A key that is missing, misspelt or out of its range "
+        "is an error before anything runs; only optional keys may be missing. The column *toy city* has the "
+        "values of a new project's params.yaml.\n"
     ]
     seen = dict[str, str]()
     pending: list[tuple[str, Any, Any]] = [("", tree, example)]
