@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from intrada.core import cli_types
 from intrada.core.config import edit_yaml, overrides, plain_yaml
 from intrada.core.config import load as params_file
 from intrada.core.config.replace import replace
@@ -57,6 +58,14 @@ def run(
         Names,
         Option("the same for target and evaluation data, if theirs differ", "ID=NAME,...", meanings, {}),
     ],
+    minutes: Annotated[
+        int | None,
+        Option(
+            "minutes that the three trainings together may take; default: 60, with a GPU 720",
+            "N",
+            cli_types.count("--minutes", high=10**5),
+        ),
+    ],
     write: Annotated[bool, Flag("put the blocks into params.yaml; the old one is kept as params.yaml.bak")],
     settings: Annotated[Sequence[str], Settings()] = (),
 ) -> None:
@@ -76,7 +85,7 @@ def run(
     before = ACTIVE.read_text(encoding="utf-8")
     blocks = own_blocks.blocks(found, known)
     say("recommended, for these images and this machine:")
-    advice = _advice(found, base)
+    advice = _advice(found, base, minutes)
     say(*(f"  {one.title:26} {one.shown:10} {one.reason}" for one in advice), "")
     values = blocks | {key: value for one in advice for key, value in one.keys.items()}
     changed = edit_yaml.edit(before, values | overrides.parse(settings))
@@ -98,14 +107,15 @@ def _finish(before: str, changed: str, questions: Sequence[str], write: bool) ->
     say(f"next: {run}" if write else "next: the same with --write")
 
 
-def _advice(found: Mapping[str, Folder], params: Params) -> list[Advice]:
+def _advice(found: Mapping[str, Folder], params: Params, minutes: int | None) -> list[Advice]:
     """Return the recommended values for the trainings on these images."""
     from intrada.core.distributed.device import acquire_device  # here, since torch takes seconds to import
     from intrada.training.recommend import recommend
 
     images = {role: len(found[role].survey.items) for role in ("source", "target")}
     sizes = {role: folder.sizes[0] for role, folder in found.items()}
-    return recommend(params, images, sizes, acquire_device(params.compute, params.compute.threads))
+    device = acquire_device(params.compute, params.compute.threads)
+    return recommend(params, images, sizes, device, minutes)
 
 
 def _described(role: str, folder: Folder) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """Recommended sizes, iterations and learning rates of the trainings, for the images and the device at hand.
 
-Memory is estimated as in cost_estimate.py, and time is measured as in step_timing.py, both on train_inter,
-the most expensive of the trainings.
+Memory is estimated as in cost_estimate.py, and time is measured as in step_timing.py.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Size = tuple[int, int]
 SHARES = (1.0, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8)  # of the sides of the images
 MULTIPLE, SMALLEST = 8, 32  # of the sides: all networks divide by 8; the discriminators need 32 pixels
 PROBE = 256 * 128  # pixels of the images that are measured
-HOURS = {"cpu": 1.0, "cuda": 12.0}  # that the three trainings together may take
+MINUTES = {"cpu": 60, "cuda": 720}  # that the three trainings together may take
 BATCH = 4  # images, as in the presets of the toy city and CamVid
 # Passes over the source images (twice) and over the easy images: those of presets/toycity.yaml
 PASSES = {"train_source": 8, "train_inter": 4, "train_intra": 5}
@@ -39,16 +38,22 @@ class Advice:
 
 
 def recommend(
-    params: Params, images: Mapping[str, int], sizes: Mapping[str, Size], device: torch.device
+    params: Params,
+    images: Mapping[str, int],
+    sizes: Mapping[str, Size],
+    device: torch.device,
+    minutes: int | None = None,
 ) -> list[Advice]:
     """Return the advice for the trainings of `params`, whose network and optimizers stay.
 
     images: number of images of `source` and `target`; sizes: the usual (width, height) of those of `source`,
-    `target` and `val`. It measures for some seconds. UserError if the network cannot be built.
+    `target` and `val`; minutes: that the three trainings together may take, by default those of MINUTES. It
+    measures for some seconds. UserError if the network cannot be built.
     """
     batch = _batch(params, images)
     iterations = _iterations(params, images, batch)
-    chosen = _size(params, sizes, batch, sum(iterations.values()), device)
+    probe = _with(params, sizes, batch)
+    chosen = _size(probe, sizes, iterations, device, minutes or MINUTES[device.type])
     return [chosen, _batch_advice(batch), *_training_advice(params, images, iterations, batch)]
 
 
@@ -115,45 +120,54 @@ def _learning_rate(block: Training, batch: int) -> tuple[float, str]:
 
 
 def _size(
-    params: Params, sizes: Mapping[str, Size], batch: int, iterations: int, device: torch.device
+    probe: Params,
+    sizes: Mapping[str, Size],
+    iterations: Mapping[str, int],
+    device: torch.device,
+    minutes: int,
 ) -> Advice:
-    """Return the largest size whose trainings fit in half of the free memory and in HOURS."""
-    free, hours = _free(device), HOURS[device.type]
-    probe = _with(params, sizes, math.sqrt(PROBE / (sizes["target"][0] * sizes["target"][1])), batch)
-    cost = cost_estimate.estimate_stage(probe, "train_inter")
-    [taken] = step_timing.measure_all(probe, [cost], device, step_timing.is_busy(device), step_timing.QUICK)
-    pixels = _pixels(cost.sizes)
+    """Return the largest size whose trainings fit in half of the free memory and in `minutes`.
+
+    probe: the params with small images, whose trainings are measured.
+    """
+    free = _free(device)
+    costs = [cost_estimate.estimate_stage(probe, name) for name in iterations]
+    times = step_timing.measure_all(probe, costs, device, step_timing.is_busy(device), step_timing.QUICK)
+    seconds = sum(time.step * iterations[cost.stage] for time, cost in zip(times, costs, strict=True))
+    pixels = math.prod(probe.preprocess.target.size)
     reasons = []
     for share in SHARES:
         scaled = {name: _scaled(size, sizes["target"], share) for name, size in sizes.items()}
-        growth = _pixels((scaled["source"], scaled["target"])) / pixels
-        need = (cost.weights + cost.activations * growth) / 2**30
-        time = taken.step * growth * iterations
         width, height = scaled["target"]
-        if (need <= free / 2 and time <= hours * 3600) or share == SHARES[-1]:
+        growth = width * height / pixels
+        need = max(cost.weights + cost.activations * growth for cost in costs) / 2**30
+        fits = need <= free / 2 and seconds * growth <= minutes * 60
+        if fits or share == SHARES[-1]:
             break
-        limit = f"{need:.1f} GiB" if need > free / 2 else step_timing.words(time)
+        limit = f"{need:.1f} GiB" if need > free / 2 else step_timing.words(seconds * growth)
         reasons.append(f"{width}x{height} needs {limit}")
     larger = f"; {reasons[-1]}" if reasons else "; that of the images"
     reason = (
-        f"trainings of about {step_timing.words(time)} (limit {hours:.0f} h), {need:.2f} of {free:.1f} GiB"
-        f" ({device.type})"
+        f"trainings of about {step_timing.words(seconds * growth)} (limit {minutes} min), {need:.2f} of"
+        f" {free:.1f} GiB ({device.type})"
     )
     keys = {f"preprocess.{name}.size": list(size) for name, size in scaled.items()}
     return Advice(keys, "size", f"{width}x{height}", reason + larger)
 
 
-def _with(params: Params, sizes: Mapping[str, Size], share: float, batch: int) -> Params:
-    """Return the params with these images and batches, to measure them."""
+def _with(params: Params, sizes: Mapping[str, Size], batch: int) -> Params:
+    """Return the params with small images of these shapes, and these batches, to measure them."""
+    share = math.sqrt(PROBE / math.prod(sizes["target"]))
     domains = {
         name: getattr(params.preprocess, name).model_copy(
             update={"size": list(_scaled(size, sizes["target"], share))}
         )
         for name, size in sizes.items()
     }
-    training = params.train_inter.model_copy(update={"batch_size": batch, "gradient_accumulation_steps": 1})
-    changes = {"preprocess": params.preprocess.model_copy(update=domains), "train_inter": training}
-    return params.model_copy(update=changes)
+    batches = {"batch_size": batch, "gradient_accumulation_steps": 1}
+    changes = {name: getattr(params, name).model_copy(update=batches) for name in PASSES}
+    preprocess = params.preprocess.model_copy(update=domains)
+    return params.model_copy(update=changes | {"preprocess": preprocess})
 
 
 def _scaled(size: Size, target: Size, share: float) -> Size:
@@ -161,10 +175,6 @@ def _scaled(size: Size, target: Size, share: float) -> Size:
     factor = min(1.0, share * math.sqrt(target[0] * target[1] / (size[0] * size[1])))
     width, height = (max(SMALLEST, round(side * factor / MULTIPLE) * MULTIPLE) for side in size)
     return width, height
-
-
-def _pixels(sizes: tuple[Size, ...]) -> int:
-    return sum(width * height for width, height in sizes)
 
 
 def _free(device: torch.device) -> float:

@@ -20,7 +20,7 @@ ANSWERS = ("--names", "0=sky, 1=traffic sign, 2=my own")
 
 @pytest.fixture
 def folders(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(step_timing, "measure_all", lambda *_: [StageTime(1, 0.1, 1.0, 1.0, 1.0)])
+    monkeypatch.setattr(step_timing, "measure_all", lambda *_: [StageTime(1, 0.1, 1.0, 1.0, 1.0)] * 3)
     monkeypatch.setattr(step_timing, "is_busy", lambda _: False)
     for domain, count in {"day": 4, "night": 6}.items():
         for number in range(count):

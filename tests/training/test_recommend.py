@@ -21,17 +21,17 @@ def advise(monkeypatch: pytest.MonkeyPatch, params_tree: dict[str, Any]) -> Any:
     """Call `recommend` for a device with so much free memory (GiB) and seconds a step and pixel."""
 
     def call(
-        free: float, seconds: float, images: dict[str, int], **changes: Any
+        free: float, seconds: float, images: dict[str, int], minutes: int | None = None, **changes: Any
     ) -> dict[str, recommend.Advice]:
         def measured(_: Params, costs: Any, *__: Any) -> list[StageTime]:
-            pixels = sum(width * height for width, height in costs[0].sizes)
-            return [StageTime(1, seconds * pixels, 1.0, 1.0, 1.0)]
+            pixels = [sum(width * height for width, height in cost.sizes) for cost in costs]
+            return [StageTime(1, seconds * number, 1.0, 1.0, 1.0) for number in pixels]
 
         monkeypatch.setattr(step_timing, "measure_all", measured)
         monkeypatch.setattr(step_timing, "is_busy", lambda _: False)
         monkeypatch.setattr(recommend, "_free", lambda _: free)
         params = Params.model_validate(change(params_tree, **changes))
-        return {one.title: one for one in recommend.recommend(params, images, SIZES, CPU)}
+        return {one.title: one for one in recommend.recommend(params, images, SIZES, CPU, minutes)}
 
     return call
 
@@ -53,6 +53,16 @@ def test_less_memory_or_time_lowers_it_and_the_reason_says_why(
     width, height = size.keys["preprocess.target.size"]
     assert width < 640 and width == 2 * height and width % 8 == 0
     assert "needs" in size.reason and limit in size.reason.split("needs")[1]
+
+
+@pytest.mark.parametrize("minutes, width", [(None, 640), (8, 640), (6, 480), (3, 320), (1, 160)])
+def test_the_limit_of_minutes_decides_the_size(minutes: int | None, width: int, advise: Any) -> None:
+    """At 1 us a pixel the trainings take 800 x 0.20 s, 400 x 0.41 s and 260 x 0.41 s: together 7 min."""
+    size = advise(64, 1e-6, IMAGES, minutes)["size"]
+    assert size.keys["preprocess.target.size"] == [width, width // 2]
+    assert f"(limit {minutes or 60} min)" in size.reason
+    if width == 640:
+        assert size.reason.startswith("trainings of about 7 min")
 
 
 def test_iterations_are_passes_over_the_images(advise: Any) -> None:
