@@ -21,13 +21,12 @@ snapshots  one row per snapshot of a run: iteration, information (0..1), mIoU (p
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import pandas as pd
-import pandera.pandas as pa
 
 from intrada.core import files
 from intrada.core.errors import UserError
+from intrada.data.table_schema import Column, Fault, Schema, above, at_least, between, each, one_of
 
 EASY, HARD = "easy", "hard"
 PIXELS = "pixels_"  # prefix of the columns that count the pixels predicted as a class
@@ -45,133 +44,86 @@ def _is_file_name(name: str) -> bool:
     return bool(name) and "/" not in name and name.isprintable() and len(name.encode()) <= files.MAX_ID_BYTES
 
 
-_PATH = pa.Check(_is_inside, element_wise=True, error="a relative path inside the project")
-_SUBSET = pa.Check.isin([EASY, HARD])
-_FILLED = pa.Check.str_length(min_value=1)
+_PATH = each("a relative path inside the project", _is_inside)
+_FILLED = each("a text that is not empty", bool)
+_FILE_NAME = each(
+    f"a name without / or control characters, at most {files.MAX_ID_BYTES} bytes", _is_file_name
+)
+_ID = Column(str, (_FILE_NAME,), unique=True)
+_RANK = Column(int, (at_least(1),), unique=True)
+_SIZE = Column(int, (at_least(1),))
+_COUNT = Column(int, (at_least(0),))
+_ENTROPY = Column(float, (between(0, 1),))
+_PERCENT = Column(float, (between(0, 100),))
+_PERCENT_OR_EMPTY = Column(float, (between(0, 100),), empty=True)
+_SUBSET = Column(str, (one_of([EASY, HARD]),))
+_CHOICE = Column(int, (one_of([0, 1]),))
 
-_ID = pa.Check(
-    _is_file_name,
-    element_wise=True,
-    error=f"a name without / or control characters, at most {files.MAX_ID_BYTES} bytes",
-)
-
-INDEX = pa.DataFrameSchema(
+INDEX = Schema(
     {
-        "id": pa.Column(str, _ID, unique=True),
-        "image": pa.Column(str, [_FILLED, _PATH]),
-        "label": pa.Column(str, _PATH),
-        "width": pa.Column(int, pa.Check.ge(1)),
-        "height": pa.Column(int, pa.Check.ge(1)),
-    },
-    strict=True,
-    ordered=True,
+        "id": _ID,
+        "image": Column(str, (_FILLED, _PATH)),
+        "label": Column(str, (_PATH,)),
+        "width": _SIZE,
+        "height": _SIZE,
+    }
 )
-_ENTROPY = pa.Column(float, pa.Check.in_range(0, 1), coerce=True)
-SCORES = pa.DataFrameSchema(
+SCORES = Schema({"image": _ID, "entropy": _ENTROPY}, others=(f"{PIXELS}.+", _COUNT), ordered=False)
+SPLIT = Schema({"image": _ID, "score": Column(float, (at_least(0),)), "rank": _RANK, "subset": _SUBSET})
+SNAPSHOTS = Schema(
     {
-        "image": pa.Column(str, _ID, unique=True),
-        "entropy": _ENTROPY,
-        f"^{PIXELS}.+$": pa.Column(int, pa.Check.ge(0), regex=True),
-    },
-    strict=True,
-)
-SPLIT = pa.DataFrameSchema(
-    {
-        "image": pa.Column(str, _ID, unique=True),
-        "score": pa.Column(float, pa.Check.ge(0), coerce=True),
-        "rank": pa.Column(int, pa.Check.ge(1), unique=True),
-        "subset": pa.Column(str, _SUBSET),
-    },
-    strict=True,
-    ordered=True,
-)
-_CHOICE = pa.Column(int, pa.Check.isin([0, 1]))
-SNAPSHOTS = pa.DataFrameSchema(
-    {
-        "iteration": pa.Column(int, pa.Check.ge(1), unique=True),
-        "information": pa.Column(float, pa.Check.in_range(0, 1), coerce=True),
-        "mIoU": pa.Column(float, pa.Check.in_range(0, 100), coerce=True, nullable=True),
+        "iteration": Column(int, (at_least(1),), unique=True),
+        "information": _ENTROPY,
+        "mIoU": _PERCENT_OR_EMPTY,
         "last": _CHOICE,
         "label_free": _CHOICE,
         "oracle": _CHOICE,
-    },
-    strict=True,
-    ordered=True,
+    }
 )
-_PERCENT = pa.Column(float, pa.Check.in_range(0, 100), coerce=True)
-_PERCENT_OR_EMPTY = pa.Column(float, pa.Check.in_range(0, 100), coerce=True, nullable=True)
-IMAGES = INDEX.add_columns(
+IMAGES = Schema(
     {
+        **INDEX.columns,
         "entropy": _ENTROPY,
-        "subset": pa.Column(str, _SUBSET),
+        "subset": _SUBSET,
         "mIoU": _PERCENT_OR_EMPTY,
         "pixel_accuracy": _PERCENT_OR_EMPTY,
     }
 )
-SETS = pa.DataFrameSchema(
+SETS = Schema(
     {
-        "dataset": pa.Column(str, _FILLED, unique=True),
-        "weight": pa.Column(float, pa.Check.gt(0), coerce=True),
-        "images": pa.Column(int, pa.Check.ge(0)),
-        "index_csv": pa.Column(str, [_FILLED, _PATH]),
-        "content": pa.Column(str, _FILLED),
-    },
-    strict=True,
-    ordered=True,
+        "dataset": Column(str, (_FILLED,), unique=True),
+        "weight": Column(float, (above(0),)),
+        "images": _COUNT,
+        "index_csv": Column(str, (_FILLED, _PATH)),
+        "content": Column(str, (_FILLED,)),
+    }
 )
-KEPT = pa.DataFrameSchema(
-    {
-        "class": pa.Column(str, _FILLED, unique=True),
-        "predicted": pa.Column(int, pa.Check.ge(0)),
-        "kept": pa.Column(int, pa.Check.ge(0)),
-    },
-    strict=True,
-    ordered=True,
-)
-AGREEMENT = pa.DataFrameSchema(
-    {
-        "image": pa.Column(str, _ID, unique=True),
-        "^[a-z0-9]+_[a-z0-9]+$": pa.Column(float, pa.Check.in_range(0, 100), coerce=True, regex=True),
-    },
-    strict=True,
-)
-LABEL_NEXT = pa.DataFrameSchema(
-    {
-        "image": pa.Column(str, _ID, unique=True),
-        "path": pa.Column(str, [_FILLED, _PATH]),
-        "entropy": _ENTROPY,
-        "rank": pa.Column(int, pa.Check.ge(1), unique=True),
-    },
-    strict=True,
-    ordered=True,
-)
-RELIABILITY = pa.DataFrameSchema(
+KEPT = Schema({"class": Column(str, (_FILLED,), unique=True), "predicted": _COUNT, "kept": _COUNT})
+AGREEMENT = Schema({"image": _ID}, others=("[a-z0-9]+_[a-z0-9]+", _PERCENT), ordered=False)
+LABEL_NEXT = Schema({"image": _ID, "path": Column(str, (_FILLED, _PATH)), "entropy": _ENTROPY, "rank": _RANK})
+RELIABILITY = Schema(
     {
         "from": _PERCENT,
         "to": _PERCENT,
-        "pixels": pa.Column(int, pa.Check.ge(1)),
+        "pixels": _SIZE,
         "confidence": _PERCENT,
         "accuracy": _PERCENT,
-    },
-    strict=True,
-    ordered=True,
+    }
 )
 
 
-def read(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
+def read(path: Path, schema: Schema) -> pd.DataFrame:
     """Read the table at `path` and check it against `schema`.
 
     Raises UserError if the file cannot be read or does not fit; it names the first five wrong values by line
     and column.
     """
-    required = [name for name, column in schema.columns.items() if not column.regex]
-    frame = files.read_csv(path, required)
+    frame = files.read_csv(path, [*schema.columns])
     if frame.empty:  # pandas cannot infer the types of columns without rows
         return frame
-    try:
-        return schema.validate(frame, lazy=True)
-    except pa.errors.SchemaErrors as error:
-        raise _refused(path, error.failure_cases) from None
+    if faults := schema.faults(frame):
+        raise _refused(path, faults)
+    return schema.typed(frame)
 
 
 def read_images(path: Path) -> pd.DataFrame:
@@ -179,9 +131,16 @@ def read_images(path: Path) -> pd.DataFrame:
     return read(path, IMAGES if "subset" in files.read_csv(path).columns else INDEX)
 
 
-def write(path: Path, frame: pd.DataFrame, schema: pa.DataFrameSchema) -> None:
-    """Check a table and write it atomically. Floats are written without loss of precision."""
-    files.write_csv(path, frame if frame.empty else schema.validate(frame))
+def write(path: Path, frame: pd.DataFrame, schema: Schema) -> None:
+    """Check a table and write it atomically. Floats are written without loss of precision.
+
+    ValueError if the table does not fit the schema.
+    """
+    if not frame.empty:
+        if faults := schema.faults(frame):
+            raise ValueError(f"{path}: {faults[0]}")
+        frame = schema.typed(frame)
+    files.write_csv(path, frame)
 
 
 def files_of(index: Path) -> list[Path]:
@@ -196,17 +155,11 @@ def indexes_of(sets: Path) -> dict[str, Path]:
     return {str(row.dataset): Path(str(row.index_csv)) for row in frame.itertuples()}
 
 
-def _refused(path: Path, cases: pd.DataFrame) -> UserError:
-    def described(case: Any) -> str:
-        row = "" if pd.isna(case["index"]) else f"line {int(case['index']) + 2}, "
-        column = "" if pd.isna(case["column"]) else f"column {case['column']}: "
-        return f"{row}{column}{case['failure_case']!r} is not {case['check']}"
-
-    rows = [described(case) for _, case in cases.head(5).iterrows()]
-    more = f"; and {len(cases) - 5} more" if len(cases) > 5 else ""
+def _refused(path: Path, faults: list[Fault]) -> UserError:
+    more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
     return UserError(
         path,
-        "; ".join(rows) + more,
+        "; ".join(map(str, faults[:5])) + more,
         "the table as its stage wrote it (docs/artifacts.md)",
         "do not edit it by hand: run its stage again, or restore the file with `dvc checkout dvc.yaml`",
     )

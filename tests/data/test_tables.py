@@ -51,7 +51,7 @@ def test_a_table_is_the_same_after_reading_and_writing(path: Path, schema: objec
         (tables.INDEX, INDEX + "a,a.png,,4,2\nb,b.png,,0,2\n", "line 3, column width: 0 is not"),
         (tables.INDEX, INDEX + "a,a.png,,4,2\nb,b.png,,4,x\n", "line 3, column height: 'x' is not"),
         (tables.INDEX, INDEX + "a,a.png,,4,\n", "line 2, column height: nan is not"),
-        (tables.INDEX, INDEX + "a,a.png,,4.5,2\n", "column width: 'float64' is not"),
+        (tables.INDEX, INDEX + "a,a.png,,4.5,2\n", "line 2, column width: 4.5 is not an integer"),
         (tables.INDEX, INDEX + ",a.png,,4,2\n", "line 2, column id: '' is not"),
         (tables.INDEX, INDEX + "a,,,4,2\n", "line 2, column image: '' is not"),
         (tables.SCORES, SCORES + "a,0.5,0,8\nb,1.5,0,8\n", "line 3, column entropy: 1.5 is not"),
