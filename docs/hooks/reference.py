@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from intrada import cli  # noqa: E402
-from intrada.core.config import augment_blocks, plain_yaml, schema  # noqa: E402
+from intrada.core.config import augment_blocks, compute_block, plain_yaml, schema  # noqa: E402
 
 URLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
 PYTHON = (
@@ -165,7 +165,7 @@ def _comments(text: str) -> dict[str, str]:
 def _fields() -> dict[tuple[str, str], str]:
     """Return (block, key) -> the comment on its line of the schema."""
     found: dict[tuple[str, str], str] = {}
-    for module in (schema, augment_blocks):
+    for module in (schema, augment_blocks, compute_block):
         block = ""
         for line in Path(module.__file__).read_text(encoding="utf-8").splitlines():
             if match := re.match(r"class (\w+)\(", line):

@@ -22,6 +22,7 @@ from intrada.core.errors import UserError
 from intrada.data import mixing
 from intrada.data.augmentation import augmented
 from intrada.data.batch import Batch
+from intrada.data.cropping import cropped
 from intrada.data.photometric import photometric
 
 Item = TypeVar("Item")
@@ -61,8 +62,10 @@ class InfiniteShuffledDataset(Dataset[Sample]):
         row = self.index.iloc[int(self._order[offset])]
         image, label = read_pair(row)
         image, label = augmented(image, label, self.augment, seeding.stream(self.seed, self.name, position))
+        names = (self.name, position)
+        image, label = cropped(image, label, self.augment, seeding.stream(self.seed, *names, "crop"))
         sample = _sample(str(row.id), image, label)
-        random = seeding.stream(self.seed, self.name, position, "photometric")
+        random = seeding.stream(self.seed, *names, "photometric")
         return sample._replace(image=photometric(sample.image, self.augment, random))
 
 

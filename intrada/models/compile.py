@@ -9,7 +9,7 @@ import sys
 import torch
 import torch._functorch.config
 
-from intrada.core.config.schema import Compute
+from intrada.core.config.compute_block import Compute
 from intrada.core.errors import UserError
 from intrada.models.base import SegmentationModel
 

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from intrada.core import files, hash_cache, hashing
-from intrada.core.config.schema import Compute, Params
+from intrada.core.config.compute_block import Compute
+from intrada.core.config.schema import Params
 from intrada.pipeline import records
 from intrada.pipeline.records import FOLDER
 

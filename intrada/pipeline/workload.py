@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
+from intrada.core.config.augment_blocks import Augment
 from intrada.core.config.data_blocks import Domain
 from intrada.core.config.schema import Params, Training
 
@@ -48,12 +50,21 @@ def of_job(name: str, params: Params) -> Work:
 
 
 def _trained(word: str, block: Training, params: Params) -> float:
-    """Return the pixels of all images that a training sees."""
-    source, target = _pixels(params.preprocess.source), _pixels(params.preprocess.target)
-    domains = {"train_source": source, "train_inter": source + target, "train_intra": 2 * target}[word]
+    """Return the pixels of all images, or of the crops of them, that a training sees."""
+
+    def seen(augment: Augment, domain: Domain) -> int:
+        return prod(augment.seen(domain.size))
+
+    augment, domain = block.augment, params.preprocess
+    target = seen(block.augment_for_target, domain.target)
+    domains = {
+        "train_source": seen(augment, domain.source),
+        "train_inter": seen(augment, domain.source) + target,
+        "train_intra": seen(augment, domain.target) + target,
+    }[word]
     if word == "train_intra":
-        few = [_pixels(entry) for entry in params.target_labelled.values()]
-        few += [source] if params.train_intra.supervision != "pseudo" else []
+        few = [seen(augment, entry) for entry in params.target_labelled.values()]
+        few += [seen(augment, domain.source)] if params.train_intra.supervision != "pseudo" else []
         domains += max(few, default=0)
     return block.iterations * block.batch_size * domains
 

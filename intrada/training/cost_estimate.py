@@ -40,10 +40,10 @@ META = torch.device("meta")
 class Cost:
     """The cost of one training stage on one of its devices.
 
-    sizes: (width, height) in pixels of the source images and, if they are read, of the target and of the
-    supervised images; weights: bytes of parameters, buffers, gradients and optimizer state; activations: the
-    largest number of bytes that autograd saves at any time, of one micro-batch if there are several; flop:
-    FLOPs of one iteration.
+    sizes: (width, height) in pixels of what the network sees, a crop or a whole image, for the source images
+    and, if they are read, for the target and the supervised images; weights: bytes of parameters, buffers,
+    gradients and optimizer state; activations: the largest number of bytes that autograd saves at any time,
+    of one micro-batch if there are several; flop: FLOPs of one iteration.
     """
 
     stage: str
@@ -75,10 +75,9 @@ def estimate_stage(params: Params, stage: str) -> Cost:
     trainer = build_trainer(params, block, META)
     domains = params.preprocess
     source = domains.target if stage == "train_intra" else domains.source
-    sizes = tuple((domain.size[0], domain.size[1]) for domain in (source, domains.target))
-    if not trainer.method.NEEDS_TARGET:
-        sizes = sizes[:1]
-    all_sizes = (*sizes, *_supervised_sizes(params, block))
+    sizes = (block.augment.seen(source.size), block.augment_for_target.seen(domains.target.size))
+    read = sizes if trainer.method.NEEDS_TARGET else sizes[:1]
+    all_sizes = (*read, *_supervised_sizes(params, block))
     batch = noise_train_batch(params, stage, all_sizes, META)
     has_labels = not (isinstance(block, Intra) and block.supervision == "source")
     counts = count_iteration(trainer, batch, has_labels)
@@ -92,7 +91,7 @@ def _supervised_sizes(params: Params, block: Training) -> list[tuple[int, int]]:
     domains: list[Domain] = [*params.target_labelled.values()]
     if block.supervision != "pseudo":
         domains.append(params.preprocess.source)
-    return sorted(((domain.size[0], domain.size[1]) for domain in domains), key=prod)[-1:]
+    return sorted((block.augment.seen(domain.size) for domain in domains), key=prod)[-1:]
 
 
 def noise_train_batch(

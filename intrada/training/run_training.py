@@ -91,7 +91,7 @@ def _train_and_write(process_group: ProcessGroup, device: torch.device, job: Tra
     seed = seeding.derive(params.seed, context.name)
     trainer = Trainer(params, block, classes, job.init, seed, process_group)
     if trainer.method.ADVERSARIAL:
-        _check_sizes(job.data)
+        _check_sizes(job.data, block)
     info = describe(trainer.spec, trainer.networks.segmenter, job.data.size, block.method)
     snapshots = Snapshots(context.checkpoints, block.snapshot_every, info)
     metric_logger = train(trainer, job.data, seed, classes, device, snapshots, context)
@@ -101,8 +101,12 @@ def _train_and_write(process_group: ProcessGroup, device: torch.device, job: Tra
         files.write_csv(job.losses, metric_logger.to_frame())
 
 
-def _check_sizes(data: TrainData) -> None:
-    for name, index in (("source", data.source), ("target", data.target)):
+def _check_sizes(data: TrainData, block: Training) -> None:
+    """Raise UserError for images that are too small for a discriminator. A crop never is."""
+    indexes = {"source": (data.source, block.augment), "target": (data.target, block.augment_for_target)}
+    for name, (index, augment) in indexes.items():
+        if augment.crop:
+            continue
         small = index[(index["width"] < SMALLEST) | (index["height"] < SMALLEST)]
         if len(small):
             first = small.iloc[0]

@@ -260,7 +260,7 @@ def _batches(trainer: Trainer, data: TrainData, seed: int) -> Iterator[TrainBatc
     def stream(
         index: pd.DataFrame, domain: str, name: str, start: int = start, stop: int = stop
     ) -> Iterator[Batch]:
-        augment = (block.augment_target or block.augment) if name == "target" else block.augment
+        augment = block.augment_for_target if name == "target" else block.augment
         batches = training_stream(index, seed, name, augment, block.batch_size, start, stop, rank)
         update_bn_stats = block.bn_statistics == "all" or domain != data.source_domain
         return (batch._replace(update_bn_stats=update_bn_stats) for batch in batches)

@@ -31,6 +31,10 @@ COLOURS = Augment.model_validate(
         "jpeg": {"quality": [10, 90], "probability": 0.5},
     }
 )
+CROP = Augment.model_validate(
+    COLOURS.model_dump()
+    | {"scale": [0.5, 2.0], "crop": {"size": [40, 32], "cat_max_ratio": 0.3, "tries": 10}}
+)
 COUNT, HEIGHT, WIDTH = 5, 2, 3
 
 
@@ -135,9 +139,25 @@ def test_a_stream_started_in_the_middle_has_the_same_batches(index: pd.DataFrame
         assert all(map(same, rest, whole[start:]))
 
 
-def test_the_images_of_all_processes_together_are_those_of_one(index: pd.DataFrame) -> None:
-    whole = stream(index, 0, 4, size=4, augment=COLOURS)
-    parts = zip(*(stream(index, 0, 4, 4, COLOURS, Rank(rank, 2)) for rank in (0, 1)), strict=True)
+def test_crops_depend_on_the_position_only_and_leave_the_flips() -> None:
+    rows = frame([write(str(number), height=40, width=50) for number in range(COUNT)])
+    whole = stream(rows, 0, 9, augment=CROP)
+    assert whole[0].image.shape == (2, 3, 32, 40) and whole[0].label.shape == (2, 32, 40)
+    for start in (1, 8):
+        assert all(map(same, stream(rows, start, 9, augment=CROP), whole[start:]))
+    flips = stream(rows, 0, 9, augment=FLIP)
+    assert [batch.ids for batch in flips] == [batch.ids for batch in whole]
+    for flip, crop in zip(flips, whole, strict=True):
+        for plain, cut in zip(flip.label, crop.label, strict=True):
+            falls, fell = (bool(label[0, 0] > label[0, 20]) for label in (plain, cut))
+            assert falls == fell  # the label of a column is its number, mirrored by a flip
+
+
+@pytest.mark.parametrize("augment", [COLOURS, CROP])
+def test_the_images_of_all_processes_together_are_those_of_one(augment: Augment) -> None:
+    index = frame([write(str(number), height=40, width=50) for number in range(COUNT)])
+    whole = stream(index, 0, 4, size=4, augment=augment)
+    parts = zip(*(stream(index, 0, 4, 4, augment, Rank(rank, 2)) for rank in (0, 1)), strict=True)
     for batch, (first, second) in zip(whole, parts, strict=True):
         assert batch.ids == first.ids + second.ids
         assert torch.equal(batch.image, torch.cat([first.image, second.image]))

@@ -70,6 +70,21 @@ def test_the_work_of_a_training_is_its_pixels(params: Params) -> None:
     assert workload.of_job("rank", params) == workload.of_job("report", params) == Work(workload.OTHER, 1)
 
 
+def test_the_work_of_a_training_on_crops_is_their_pixels(params_tree: dict[str, Any]) -> None:
+    crop = {"cat_max_ratio": 0.75, "tries": 10}
+    params_tree["train_inter"]["augment"] |= {"crop": {"size": [40, 32], **crop}}
+    params_tree["train_intra"]["augment_target"] = {
+        "flip": True,
+        "jitter": 0,
+        "crop": {"size": [32, 32], **crop},
+    }
+    cropped = Params.model_validate(params_tree)
+    inter, intra = cropped.train_inter, cropped.train_intra
+    assert workload.of_job("train_source", cropped).amount == 4 * 2 * 64 * 32
+    assert workload.of_job("train_inter", cropped).amount == inter.iterations * 2 * 2 * 40 * 32
+    assert workload.of_job("train_intra", cropped).amount == intra.iterations * 2 * (64 * 32 + 32 * 32)
+
+
 def test_the_work_for_further_data_sets(params: Params, params_tree: dict[str, Any]) -> None:
     entry = {**params_tree["preprocess"]["source"], "root": "more", "weight": 1}
     few = {**entry, "root": "few", "size": [96, 32]}

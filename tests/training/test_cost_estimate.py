@@ -206,6 +206,17 @@ def test_labelled_target_images_count_in_step_3_alone(supervision: str) -> None:
     assert cost_estimate.estimate_stage(params, "train_inter").sizes == ((64, 32), (64, 32))
 
 
+def test_a_training_on_crops_costs_what_its_crops_cost() -> None:
+    crop = {"crop": {"size": [48, 32], "cat_max_ratio": 0.75, "tries": 10}}
+    plain = tree()["train_inter"]["augment"]
+    on_crops = inter(train_inter__augment=plain | crop)
+    sizes = {"preprocess__source__size": [48, 32], "preprocess__target__size": [48, 32]}
+    assert on_crops == inter(**sizes)
+    assert on_crops.sizes == ((48, 32), (48, 32))
+    own = inter(train_inter__augment=plain | crop, train_inter__augment_target=plain)
+    assert own.sizes == ((48, 32), (64, 32))
+
+
 def test_a_training_in_bf16_is_counted_as_float32() -> None:
     exact, rounded = (params_with(compute__precision=precision) for precision in ("float32", "bf16"))
     assert cost_estimate.estimate_all(rounded) == cost_estimate.estimate_all(exact)

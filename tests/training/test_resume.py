@@ -70,6 +70,8 @@ def test_a_resumed_run_sees_the_same_augmented_images(monkeypatch: pytest.Monkey
         "colour": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1, "probability": 0.8},
         "blur": {"sigma": [0.2, 1.0], "probability": 0.5},
         "jpeg": {"quality": [20, 90], "probability": 0.5},
+        "scale": [0.8, 1.5],
+        "crop": {"size": [40, 32], "cat_max_ratio": 0.75, "tries": 10},
     }
     setup(augment={"flip": True, "jitter": 0.1, **colours}, checkpoint_every=3)
     expected = train()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from intrada.core.config.data_blocks import Block, OptionalKeys
-from intrada.core.config.types import Fraction, Number
+from intrada.core.cli_types import MAX_SIDE
+from intrada.core.config.data_blocks import Block, Domain, OptionalKeys
+from intrada.core.config.types import Count, Fraction, Number, Share
 
 
 def _ascending(interval: list[float]) -> list[float]:
@@ -18,8 +20,8 @@ def _ascending(interval: list[float]) -> list[float]:
 
 
 Pair = Field(min_length=2, max_length=2)
-Gammas = Annotated[list[Annotated[Number, Field(ge=0.1, le=10)]], Pair, AfterValidator(_ascending)]
-Sigmas = Annotated[list[Annotated[Number, Field(ge=0.1, le=10)]], Pair, AfterValidator(_ascending)]
+Range = Annotated[list[Annotated[Number, Field(ge=0.1, le=10)]], Pair, AfterValidator(_ascending)]
+CropSize = Annotated[list[Annotated[int, Field(ge=32, le=MAX_SIDE)]], Pair]
 Qualities = Annotated[list[Annotated[int, Field(ge=1, le=100)]], Pair, AfterValidator(_ascending)]
 
 
@@ -32,7 +34,7 @@ class Colour(Block):
 
 
 class Gamma(Block):
-    exponent: Gammas  # [low, high] of the exponent, drawn so that its logarithm is uniform; above 1: darker
+    exponent: Range  # [low, high] of the exponent, drawn so that its logarithm is uniform; above 1: darker
     probability: Fraction
 
 
@@ -42,7 +44,7 @@ class ChannelGain(Block):
 
 
 class Blur(Block):
-    sigma: Sigmas  # [low, high] of the standard deviation of a Gaussian, pixels
+    sigma: Range  # [low, high] of the standard deviation of a Gaussian, pixels
     probability: Fraction
 
 
@@ -61,8 +63,39 @@ class Photometric(OptionalKeys):
     jpeg: Jpeg | None = None  # noise of a JPEG compression
 
 
+class Crop(Block):
+    size: CropSize  # width and height of the crop, pixels; the discriminators need at least 32 x 32
+    cat_max_ratio: Share  # most of the labelled pixels of a crop that one class may have
+    tries: Count  # places that are tried for such a crop; the last one counts
+
+
 class Augment(Photometric):
-    """Random changes of the images of a training. `flip` and `jitter` come first."""
+    """Random changes of the images of a training: flip, jitter, scale, crop, then those of Photometric."""
 
     flip: bool  # mirrors image and label with probability 1/2
     jitter: Fraction  # brightness and contrast of every image are drawn from 1 +- jitter
+    scale: Range | None = None  # [low, high] of the factor by which an image is resized before the crop
+    crop: Crop | None = None  # the part of an image that the network sees
+
+    @model_validator(mode="after")
+    def _images_have_one_size(self) -> Augment:
+        if self.scale and not self.crop:
+            raise ValueError("scale needs crop: the images of a training batch have one size")
+        return self
+
+    def seen(self, size: Sequence[int]) -> tuple[int, int]:
+        """Return (width, height) of what the network sees of an image of `size`, its width and height."""
+        width, height = self.crop.size if self.crop else size
+        return width, height
+
+
+def check_crop(where: str, augment: Augment, images: Mapping[str, Domain]) -> None:
+    """Raise ValueError if the crop is larger than an image can be. images: by key."""
+    if not augment.crop:
+        return
+    for key, domain in images.items():
+        largest = [round(side * (augment.scale[1] if augment.scale else 1)) for side in domain.size]
+        if any(side > limit for side, limit in zip(augment.crop.size, largest, strict=True)):
+            resized = f", at most {largest} after {where}.scale" if augment.scale else ""
+            message = f"{where}.crop.size is {augment.crop.size}, but {key}.size is {domain.size}{resized}"
+            raise ValueError(f"{message}: a crop is a part of an image")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from intrada.core.config.augment_blocks import Augment
+from intrada.core.config.augment_blocks import Augment, check_crop
+from intrada.core.config.compute_block import Compute
 from intrada.core.config.data_blocks import (
     Block,
     Domain,
@@ -34,7 +35,6 @@ from intrada.core.config.types import (
     Positive,
     Seed,
     Share,
-    Switch,
 )
 
 if TYPE_CHECKING:
@@ -42,28 +42,6 @@ if TYPE_CHECKING:
 
 
 Rule = Literal["mean_entropy", "published_normalized", "paper_normalized"]
-
-
-class Compute(Block):
-    device: Literal["auto", "cpu", "cuda"]  # auto: CUDA if available
-    threads: Count  # CPU threads of one training process; the rounding depends on their number
-    inference_threads: Count  # CPU threads of one process in inference
-    deterministic: bool  # deterministic algorithms on CUDA; a CPU always uses them
-    tf32: bool  # on CUDA: convolutions and matrix products in TF32
-    precision: Literal["auto", "float32", "bf16"]  # of convolutions; auto: bf16 if the device supports it
-    channels_last: bool  # memory format of the networks in training only
-    activation_checkpointing: bool  # in training: recompute activations in the backward pass
-    compile: Switch  # torch.compile of the network in training; auto: on CUDA
-    devices: Count  # GPUs, or processes on the CPU, of one stage; each computes a part of every batch
-    sync_batch_norm: bool  # in training with several devices: batch statistics over all of them
-
-    @model_validator(mode="after")
-    def _compiles_or_recomputes(self) -> Compute:
-        if self.activation_checkpointing and self.compile:
-            raise ValueError(
-                f"activation_checkpointing requires compile false, but compile is {self.compile!r}"
-            )
-        return self
 
 
 class Model(Block):
@@ -121,6 +99,11 @@ class Training(OptionalKeys):
     snapshot_every: Count  # iterations between snapshots, of which `select` chooses the model
     ema: Decay  # decay of the moving average of weights that is saved; 0: save the last weights
     bn_statistics: Literal["all", "target"]  # domain that updates the BatchNorm running statistics
+
+    @property
+    def augment_for_target(self) -> Augment:
+        """The augmentation of the target images that are read without a label."""
+        return self.augment_target or self.augment
 
     @model_validator(mode="after")
     def _schedule_is_long_enough(self) -> Training:
@@ -261,6 +244,22 @@ class Params(Block):
             block: Training = getattr(self, name)
             if block.method == "source_only" and block.bn_statistics == "target":
                 raise ValueError(f"{name}.bn_statistics is target, but source_only uses no target image")
+        return self
+
+    @model_validator(mode="after")
+    def _crops_are_in_their_images(self) -> Params:
+        source, target = (
+            {"preprocess.source": self.preprocess.source},
+            {"preprocess.target": self.preprocess.target},
+        )
+        easy = target | {f"target_labelled.{name}": block for name, block in self.target_labelled.items()}
+        easy |= source if self.train_intra.supervision != "pseudo" else {}
+        for name, labelled in (("train_source", source), ("train_inter", source), ("train_intra", easy)):
+            block: Training = getattr(self, name)
+            check_crop(f"{name}.augment", block.augment, labelled)
+            own = "augment_target" if block.augment_target else "augment"
+            if block.method != "source_only":
+                check_crop(f"{name}.{own}", block.augment_for_target, target)
         return self
 
     @model_validator(mode="after")

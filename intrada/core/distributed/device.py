@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from intrada.core.config.schema import Compute
+from intrada.core.config.compute_block import Compute
 from intrada.core.distributed import device_lock
 from intrada.core.errors import UserError
 

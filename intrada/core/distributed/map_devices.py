@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from intrada.core.config.schema import Compute
+from intrada.core.config.compute_block import Compute
 from intrada.core.distributed.device import acquire_devices, configure_torch
 from intrada.core.distributed.launcher import Rank, run_on_ranks
 from intrada.core.stage import Context

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from intrada.core.config.schema import Compute, Params
+from intrada.core.config.compute_block import Compute
+from intrada.core.config.schema import Params
 from intrada.core.distributed.device import uses_bf16
 from intrada.core.errors import UserError
 from intrada.inference.predictor import Predictor, load_member

@@ -263,6 +263,9 @@ JITTER = {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.2, "pr
         ("blur", {"sigma": [1, 11], "probability": 1}),
         ("jpeg", {"quality": [0, 50], "probability": 1}),
         ("jpeg", {"quality": [50.5, 60], "probability": 1}),
+        ("crop", {"size": [32, 31], "cat_max_ratio": 0.75, "tries": 10}),
+        ("crop", {"size": [32, 32], "cat_max_ratio": 0, "tries": 10}),
+        ("crop", {"size": [32, 32], "cat_max_ratio": 0.75, "tries": 0}),
     ],
 )
 def test_a_wrong_augmentation_is_named_with_its_key(params_tree: Tree, block: str, value: Tree) -> None:
@@ -283,3 +286,61 @@ def test_augmentation_that_is_absent_is_in_no_dump_so_that_hashes_and_records_st
 def test_an_augmentation_of_target_images_that_are_not_read_is_refused(params_tree: Tree) -> None:
     change(params_tree, train_source__augment_target={"flip": True, "jitter": 0})
     assert "augment_target is not used, since source_only uses no target image" in found(params_tree)
+
+
+CROP = {"size": [48, 32], "cat_max_ratio": 0.75, "tries": 10}
+
+
+def test_a_scale_without_a_crop_is_refused(params_tree: Tree) -> None:
+    change(params_tree, train_inter__augment__scale=[0.5, 2])
+    assert "scale needs crop: the images of a training batch have one size" in found(params_tree)
+    assert validate(FILE, change(params_tree, train_inter__augment__crop=CROP))
+    assert found(change(params_tree, train_inter__augment__scale=[0.05, 2])).startswith(
+        "train_inter.augment.scale"
+    )
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"preprocess__source__size": [40, 32]}, "train_inter.augment.crop.size is [48, 32], but preprocess.source.size is [40, 32]"),
+        ({"preprocess__target__size": [40, 32]}, "train_inter.augment.crop.size is [48, 32], but preprocess.target.size is [40, 32]"),
+        (
+            {"preprocess__target__size": [40, 32], "train_inter__augment__scale": [0.5, 1.1]},
+            "preprocess.target.size is [40, 32], at most [44, 35] after train_inter.augment.scale",
+        ),
+        (
+            {"preprocess__target__size": [40, 32], "train_inter__augment_target": {"flip": True, "jitter": 0, "crop": CROP}},
+            "train_inter.augment_target.crop.size is [48, 32], but preprocess.target.size is [40, 32]",
+        ),
+    ],
+)  # fmt: skip
+def test_a_crop_larger_than_an_image_is_refused(params_tree: Tree, changes: Tree, words: str) -> None:
+    change(params_tree, train_inter__augment__crop=CROP)
+    assert validate(FILE, params_tree)
+    assert words in found(change(params_tree, **changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"preprocess__target__size": [40, 32], "train_inter__augment__scale": [0.5, 1.2]},
+        {"preprocess__target__size": [40, 32], "train_inter__method": "source_only"},
+        {"preprocess__target__size": [40, 32], "train_inter__augment_target": {"flip": True, "jitter": 0}},
+    ],
+)
+def test_a_crop_that_fits_the_images_that_are_read_is_allowed(params_tree: Tree, changes: Tree) -> None:
+    assert validate(FILE, change(params_tree, train_inter__augment__crop=CROP, **changes))
+
+
+def test_in_step_3_the_crop_of_labelled_images_fits_the_target_and_all_labelled_images(
+    params_tree: Tree,
+) -> None:
+    change(params_tree, train_intra__augment__crop=CROP, preprocess__source__size=[40, 32])
+    change(params_tree, train_intra__supervision="pseudo")
+    assert validate(FILE, params_tree)
+    expected = "train_intra.augment.crop.size is [48, 32], but preprocess.source.size is [40, 32]"
+    assert expected in found(change(params_tree, train_intra__supervision="both"))
+    labelled = params_tree["preprocess"]["target"] | {"weight": 1.0, "size": [64, 16]}
+    change(params_tree, train_intra__supervision="pseudo", target_labelled={"few": labelled})
+    assert "but target_labelled.few.size is [64, 16]" in found(params_tree)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from intrada.core.config.schema import Compute
+from intrada.core.config.compute_block import Compute
 from intrada.core.distributed import device, device_lock
 from intrada.core.distributed.device import acquire_device, acquire_devices, uses_bf16
 from intrada.core.errors import UserError
@@ -84,7 +84,7 @@ def test_auto_is_the_cpu_without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device; to run: on a machine with one")
 def test_a_real_device_computes_and_its_lock_is_named_by_a_uuid() -> None:
     script = (
-        "import torch; from intrada.core.distributed import device; from intrada.core.config.schema import Compute\n"
+        "import torch; from intrada.core.distributed import device; from intrada.core.config.compute_block import Compute\n"
         "own = device.acquire_device(compute('cuda'), 1)\n"
         "print(device._locked(1)[0].name, torch.ones(2, device=own).sum().item(), flush=True)"
     )
