@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import Optimizer
 
 from intrada.core.errors import UserError
 from intrada.models.base import SegmentationModel
+from intrada.training.eager import SGD, Adam, AdamW, EagerOptimizer
 
 ADAM_BETAS = (0.9, 0.99)
 # Key of a parameter group: the ratio of its learning rate to the schedule's.
@@ -33,7 +34,7 @@ def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
         group["lr"] = learning_rate * group[MULTIPLIER]
 
 
-class PublishedSGD(Optimizer):
+class PublishedSGD(EagerOptimizer):
     """SGD that updates a weight several times in one iteration, as the published code does.
 
     The published optimizer lists a weight `repeats` times and updates it once for each entry.

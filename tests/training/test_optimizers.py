@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +14,7 @@ from torch.optim import Optimizer
 from intrada.core.errors import UserError
 from intrada.models import deeplabv2
 from intrada.models.base import SegmentationModel
-from intrada.training import optimizers
+from intrada.training import eager, optimizers
 
 
 class Toy(SegmentationModel):
@@ -77,7 +80,7 @@ def test_no_parameter_is_listed_twice(name: str, kind: type[Optimizer]) -> None:
     model = deeplabv2.build(3, "resnet18")
     optimizer = optimizers.segmenter_optimizer(model, name, 1e-3)  # type: ignore[arg-type]
     listed = [id(p) for group in optimizer.param_groups for p in group["params"]]
-    assert type(optimizer) is kind
+    assert isinstance(optimizer, kind)
     assert len(listed) == len(set(listed)) == sum(p.requires_grad for p in model.parameters())
 
 
@@ -188,3 +191,48 @@ def test_the_discriminators_use_adam_with_the_papers_betas_and_the_schedule() ->
     assert (group["lr"], group["betas"], group["weight_decay"]) == (1e-4, (0.9, 0.99), 0)
     optimizers.set_learning_rate(optimizer, 5e-5)
     assert group["lr"] == 5e-5
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "adam"])
+def test_an_update_has_the_bits_of_torchs_own_optimizer(toy: Toy, name: str) -> None:
+    """Momentum, moments and weight decay over three updates, the second resumed from a saved state."""
+    plain = copy.deepcopy(toy)
+    kinds: dict[str, tuple[type[Optimizer], type[Optimizer], dict[str, Any]]] = {
+        "sgd": (torch.optim.SGD, eager.SGD, {"momentum": 0.9, "weight_decay": 0.1, "fused": True}),
+        "adamw": (torch.optim.AdamW, eager.AdamW, {"weight_decay": 0.1, "fused": True}),
+        "adam": (torch.optim.Adam, eager.Adam, {"betas": (0.9, 0.99), "fused": True}),
+    }
+    theirs, own, options = kinds[name]
+    pair = [(plain, theirs(plain.parameters(), 0.1, **options)), (toy, own(toy.parameters(), 0.1, **options))]
+    for gradient in (1.0, -0.3, 0.7):
+        for model, optimizer in pair:
+            update(model, optimizer, gradient)
+        states = [optimizer.state_dict() for _, optimizer in pair]
+        assert str(states[0]) == str(states[1])
+        pair[1][1].load_state_dict(states[1])
+    assert all(map(torch.equal, plain.parameters(), toy.parameters()))
+
+
+@pytest.mark.slow
+def test_a_training_does_not_import_the_compiler_of_torch() -> None:
+    """It takes as long to import as torch itself, and torch's own optimizers import it."""
+    script = """
+import sys
+from intrada.models import build_model, discriminator
+from intrada.stages import train_inter
+from intrada.training import optimizers
+model, judge = build_model("small", 3, {}), discriminator.build(3, 2)
+made = [optimizers.discriminator_optimizer(judge, 0.1)]
+made += [optimizers.segmenter_optimizer(model, *words) for words in (("sgd", 0.1), ("adamw", 0.1))]
+made += [optimizers.segmenter_optimizer(model, "sgd", 0.1, multiplicity="published")]
+for optimizer in made:
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            weight.grad = weight.detach()
+    optimizer.step()
+    optimizer.zero_grad()
+    optimizer.load_state_dict(optimizer.state_dict())
+print([name for name in sys.modules if name.startswith(("torch._dynamo", "torch._inductor"))])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
