@@ -21,6 +21,7 @@ ROWS: dict[str, str] = {
     "read_gta5": "benchmarks.rows.read_gta5",
     "read_cityscapes": "benchmarks.rows.read_cityscapes",
     "data_wait": "benchmarks.rows.data_wait",
+    "augmentation_share": "benchmarks.rows.augmentation_share",
     "checkpoint_share": "benchmarks.rows.checkpoint_share",
     "second_start": "benchmarks.rows.second_start",
     "index_scale": "benchmarks.rows.index_scale",

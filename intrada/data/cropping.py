@@ -37,8 +37,10 @@ def cropped(
         if _is_mixed(part, crop.cat_max_ratio):
             break
     pixels = _part_of_image(image, scaled, corner, size)
-    mean = np.rint(image.mean((0, 1), dtype=np.float64)).astype(np.uint8)
-    return _padded(pixels, crop, mean), _padded(part, crop, np.array(IGNORE, np.uint8))
+    if (size < crop.size).any():
+        mean = np.rint(image.mean((0, 1), dtype=np.float64)).astype(np.uint8)
+        return _padded(pixels, crop, mean), _padded(part, crop, np.array(IGNORE, np.uint8))
+    return pixels, part
 
 
 def _part_of_image(pixels: Pixels, scaled: Place, corner: Place, size: Place) -> Pixels:
@@ -76,8 +78,6 @@ def _is_mixed(label: Pixels, most: float) -> bool:
 def _padded(pixels: Pixels, crop: Crop, value: Pixels) -> Pixels:
     """Return an image or label of the size of the crop, with `value` at the right and at the bottom."""
     height, width = pixels.shape[:2]
-    if [width, height] == crop.size:
-        return pixels
     padded = np.empty((crop.size[1], crop.size[0], *pixels.shape[2:]), np.uint8)
     padded[:] = value
     padded[:height, :width] = pixels
