@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from benchmarks.baseline import Size, information_map, upsample
 from benchmarks.baseline_network import DeepLab, discriminator
-from intrada.core.config.schema import Training
+from intrada.core.config.training_blocks import Training
 
 HEADS = ("aux", "main")  # in the order of the network's outputs
 SOURCE, TARGET = 0.0, 1.0

@@ -18,7 +18,7 @@ from intrada.core import files
 from intrada.core.config import plain_yaml
 from intrada.core.config.classes import class_set
 from intrada.core.config.data_blocks import Domain
-from intrada.core.config.schema import Heads, LossWeights
+from intrada.core.config.training_blocks import Heads, LossWeights
 from intrada.data.batch import Batch
 from intrada.data.datasets import DATASETS, open_dataset
 from intrada.data.datasets.validation import validate

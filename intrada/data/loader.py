@@ -32,11 +32,15 @@ _NO_LABEL = np.array(IGNORE, np.uint8)
 
 
 class Sample(NamedTuple):
-    """One image (3, H, W) uint8 BGR with its label (H, W) uint8, which is 255 everywhere if there is none."""
+    """One image (3, H, W) uint8 BGR with its label (H, W) uint8, which is 255 everywhere if there is none.
+
+    easy: whether the index has a column `easy` that is True for the image.
+    """
 
     id: str
     image: Tensor
     label: Tensor
+    easy: bool = False
 
 
 class InfiniteShuffledDataset(Dataset[Sample]):
@@ -60,13 +64,7 @@ class InfiniteShuffledDataset(Dataset[Sample]):
             self._order = seeding.permutation(self.seed, len(self.index), self.name, "order", epoch)
             self._pass = epoch
         row = self.index.iloc[int(self._order[offset])]
-        image, label = read_pair(row)
-        image, label = augmented(image, label, self.augment, seeding.stream(self.seed, self.name, position))
-        names = (self.name, position)
-        image, label = cropped(image, label, self.augment, seeding.stream(self.seed, *names, "crop"))
-        sample = _sample(str(row.id), image, label)
-        random = seeding.stream(self.seed, *names, "photometric")
-        return sample._replace(image=photometric(sample.image, self.augment, random))
+        return augmented_sample(row, *read_pair(row), self.augment, self.seed, self.name, position)
 
 
 class MixedDataset(Dataset[Sample]):
@@ -113,6 +111,28 @@ class SequentialDataset(Dataset[Sample | None]):
         return _sample(str(row.id), image, np.broadcast_to(_NO_LABEL, image.shape[:2]))
 
 
+def augmented_sample(
+    row: pd.Series,
+    image: np.ndarray,
+    label: np.ndarray,
+    augment: Augment,
+    seed: int,
+    name: str,
+    position: int,
+) -> Sample:
+    """Return the sample at a position of a stream: a row of the index with random changes.
+
+    image (H, W, 3) uint8 BGR; label (H, W) uint8. The changes depend on (seed, name, position).
+    """
+    image, label = augmented(image, label, augment, seeding.stream(seed, name, position))
+    image, label = cropped(image, label, augment, seeding.stream(seed, name, position, "crop"))
+    sample = _sample(str(row.id), image, label)
+    random = seeding.stream(seed, name, position, "photometric")
+    return sample._replace(
+        image=photometric(sample.image, augment, random), easy=bool(row.get("easy", False))
+    )
+
+
 def refuse_empty(index: pd.DataFrame, name: str) -> None:
     """Raise UserError if the index has no row. name: its name in the message."""
     if index.empty:
@@ -140,6 +160,13 @@ def training_stream(
     refuse_empty(index, name)
     samples = MixedDataset if mixing.DATASET in index else InfiniteShuffledDataset
     data = samples(index, seed, name, augment, stop * batch_size)
+    return batches_of(data, batch_size, start, stop, rank)
+
+
+def batches_of(
+    data: Dataset[Sample], batch_size: int, start: int, stop: int, rank: Rank = SINGLE_RANK
+) -> Iterator[Batch]:
+    """Return the batches start..stop-1 of a stream of samples. rank: see `training_stream`."""
     images = batch_size // rank.world_size
     firsts = range(start * batch_size + rank.rank * images, stop * batch_size, batch_size)
     positions = (list(range(first, first + images)) for first in firsts)
@@ -248,4 +275,5 @@ def _collate(samples: list[Sample]) -> Batch:
     labels = torch.stack(
         [sample.label for sample in samples]
     )  # uint8 until here: an eighth of the memory of int64
-    return Batch([sample.id for sample in samples], images, labels.long())
+    easy = [sample.easy for sample in samples]
+    return Batch([sample.id for sample in samples], images, labels.long(), easy=easy)

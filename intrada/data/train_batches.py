@@ -11,7 +11,7 @@ import torch
 
 from intrada.core.config.classes import labelled
 from intrada.core.distributed.process_group import ProcessGroup
-from intrada.data.batch import Batch, MicroBatchWeight
+from intrada.data.batch import Batch, MicroBatchWeight, StudentView
 from intrada.data.loader import refuse_empty
 
 
@@ -23,6 +23,9 @@ class TrainData:
     only the discriminators use them. target: images whose labels are not read. supervised, target_labelled:
     labelled images that no discriminator sees; with both, an iteration has a batch of one of them, each as
     often as its weight says. source_domain: the index whose images come from the source domain.
+    partners: labelled images of the target domain, of which a teacher pastes pixels on those of `target`.
+    first: for images of `target` in the order of a ranking, how many of them are drawn at the start of the
+    run; their number grows to all at its end. None: all of them from the start.
     """
 
     source: pd.DataFrame
@@ -30,6 +33,8 @@ class TrainData:
     supervised: pd.DataFrame | None = None
     source_domain: Literal["source", "supervised"] = "source"
     target_labelled: pd.DataFrame | None = None
+    partners: pd.DataFrame | None = None
+    first: int | None = None
 
     @property
     def has_labels(self) -> bool:
@@ -54,14 +59,15 @@ class TrainBatch(NamedTuple):
     source: Batch
     target: Batch | None
     supervised: Batch | None
+    partner: Batch | None = None
 
     def to(self, device: torch.device) -> TrainBatch:
         """Return the same batches on `device`."""
-        target, supervised = (batch.to(device) if batch else None for batch in (self.target, self.supervised))
-        return TrainBatch(self.source.to(device), target, supervised)
+        others = (batch.to(device) if batch else None for batch in self[1:])
+        return TrainBatch(self.source.to(device), *others)
 
     def micro_batches(self, count: int, classes: int) -> list[TrainBatch]:
-        """Split into `count` micro-batches of equally many images, each with its weight."""
+        """Split into `count` micro-batches of equally many images, each with its weight, without partners."""
         target, supervised = (
             batch.micro_batches(count, classes) if batch else repeat(None, count)
             for batch in (self.target, self.supervised)
@@ -76,7 +82,12 @@ class TrainBatch(NamedTuple):
             if batch is None:
                 return None
             pixels = process_group.fraction(labelled(batch.label, classes))
-            return batch._replace(weight=MicroBatchWeight(1 / process_group.rank.world_size, pixels))
+            view = batch.view
+            if view and (mixed := weighted(view.mixed)):
+                view = StudentView(mixed, weighted(view.masked), view.confident)
+            return batch._replace(
+                weight=MicroBatchWeight(1 / process_group.rank.world_size, pixels), view=view
+            )
 
         if not process_group.is_distributed:
             return self

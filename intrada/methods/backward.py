@@ -8,7 +8,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from intrada.core.config.schema import Heads, LossWeights
+from intrada.core.config.training_blocks import Heads, LossWeights
 from intrada.data.batch import Batch, MicroBatchWeight
 from intrada.methods.base import AdversarialNetworks, Group, Loss, segmentation_losses
 
@@ -42,7 +42,10 @@ def back_propagate(groups: Iterable[Group], weight: MicroBatchWeight | None = No
 
 
 def _weighted(loss: Loss, weight: MicroBatchWeight) -> Loss:
-    return loss._replace(value=loss.value * (weight.pixels if loss.labelled else weight.images))
+    own = loss.batch.weight if loss.batch else weight
+    if own is None:
+        raise ValueError("a batch of the same micro-batch has no weight")
+    return loss._replace(value=loss.value * (own.pixels if loss.labelled else own.images))
 
 
 def _back_propagate(group: Group) -> dict[str, Tensor]:

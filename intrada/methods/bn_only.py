@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import torch
 
-from intrada.core.config.schema import LossWeights
+from intrada.core.config.training_blocks import LossWeights
 from intrada.data.batch import Batch
 from intrada.methods.base import AdversarialNetworks, Group, segmentation_losses
 

@@ -18,17 +18,20 @@ TARGET = 1.0
 _IGNORED = -100
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, labels: Tensor, pixel_weight: Tensor | None = None) -> Tensor:
     """Return the mean cross entropy over the valid pixels, a scalar.
 
     logits (N, C, H, W), raw; labels (N, H, W) int64. Labels 0..C-1 are valid; every other value (255, -1) is
     ignored. Without a valid pixel the loss and its gradient are 0, where the published code gives nan.
+    pixel_weight (N, H, W): factor of each pixel's loss; the mean is still over the number of valid pixels.
     """
     valid: Tensor = labelled(labels, logits.shape[1])
     # reduction="none", because CUDA's kernel that also reduces is not deterministic.
     pixel_losses = functional.cross_entropy(
         logits, torch.where(valid, labels, _IGNORED), ignore_index=_IGNORED, reduction="none"
     )
+    if pixel_weight is not None:
+        pixel_losses = pixel_losses * pixel_weight
     return pixel_losses.sum() / valid.sum().clamp(min=1)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from intrada.core import seeding
 from intrada.core.errors import UserError
 from intrada.data.tables import EASY, HARD, PIXELS
 
@@ -39,6 +40,7 @@ RULES: dict[str, Callable[[Floats, Counts, int], Floats]] = {
     "published_normalized": _published_normalized,
     "paper_normalized": _paper_normalized,
 }
+SHUFFLED = "shuffled"  # the control of these rules: an order that depends on the ids and a seed alone
 
 
 def score(table: pd.DataFrame, rule: str, rare_classes: Sequence[str]) -> Floats:
@@ -52,7 +54,8 @@ def score(table: pd.DataFrame, rule: str, rare_classes: Sequence[str]) -> Floats
     entropy that is nan or infinite.
     """
     if rule not in RULES:
-        raise UserError("rank.rule", f"unknown rule {rule!r}", ", ".join(RULES), "choose one of these")
+        allowed = ", ".join([*RULES, SHUFFLED])
+        raise UserError("rank.rule", f"unknown rule {rule!r}", allowed, "choose one of these")
     if rule != "mean_entropy" and not rare_classes:
         raise UserError(
             "rank.rare_classes",
@@ -88,12 +91,22 @@ def _require(table: pd.DataFrame, columns: Sequence[str]) -> None:
         )
 
 
+def shuffled(images: Sequence[str], seed: int) -> Floats:
+    """Return a random number in 0..1 for each image, (N,) float64; that of an image depends on no other."""
+    return np.array([seeding.derive(seed, SHUFFLED, image) for image in images], np.float64) / 2.0**63
+
+
 def rank(
-    table: pd.DataFrame, rule: str, easy_fraction: float, rare_classes: Sequence[str] = ()
+    table: pd.DataFrame,
+    rule: str,
+    easy_fraction: float,
+    rare_classes: Sequence[str] = (),
+    seed: int | None = None,
 ) -> pd.DataFrame:
     """Sort the images by score. The first `int(easy_fraction * N)` are easy, the others hard.
 
-    table: as for `score`, with the id of the image in `image`; easy_fraction: lambda in the paper, 0..1.
+    table: as for `score`, with the id of the image in `image`; rule: one of RULES, or SHUFFLED, whose order
+    is random and depends on `seed`; easy_fraction: lambda in the paper, 0..1.
     Returns a frame with the columns image, score, rank (1 = lowest score) and subset ("easy" or "hard"),
     sorted by rank. Images of equal score keep the order of the table.
     Raises UserError as `score` does, for a fraction outside 0..1 or nan, and for an image in two rows.
@@ -111,7 +124,10 @@ def rank(
         raise UserError(
             "scores", f"image {duplicates.iloc[0]} is in two rows", "one row per image", "run `score` again"
         )
-    scores = score(table, rule, rare_classes)
+    if rule == SHUFFLED:
+        scores = shuffled(table["image"].tolist(), seed or 0)
+    else:
+        scores = score(table, rule, rare_classes)
     order = np.argsort(scores, kind="stable")
     ranks = np.arange(1, len(order) + 1)
     # int() as in the published code: 0.29 of 100 images is 28, because 0.29 * 100 is just below 29.

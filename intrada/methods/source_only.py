@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from intrada.core.config.schema import LossWeights
+from intrada.core.config.training_blocks import LossWeights
 from intrada.data.batch import Batch
 from intrada.methods.base import AdversarialNetworks, Group, segmentation_losses
 

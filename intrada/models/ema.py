@@ -10,6 +10,15 @@ from torch import nn
 
 
 @torch.no_grad()
+def update_parameters(mean: nn.Module, network: nn.Module, iteration: int, decay: float) -> None:
+    """Update the parameters of `mean` as `update` does; copy the statistics of batch normalisation."""
+    weights, new_weights = ([weight.data for weight in net.parameters()] for net in (mean, network))
+    torch._foreach_lerp_(weights, new_weights, 1 - min(1 - 1 / iteration, decay))
+    for buffer, new in zip(mean.buffers(), network.buffers(), strict=True):
+        buffer.copy_(new)
+
+
+@torch.no_grad()
 def update(mean: nn.Module, network: nn.Module, iteration: int, decay: float) -> None:
     """Update the weights and statistics of `mean` from `network` after `iteration` = 1, 2, ... iterations.
 

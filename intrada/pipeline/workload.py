@@ -9,7 +9,8 @@ from pathlib import Path
 
 from intrada.core.config.augment_blocks import Augment
 from intrada.core.config.data_blocks import Domain
-from intrada.core.config.schema import Params, Training
+from intrada.core.config.schema import Params
+from intrada.core.config.training_blocks import Training
 
 TRAIN, INFER, FILES, OTHER = "trained pixels", "predicted pixels", "images", "stages"
 INDEX = Path("data/preprocess")
@@ -57,14 +58,15 @@ def _trained(word: str, block: Training, params: Params) -> float:
 
     augment, domain = block.augment, params.preprocess
     target = seen(block.augment_for_target, domain.target)
+    intra = params.train_intra
     domains = {
         "train_source": seen(augment, domain.source),
         "train_inter": seen(augment, domain.source) + target,
-        "train_intra": seen(augment, domain.target) + target,
+        "train_intra": seen(augment, domain.source if intra.starts_with_source else domain.target) + target,
     }[word]
     if word == "train_intra":
         few = [seen(augment, entry) for entry in params.target_labelled.values()]
-        few += [seen(augment, domain.source)] if params.train_intra.supervision != "pseudo" else []
+        few += [seen(augment, domain.source)] if intra.adds_source else []
         domains += max(few, default=0)
     return block.iterations * block.batch_size * domains
 

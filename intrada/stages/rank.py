@@ -32,7 +32,7 @@ def run(
     fraction = params.rounds[round].easy_fraction if round else block.easy_fraction
     table = tables.read(scores, tables.SCORES)
     failures.refuse_incomplete(scores, table["image"])
-    split = ranking.rank(table, block.rule, fraction, block.rare_classes)
+    split = ranking.rank(table, block.rule, fraction, block.rare_classes, block.seed)
     tables.write(out, split, tables.SPLIT)
     if fraction > 0 and not (split["subset"] == tables.EASY).any():
         log.warning(

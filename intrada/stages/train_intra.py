@@ -6,9 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Annotated, Literal
 
+import pandas as pd
+
 import intrada.methods.source_only  # noqa: F401  used below by its name; the import makes it part of this stage's code
 from intrada.core import files
 from intrada.core.config.schema import Params
+from intrada.core.config.training_blocks import Intra
 from intrada.core.errors import UserError
 from intrada.core.stage import Context, In, Out, RoundOption
 from intrada.data import mixing, tables
@@ -47,6 +50,9 @@ def run(
     entropy: the pseudo-labels of the easy images, the source labels (the easy images are then used by the
     adversarial losses only), or both. Labelled target images, if there are any, join them. UserError if they
     would not be used, since no image is easy.
+
+    With the method `mean_teacher` the teacher labels easy and hard images, and the cross entropy uses in
+    addition the labels that `supervision` selects.
     """
     # the control of the ablation (step 1 with the iterations of step 3) passes the source as its easy images
     of_source = easy == source
@@ -68,11 +74,35 @@ def run(
         files.write_csv(losses, EMPTY_INDEX[[]].assign(iteration=[]))
         return
     block = params.train_intra
-    if target.empty:
+    if target.empty and not block.self_training:
         block = block.model_copy(update={"method": "source_only"})
-    if block.supervision == "source":
-        labelled = labelled.assign(label="")
-    supervised = None if block.supervision == "pseudo" else mixing.read(sources, source)
-    domain: Literal["source", "supervised"] = "source" if of_source else "supervised"
-    data = TrainData(labelled, target, supervised, domain, few)
+    of_supervision = mixing.read(sources, source) if block.supervision != "pseudo" else None
+    data = _data(block, labelled, target, of_supervision, few, of_source)
     run_training(TrainingJob(params, block, data, init, model, snapshots, losses, context))
+
+
+def _data(
+    block: Intra,
+    easy: pd.DataFrame,
+    hard: pd.DataFrame,
+    source: pd.DataFrame | None,
+    few: pd.DataFrame | None,
+    of_source: bool,
+) -> TrainData:
+    """Return the data of the training.
+
+    easy, hard: in the order of the ranking; source: for the supervision `source` and `both`; of_source:
+    `easy` is the source, and `hard` are all target images.
+    """
+    domain: Literal["source", "supervised"] = "source" if of_source else "supervised"
+    if not (settings := block.self_training):
+        first = easy.assign(label="") if block.supervision == "source" else easy
+        return TrainData(first, hard, source, domain, few)
+    if of_source:
+        return TrainData(easy, hard, None, domain, few)
+    target = pd.concat([easy.assign(easy=True), hard.assign(easy=False)], ignore_index=True)
+    partners = easy if settings.mix == "easy_on_hard" else None
+    drawn_first = len(easy) if settings.curriculum == "easy_first" else None
+    if block.starts_with_source and source is not None:
+        return TrainData(source, target, None, "source", few, partners, drawn_first)
+    return TrainData(easy, target, source, domain, few, partners, drawn_first)

@@ -27,7 +27,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from intrada.core.config.data_blocks import Domain
-from intrada.core.config.schema import Intra, Params, Training
+from intrada.core.config.schema import Params
+from intrada.core.config.training_blocks import Intra, Training
 from intrada.data.batch import Batch
 from intrada.data.train_batches import TrainBatch
 from intrada.models.initialise import MARKERS, RANDOM
@@ -74,13 +75,13 @@ def estimate_stage(params: Params, stage: str) -> Cost:
     block: Training = getattr(params, stage)
     trainer = build_trainer(params, block, META)
     domains = params.preprocess
-    source = domains.target if stage == "train_intra" else domains.source
+    of_easy = isinstance(block, Intra) and not block.starts_with_source
+    source = domains.target if of_easy else domains.source
     sizes = (block.augment.seen(source.size), block.augment_for_target.seen(domains.target.size))
     read = sizes if trainer.method.NEEDS_TARGET else sizes[:1]
     all_sizes = (*read, *_supervised_sizes(params, block))
     batch = noise_train_batch(params, stage, all_sizes, META)
-    has_labels = not (isinstance(block, Intra) and block.supervision == "source")
-    counts = count_iteration(trainer, batch, has_labels)
+    counts = count_iteration(trainer, batch, block.has_labels)
     return Cost(stage, block.method, block.batch_size, all_sizes, block.iterations, *counts)
 
 
@@ -89,7 +90,7 @@ def _supervised_sizes(params: Params, block: Training) -> list[tuple[int, int]]:
     if not isinstance(block, Intra):
         return []
     domains: list[Domain] = [*params.target_labelled.values()]
-    if block.supervision != "pseudo":
+    if block.adds_source:
         domains.append(params.preprocess.source)
     return sorted((block.augment.seen(domain.size) for domain in domains), key=prod)[-1:]
 
@@ -102,7 +103,9 @@ def noise_train_batch(
     images = block.batch_size // params.compute.devices
     source, *others = (noise_batch(images, size, device) for size in sizes)
     supervised = others.pop() if _supervised_sizes(params, block) else None
-    return TrainBatch(source, others[0] if others else None, supervised)
+    target = others[0] if others else None
+    mixes_easy = block.self_training and block.self_training.mix == "easy_on_hard"
+    return TrainBatch(source, target, supervised, target if mixes_easy else None)
 
 
 def build_trainer(params: Params, block: Training, device: torch.device) -> Trainer:
@@ -117,7 +120,8 @@ def noise_batch(images: int, size: tuple[int, int], device: torch.device) -> Bat
     """Return `images` images of uniform noise, `size` = (width, height) pixels, all pixels of class 0."""
     shape = (size[1], size[0])
     noise = torch.randint(256, (images, 3, *shape), dtype=torch.uint8, device=device)
-    return Batch(["noise"] * images, noise, torch.zeros(images, *shape, dtype=torch.int64, device=device))
+    label = torch.zeros(images, *shape, dtype=torch.int64, device=device)
+    return Batch(["noise"] * images, noise, label, easy=[False] * images)
 
 
 def count_iteration(trainer: Trainer, batch: TrainBatch, has_labels: bool = True) -> tuple[int, int, int]:
@@ -142,8 +146,9 @@ def count_iteration(trainer: Trainer, batch: TrainBatch, has_labels: bool = True
     states = [
         value for optimizer in optimizers for state in optimizer.state.values() for value in state.values()
     ]
-    ema = trainer.mean.state_dict().values() if trainer.mean else ()
-    tensors = [*resident, *ema, *gradients, *(value for value in states if isinstance(value, Tensor))]
+    copies = [net for net in (trainer.mean, *(trainer.teacher.copies() if trainer.teacher else ())) if net]
+    copied = [value for net in copies for value in net.state_dict().values()]
+    tensors = [*resident, *copied, *gradients, *(value for value in states if isinstance(value, Tensor))]
     return sum(tensor.nbytes for tensor in tensors), saved.peak + recomputed, counter.flop
 
 

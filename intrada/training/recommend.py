@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 import torch
 
-from intrada.core.config.schema import Params, Training
+from intrada.core.config.schema import Params
+from intrada.core.config.training_blocks import Training
 from intrada.training import cost_estimate, step_timing
 
 Size = tuple[int, int]

@@ -12,7 +12,8 @@ import pandas as pd
 import torch
 
 from intrada.core import files, locks, seeding, signals
-from intrada.core.config.schema import Params, Training
+from intrada.core.config.schema import Params
+from intrada.core.config.training_blocks import Training
 from intrada.core.distributed import launcher
 from intrada.core.distributed.device import acquire_devices, configure_torch
 from intrada.core.distributed.launcher import Rank
@@ -27,6 +28,7 @@ from intrada.core.errors import UserError
 from intrada.core.stage import Context
 from intrada.data import tables
 from intrada.data.train_batches import TrainData
+from intrada.methods import is_adversarial
 from intrada.models.discriminator import SMALLEST
 from intrada.models.model_info import describe
 from intrada.training.snapshots import Snapshots
@@ -90,7 +92,7 @@ def _train_and_write(process_group: ProcessGroup, device: torch.device, job: Tra
     classes = params.class_set
     seed = seeding.derive(params.seed, context.name)
     trainer = Trainer(params, block, classes, job.init, seed, process_group)
-    if trainer.method.ADVERSARIAL:
+    if is_adversarial(block):
         _check_sizes(job.data, block)
     info = describe(trainer.spec, trainer.networks.segmenter, job.data.size, block.method)
     snapshots = Snapshots(context.checkpoints, block.snapshot_every, info)

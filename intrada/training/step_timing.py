@@ -150,7 +150,7 @@ def _duration(
 ) -> float:
     device = next(trainer.networks.segmenter.parameters()).device
     batch = noise_train_batch(params, stage, sizes, device)
-    has_labels = stage != "train_intra" or params.train_intra.supervision != "source"
+    has_labels = getattr(params, stage).has_labels
     trainer.iteration = 0  # the schedule of the learning rate ends at `max_iters`
     _wait(device)
     start = clock()

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
-from itertools import repeat, starmap
 from pathlib import Path
 from types import ModuleType
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from intrada.core import files, seeding, signals
 from intrada.core.config.classes import ClassSet
-from intrada.core.config.schema import Heads, Params, Training
+from intrada.core.config.schema import Params
+from intrada.core.config.training_blocks import Heads, Training
 from intrada.core.distributed.device import uses_bf16
 from intrada.core.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from intrada.core.stage import Context
-from intrada.data import mixing
 from intrada.data.batch import Batch
-from intrada.data.loader import prefetch, training_stream
+from intrada.data.loader import prefetch
 from intrada.data.train_batches import TrainBatch, TrainData
-from intrada.methods import method
+from intrada.methods import is_adversarial, method
 from intrada.methods.backward import back_propagate, supervised_losses, training_step
-from intrada.methods.base import AdversarialNetworks
+from intrada.methods.base import AdversarialNetworks, Teacher
 from intrada.methods.entropy import information_map, pixel_entropy
 from intrada.models import activation_checkpointing, discriminator, ema, sync_batch_norm
 from intrada.models.base import SegmentationModel
@@ -37,6 +34,7 @@ from intrada.training import nan_check, optimizers
 from intrada.training.checkpoints import Checkpoints, State
 from intrada.training.metric_logger import MetricLogger, suppress_thread_os_errors
 from intrada.training.snapshots import Snapshots
+from intrada.training.streams import train_batches
 
 
 class Trainer:
@@ -62,12 +60,13 @@ class Trainer:
         initialise(segmenter, self.spec, init)
         self.method: ModuleType = method(block.method)
         torch.manual_seed(seeding.derive(seed, "discriminators"))
-        heads = ("main", "aux") if self.method.ADVERSARIAL else ()
+        heads = ("main", "aux") if is_adversarial(block) else ()
         width = block.discriminator.width
         discriminators = {head: discriminator.build(len(classes), width) for head in heads}
         self.networks = AdversarialNetworks(segmenter, nn.ModuleDict(discriminators))
         self.block, self.compute, self.classes = block, params.compute, len(classes)
-        self.process_group = process_group
+        self.process_group, self.class_set, self.seed = process_group, classes, seed
+        self.teacher: Teacher | None = None
         self.iteration = 0
         if not process_group.is_main_process:  # the main process keeps the dropout of a run on one device
             torch.manual_seed(seeding.derive(seed, "process", process_group.rank.rank))
@@ -81,19 +80,29 @@ class Trainer:
         self.mean = copy.deepcopy(self.networks.segmenter) if self.block.ema else None
         if self.compute.sync_batch_norm and self.process_group.is_distributed:
             sync_batch_norm.synchronise(self.networks.segmenter)
+        if settings := self.block.self_training:
+            self.teacher = self.method.Teacher(
+                self.networks.segmenter,
+                settings,
+                self.class_set,
+                self.seed,
+                self.process_group,
+                self.networks.bf16,
+            )
+            self.networks = replace(self.networks, teacher=self.teacher)
         if self.compute.activation_checkpointing:
             activation_checkpointing.install(self.networks.segmenter)
         if is_enabled(self.compute, device):
             install(self.networks.segmenter, device)
-        settings = self.block.optimizer
+        optimizer = self.block.optimizer
         self.optimizer = optimizers.segmenter_optimizer(
             self.networks.segmenter,
-            settings.name,
-            settings.lr,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-            heads_lr_multiplier=settings.heads_lr_multiplier,
-            multiplicity=settings.multiplicity,
+            optimizer.name,
+            optimizer.lr,
+            momentum=optimizer.momentum,
+            weight_decay=optimizer.weight_decay,
+            heads_lr_multiplier=optimizer.heads_lr_multiplier,
+            multiplicity=optimizer.multiplicity,
         )
         self.discriminator_optimizer = None
         if discriminators := self.networks.discriminators:
@@ -102,7 +111,9 @@ class Trainer:
 
     @property
     def model(self) -> SegmentationModel:
-        """The trained network; with `ema`, the network with the moving average of the weights."""
+        """The trained network; with `ema`, the moving average of its weights; if it is saved, the teacher."""
+        if self.teacher and self.teacher.settings.saved == "teacher":
+            return self.teacher.network
         return self.mean or self.networks.segmenter
 
     def rates(self) -> dict[str, float]:
@@ -128,9 +139,11 @@ class Trainer:
         weights = self.block.weights
         unlabelled = weights.model_copy(update={"seg": Heads(main=0.0, aux=0.0)})
         method_weights = weights if has_labels else unlabelled
+        if self.teacher:
+            batch = self.teacher.label(batch, self.iteration)
         batch = batch.weighted(self.process_group, self.classes)
         record: dict[str, Tensor] = {}
-        for source, target, supervised in batch.micro_batches(
+        for source, target, supervised, _ in batch.micro_batches(
             self.block.gradient_accumulation_steps, self.classes
         ):
             losses: dict[str, Tensor] = {}
@@ -146,6 +159,8 @@ class Trainer:
         self.iteration += 1
         if self.mean:
             ema.update(self.mean, self.networks.segmenter, self.iteration, self.block.ema)
+        if self.teacher:
+            self.teacher.update(self.networks.segmenter, self.iteration)
         return self.process_group.total(record)
 
     def state(self) -> State:
@@ -159,6 +174,7 @@ class Trainer:
         return {
             "segmenter": self.networks.segmenter.state_dict(),
             "mean": self.mean.state_dict() if self.mean else {},
+            "teacher": self.teacher.network.state_dict() if self.teacher else {},
             "discriminators": self.networks.discriminators.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "discriminator_optimizer": optimizer.state_dict() if optimizer else {},
@@ -171,6 +187,8 @@ class Trainer:
         self.networks.segmenter.load_state_dict(state["segmenter"])
         if self.mean:
             self.mean.load_state_dict(state["mean"])
+        if self.teacher:
+            self.teacher.network.load_state_dict(state["teacher"])
         self.networks.discriminators.load_state_dict(state["discriminators"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.discriminator_optimizer:
@@ -211,8 +229,9 @@ def train(
     logging = metric_logger if is_main else nullcontext()
     with files.writing(folder), suppress_thread_os_errors(), logging, signals.postponed() as request:
         steps = range(trainer.iteration, block.iterations)
+        batches = prefetch(train_batches(block, data, seed, trainer.iteration, process_group.rank))
         progress = context.progress(steps, block.iterations, "it", trainer.iteration)
-        for _, batch in zip(progress, prefetch(_batches(trainer, data, seed)), strict=True):
+        for _, batch in zip(progress, batches, strict=True):
             batch = batch.to(device)
             rates, losses = trainer.rates(), trainer.step(batch, data.has_labels)
             iteration = trainer.iteration
@@ -250,35 +269,3 @@ def predict_first(networks: AdversarialNetworks, batch: Batch) -> tuple[Tensor, 
     logits = networks.predict(Batch(batch.ids[:1], batch.image[:1], batch.label[:1]))["main"]
     networks.segmenter.train()
     return batch.image[0], logits[0].argmax(0), pixel_entropy(information_map(logits))[0]
-
-
-def _batches(trainer: Trainer, data: TrainData, seed: int) -> Iterator[TrainBatch]:
-    """Yield the batches of the remaining iterations. The target is None if the method does not use it."""
-    block = trainer.block
-    start, stop, rank = trainer.iteration, block.iterations, trainer.process_group.rank
-
-    def stream(
-        index: pd.DataFrame, domain: str, name: str, start: int = start, stop: int = stop
-    ) -> Iterator[Batch]:
-        augment = block.augment_for_target if name == "target" else block.augment
-        batches = training_stream(index, seed, name, augment, block.batch_size, start, stop, rank)
-        update_bn_stats = block.bn_statistics == "all" or domain != data.source_domain
-        return (batch._replace(update_bn_stats=update_bn_stats) for batch in batches)
-
-    def mixed(*groups: tuple[pd.DataFrame, str, str]) -> Iterator[Batch]:
-        """One batch per iteration, of one of the groups: their images may differ in size and domain."""
-        weights = [sum(mixing.weights(index)) for index, _, _ in groups]
-        spans = zip(mixing.counts(start, weights), mixing.counts(stop, weights), strict=True)
-        streams = [stream(*group, *span) for group, span in zip(groups, spans, strict=True)]
-        return (next(streams[mixing.draw(number, weights)[0]]) for number in range(start, stop))
-
-    # Do not change the stream names: they seed the order and the augmentation of the images.
-    supervised = ((data.supervised, "supervised", "extra"), (data.target_labelled, "target", "few"))
-    groups = [(index, domain, name) for index, domain, name in supervised if index is not None]
-    count = stop - start
-    streams = (
-        stream(data.source, "source", "labelled"),
-        stream(data.target, "target", "target") if trainer.method.NEEDS_TARGET else repeat(None, count),
-        mixed(*groups) if groups else repeat(None, count),
-    )
-    return starmap(TrainBatch, zip(*streams, strict=True))

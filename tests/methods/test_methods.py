@@ -8,15 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from intrada.core.config.schema import Heads, LossWeights
+from intrada.core.config.training_blocks import Heads, LossWeights
 from intrada.core.errors import UserError
-from intrada.data.batch import Batch
+from intrada.data.batch import Batch, StudentView
 from intrada.methods import METHODS, adaptsegnet, advent, bn_only, method, minent, source_only
 from intrada.methods.backward import back_propagate, training_step
 from intrada.methods.base import AdversarialNetworks, Group, Loss
 from intrada.methods.entropy import information_map
 from intrada.methods.losses import SOURCE, TARGET, cross_entropy, domain_bce
 from intrada.models import discriminator
+from tests.methods.self_training.test_teacher import teacher
 from tests.support.tiny_segmenter import build
 
 C, SIZE = 3, 32  # 32 pixels are the smallest size that the discriminator accepts
@@ -32,7 +33,7 @@ def networks() -> AdversarialNetworks:
     torch.manual_seed(0)
     segmenter = build(C)
     discriminators = nn.ModuleDict({head: discriminator.build(C, width=2) for head in HEADS})
-    return AdversarialNetworks(segmenter.train(), discriminators.train())
+    return AdversarialNetworks(segmenter.train(), discriminators.train(), teacher=teacher(segmenter))
 
 
 def batch(seed: int, labelled: bool) -> Batch:
@@ -42,7 +43,13 @@ def batch(seed: int, labelled: bool) -> Batch:
     return Batch(["a", "b"], image, label if labelled else torch.full_like(label, 255))
 
 
-SOURCES, TARGETS = batch(1, True), batch(2, False)
+def seen(target: Batch) -> Batch:
+    """Return a target batch with what a student sees of it: labels that no method may take from `target`."""
+    label = torch.arange(SIZE).expand(2, SIZE, SIZE) % C
+    return target._replace(view=StudentView(target._replace(label=label), None, torch.tensor(1.0)))
+
+
+SOURCES, TARGETS = batch(1, True), seen(batch(2, False))
 
 
 def gradients(module: nn.Module) -> dict[str, Tensor]:
@@ -67,7 +74,7 @@ def test_a_method_is_a_module_that_defines_needs_target_and_adversarial(name: st
 
 
 def test_the_error_for_an_unknown_method_lists_the_methods() -> None:
-    with pytest.raises(UserError, match="source_only, bn_only, minent, adaptsegnet, advent"):
+    with pytest.raises(UserError, match="source_only, bn_only, minent, adaptsegnet, advent, mean_teacher"):
         method("minnet")
 
 

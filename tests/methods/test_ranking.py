@@ -144,3 +144,17 @@ def test_near_ties_are_the_images_that_could_change_their_subset() -> None:
     assert not near_ties.near_ties(further, "mean_entropy", 19).any()
     assert near_ties.near_ties(further, "published_normalized", 19).tolist() == near
     assert not near_ties.near_ties(split.assign(subset="easy"), "mean_entropy", 19).any()
+
+
+def test_the_rule_shuffled_orders_by_the_ids_and_the_seed_alone() -> None:
+    table = pd.DataFrame(
+        {"image": [f"image{number}" for number in range(200)], "entropy": np.arange(200) / 200}
+    )
+    split = ranking.rank(table, "shuffled", 0.5, seed=1)
+    other_entropies = table.assign(entropy=table["entropy"][::-1].to_numpy())
+    pd.testing.assert_frame_equal(ranking.rank(other_entropies, "shuffled", 0.5, seed=1), split)
+    reordered = ranking.rank(table[::-1], "shuffled", 0.5, seed=1)
+    assert reordered["image"].tolist() == split["image"].tolist()
+    assert ranking.rank(table, "shuffled", 0.5, seed=2)["image"].tolist() != split["image"].tolist()
+    easy = table["entropy"][table["image"].isin(split["image"][:100])]
+    assert 0.4 < easy.mean() < 0.6  # a ranking by entropy would give 0.25

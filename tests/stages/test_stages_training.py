@@ -12,8 +12,8 @@ from intrada.core.config.classes import class_set
 from intrada.data import tables
 from intrada.models import model_info
 from intrada.models.model_info import ModelSpec
-from intrada.training import trainer
-from tests.support.tiny_project import change, forget_records, run, tree, write_params
+from intrada.training import streams as streams_module
+from tests.support.tiny_project import SELF_TRAINING, change, forget_records, run, tree, write_params
 
 CLASSES: list[str] = tree()["classes"]
 
@@ -40,13 +40,13 @@ def test_the_intra_training_adapts_from_easy_to_hard_images(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     streams: dict[str, set[str]] = {}
-    original = trainer.training_stream
+    original = streams_module.training_stream
 
     def stream(index: Any, seed: int, name: str, *rest: Any) -> Any:
         streams[name] = set(index["id"])
         return original(index, seed, name, *rest)
 
-    monkeypatch.setattr(trainer, "training_stream", stream)
+    monkeypatch.setattr(streams_module, "training_stream", stream)
     assert run("train_intra") == 0
     subsets = split()
     assert streams == {"labelled": subsets["easy"], "target": subsets["hard"]}
@@ -125,3 +125,39 @@ def test_lambda_1_is_self_training_without_adversarial_losses(project: Path) -> 
     assert info and (info.method, info.size) == ("source_only", (64, 32))
     model = Path("results/train_intra/last.safetensors").read_bytes()
     assert model != Path("results/train_inter/last.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("supervision", ["source", "pseudo", "both"])
+@pytest.mark.parametrize("curriculum", ["none", "easy_first", "easy_trusted"])
+def test_a_teacher_labels_easy_and_hard_images(
+    project: Path, monkeypatch: pytest.MonkeyPatch, supervision: str, curriculum: str
+) -> None:
+    streams: dict[str, Any] = {}
+    for name in ("training_stream", "target_stream"):
+        monkeypatch.setattr(streams_module, name, _recording(getattr(streams_module, name), streams))
+    settings = SELF_TRAINING | {"curriculum": curriculum, "mix": "easy_on_hard"}
+    use(
+        train_intra__method="mean_teacher",
+        train_intra__self_training=settings,
+        train_intra__supervision=supervision,
+    )
+    assert run("train_intra") == 0
+    subsets = split()
+    source = set(tables.read(Path("data/preprocess/source/index.csv"), tables.INDEX)["id"])
+    assert set(streams["target"]["id"]) == subsets["easy"] | subsets["hard"]
+    assert set(streams["target"]["id"][streams["target"]["easy"]]) == subsets["easy"]
+    assert set(streams["partner"]["id"]) == subsets["easy"] and (streams["partner"]["label"] != "").all()
+    assert set(streams["labelled"]["id"]) == (source if supervision == "source" else subsets["easy"])
+    assert ("extra" in streams) == (supervision == "both")
+    first = len(subsets["easy"]) if curriculum == "easy_first" else None
+    assert streams["first"] == first
+
+
+def _recording(original: Any, streams: dict[str, Any]) -> Any:
+    def stream(index: Any, seed: int, name: str, *rest: Any) -> Any:
+        streams[name] = index
+        if name == "target":
+            streams["first"] = rest[5]
+        return original(index, seed, name, *rest)
+
+    return stream

@@ -23,6 +23,17 @@ ORDER = (
 )  # fmt: skip
 
 
+# Settings of the method mean_teacher, of which some are not its presets': every loss has some weight.
+SELF_TRAINING: dict[str, Any] = {
+    "decay": 0.9, "batch_norm": "train", "confidence": "image_share", "threshold": 0.3, "weight": 1.0,
+    "mix": "source_on_target", "curriculum": "none", "saved": "student", "adversary": "advent",
+    "strong": {"colour": {
+        "brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.1, "probability": 0.8}},
+    "margins": {"bottom": 0.1}, "masked": {"block": 8, "ratio": 0.5, "weight": 0.5},
+    "feature_distance": {"weight": 0.005, "classes": ["car", "person"], "min_share": 0.5},
+}  # fmt: skip
+
+
 @cache
 def _parsed(text: str) -> dict[str, Any]:
     loaded: dict[str, Any] = plain_yaml.parse(text)

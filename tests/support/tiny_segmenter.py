@@ -25,6 +25,9 @@ class TinySegmenter(SegmentationModel):
         features = self.drop(torch.relu(self.norm(self.body(images))))
         return {"main": self.main(features), "aux": self.aux(features)}
 
+    def last_stage(self) -> nn.Module:
+        return self.drop
+
     def normalise(self, images: Tensor) -> Tensor:
         return images.float() / 255
 

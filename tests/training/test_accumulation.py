@@ -17,7 +17,7 @@ from intrada.data.train_batches import TrainBatch
 from intrada.methods import METHODS
 from intrada.training.cost_estimate import build_trainer
 from intrada.training.trainer import Trainer
-from tests.support.tiny_project import PARAMS, change, tree
+from tests.support.tiny_project import PARAMS, SELF_TRAINING, change, tree
 
 SIZE, IMAGES, CPU = (32, 64), 4, torch.device("cpu")
 
@@ -30,10 +30,12 @@ def build(gradient_accumulation_steps: int, method: str = "advent", **changes: A
 
     Its batch normalisation is in evaluation mode, so that it does not use the statistics of a micro-batch.
     """
-    block = {
+    block: dict[str, Any] = {
         "train_inter__method": method,
         "train_inter__gradient_accumulation_steps": gradient_accumulation_steps,
     }
+    if method == "mean_teacher":
+        block["train_inter__self_training"] = SELF_TRAINING
     params = validate(PARAMS, change(tree(), train_inter__batch_size=IMAGES, **block, **changes))
     torch.manual_seed(0)
     trainer = build_trainer(params, params.train_inter, CPU)

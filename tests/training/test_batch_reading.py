@@ -13,6 +13,7 @@ from torch import nn
 from intrada.core.config.augment_blocks import Augment
 from intrada.data.batch import Batch
 from intrada.methods.base import AdversarialNetworks
+from intrada.training import streams as streams_module
 from intrada.training import trainer
 from tests.support.small_training import folder as folder  # a fixture
 from tests.support.small_training import setup, train
@@ -21,13 +22,13 @@ from tests.support.tiny_segmenter import build
 
 def test_target_batches_are_read_only_for_methods_that_need_them(monkeypatch: pytest.MonkeyPatch) -> None:
     streams: list[str] = []
-    original: Callable[..., Iterator[Any]] = trainer.training_stream
+    original: Callable[..., Iterator[Any]] = streams_module.training_stream
 
     def stream(index: pd.DataFrame, seed: int, name: str, *rest: Any) -> Iterator[Any]:
         streams.append(name)
         return original(index, seed, name, *rest)
 
-    monkeypatch.setattr(trainer, "training_stream", stream)
+    monkeypatch.setattr(streams_module, "training_stream", stream)
     for method, names in (("source_only", ["labelled"]), ("bn_only", ["labelled", "target"])):
         streams.clear()
         setup(method=method)
@@ -37,13 +38,13 @@ def test_target_batches_are_read_only_for_methods_that_need_them(monkeypatch: py
 
 def test_target_images_have_an_augmentation_of_their_own_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: dict[str, float] = {}
-    original: Callable[..., Iterator[Any]] = trainer.training_stream
+    original: Callable[..., Iterator[Any]] = streams_module.training_stream
 
     def stream(index: pd.DataFrame, seed: int, name: str, augment: Augment, *rest: Any) -> Iterator[Any]:
         chosen[name] = augment.jitter
         return original(index, seed, name, augment, *rest)
 
-    monkeypatch.setattr(trainer, "training_stream", stream)
+    monkeypatch.setattr(streams_module, "training_stream", stream)
     own = {"augment_target": {"flip": False, "jitter": 0.3}}
     for blocks, jitter in (({}, 0.1), (own, 0.3)):
         setup(augment={"flip": True, "jitter": 0.1}, **blocks)

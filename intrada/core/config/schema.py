@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from intrada.core.config.augment_blocks import Augment, check_crop
+from intrada.core.config.augment_blocks import check_crop
 from intrada.core.config.compute_block import Compute
 from intrada.core.config.data_blocks import (
     Block,
@@ -25,14 +25,12 @@ from intrada.core.config.data_blocks import (
     Toycity,
     check_sets,
 )
+from intrada.core.config.training_blocks import Intra, Training
 from intrada.core.config.types import (
     Count,
-    Decay,
     Fraction,
-    NotNegative,
     Options,
     PathText,
-    Positive,
     Seed,
     Share,
 )
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
     from intrada.core.config.classes import ClassSet
 
 
-Rule = Literal["mean_entropy", "published_normalized", "paper_normalized"]
+Rule = Literal["mean_entropy", "published_normalized", "paper_normalized", "shuffled"]
 
 
 class Model(Block):
@@ -49,96 +47,23 @@ class Model(Block):
     options: Options
 
 
-class Optimizer(Block):
-    name: Literal["sgd", "adamw"]
-    lr: Positive
-    momentum: Fraction  # sgd only; the betas of adamw are always (0.9, 0.999)
-    weight_decay: NotNegative
-    heads_lr_multiplier: Positive
-    multiplicity: Literal["once", "published"]
-
-
-class Discriminator(Block):
-    lr: Positive
-    width: Count  # channels of its first convolution; 64 in the paper
-
-
-class Heads(Block):
-    """One weight for each classifier head."""
-
-    main: NotNegative
-    aux: NotNegative
-
-
-class LossWeights(Block):
-    seg: Heads  # cross entropy of each head
-    target: Heads  # loss on the target: adversarial (lambda_adv) or entropy (lambda_ent)
-
-
-class Training(OptionalKeys):
-    """The keys of a training stage."""
-
-    method: str
-    init: PathText
-    iterations: Count
-    max_iters: Count  # iteration at which the poly schedule reaches 0
-    power: NotNegative
-    batch_size: Count
-    gradient_accumulation_steps: Count  # micro-batches of a batch
-    optimizer: Optimizer
-    discriminator: Discriminator
-    weights: LossWeights
-    augment: Augment
-    augment_target: Augment | None = (
-        None  # of the target images that are read without a label; absent: augment
-    )
-    log_every: Count  # iterations averaged into one row of losses.csv
-    checkpoint_every: Count  # iterations
-    checkpoint_minutes: Positive
-    checkpoints_kept: Count
-    snapshot_every: Count  # iterations between snapshots, of which `select` chooses the model
-    ema: Decay  # decay of the moving average of weights that is saved; 0: save the last weights
-    bn_statistics: Literal["all", "target"]  # domain that updates the BatchNorm running statistics
-
-    @property
-    def augment_for_target(self) -> Augment:
-        """The augmentation of the target images that are read without a label."""
-        return self.augment_target or self.augment
-
-    @model_validator(mode="after")
-    def _schedule_is_long_enough(self) -> Training:
-        if self.max_iters < self.iterations:
-            raise ValueError(f"max_iters {self.max_iters} is below iterations {self.iterations}")
-        return self
-
-    @model_validator(mode="after")
-    def _augmented_images_are_used(self) -> Training:
-        if self.augment_target and self.method == "source_only":
-            raise ValueError("augment_target is not used, since source_only uses no target image; remove it")
-        return self
-
-    @model_validator(mode="after")
-    def _micro_batches_are_equal(self) -> Training:
-        if self.batch_size % self.gradient_accumulation_steps:
-            steps = f"gradient_accumulation_steps {self.gradient_accumulation_steps}"
-            raise ValueError(f"{steps} does not divide batch_size {self.batch_size}")
-        return self
-
-
-class Intra(Training):
-    """The keys of step 3: those of a training, and `supervision`."""
-
-    supervision: Literal["pseudo", "source", "both"]  # labels that the cross entropy uses
-
-
 class Score(Block):
     batch_size: Count
 
 
-class Rank(Block):
-    rule: Rule
+class Rank(OptionalKeys):
+    """The keys of step 2."""
+
+    rule: Rule  # shuffled: a random order, the control of the other rules
     easy_fraction: Fraction  # lambda in IntraDA
     rare_classes: list[str]  # used by the normalised rules; 11 in the paper
+    seed: Seed | None = None  # of the rule shuffled
+
+    @model_validator(mode="after")
+    def _seed_is_used(self) -> Rank:
+        if (self.rule == "shuffled") != (self.seed is not None):
+            raise ValueError(f"rule {self.rule} with seed {self.seed}: only the rule shuffled has a seed")
+        return self
 
 
 class PseudoLabel(Block):
@@ -236,6 +161,22 @@ class Params(Block):
     @model_validator(mode="after")
     def _classes_are_known(self) -> Params:
         _ = self.class_set  # UserError for an unknown class
+        return self
+
+    @model_validator(mode="after")
+    def _teachers_fit(self) -> Params:
+        if self.train_source.self_training:
+            raise ValueError("train_source.method is mean_teacher, but this stage reads no target image")
+        settings = self.train_inter.self_training
+        if settings and settings.needs_ranking:
+            raise ValueError(
+                f"train_inter.self_training has curriculum {settings.curriculum} and mix {settings.mix}, but "
+                "only step 3 (train_intra) has easy and hard images; use curriculum none, and another mix"
+            )
+        for block in (self.train_inter, self.train_intra):
+            if block.self_training and (distance := block.self_training.feature_distance):
+                for name in distance.classes:
+                    self.class_set.index(name)  # UserError for an unknown class
         return self
 
     @model_validator(mode="after")

@@ -113,12 +113,19 @@ def largest_distance(ours: dict[str, Tensor], others: dict[str, Tensor]) -> floa
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one_does_and_resume_to_the_same_bytes(images: Path) -> None:
-    setup(1, ema=0.9)
+@pytest.mark.parametrize(
+    "changes",
+    [{"ema": 0.9}, {"method": "mean_teacher", "self_training": tiny_project.SELF_TRAINING}],
+    ids=["advent", "mean_teacher"],
+)
+def test_two_processes_train_as_one_does_and_resume_to_the_same_bytes(
+    images: Path, changes: dict[str, Any]
+) -> None:
+    setup(1, **changes)
     assert main(TRAIN) == 0
     alone, weights = files.read_csv(LOSSES), load_file(MODEL)
     shutil.rmtree(RUNS)
-    setup(2, ema=0.9)
+    setup(2, **changes)
     assert main(TRAIN) == 0
     pd.testing.assert_frame_equal(files.read_csv(LOSSES), alone, rtol=1e-4)
     assert largest_distance(load_file(MODEL), weights) < 5e-3

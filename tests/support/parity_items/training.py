@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from intrada.core.config.schema import LossWeights
+from intrada.core.config.training_blocks import LossWeights
 from intrada.data.batch import Batch
 from intrada.methods import method
 from intrada.methods.backward import training_step
