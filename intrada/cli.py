@@ -123,7 +123,8 @@ def _completion(shell: str) -> str:
     """Return the script with which a shell completes commands, options and file names."""
     shtab = import_module("shtab")  # here, since it takes a while and no other command needs it
     program, commands = parser(*WORDS)
-    for command in commands.values():
+    for name, command in commands.items():
+        command.description = WORDS[name]  # zsh and fish list it beside the command, on a line
         for action in command._actions:
             if action.metavar == cli_options.PATH:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]

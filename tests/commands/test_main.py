@@ -144,6 +144,31 @@ def test_bash_completes_commands_options_and_names(capsys: pytest.CaptureFixture
     assert completed("intrada preprocess --domain s") == {"source"}
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("fish"), reason="no fish on the PATH; to run: apt install fish (Debian)")
+def test_fish_completes_them_and_says_a_line_of_each(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["--print-completion", "fish"]) == 0
+    script = tmp_path / "script"
+    script.write_text(capsys.readouterr().out)
+
+    def completed(line: str) -> list[str]:
+        command = ["fish", "--no-config", "-c", f"source {script}; complete -C {line!r}"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    assert completed("intrada ra") == [f"rank\t{WORDS['rank']}"]
+    assert {"--scores", "--set"} <= {line.split("\t")[0] for line in completed("intrada rank --s")}
+    assert completed("intrada preprocess --domain s") == ["source\tthe domain to preprocess"]
+
+
+@pytest.mark.slow
+def test_zsh_says_a_line_of_each_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--print-completion", "zsh"]) == 0
+    script = capsys.readouterr().out
+    assert all(f"\n    {name}:'{text}'\n" in script for name, text in WORDS.items())
+
+
 @pytest.mark.parametrize("argv", [["rank", "--scores"], ["predict", "model"], [*RANK, "--lambda", "0.5"]])
 def test_a_wrong_command_line_exits_with_2_and_the_usage(
     argv: list[str], capsys: pytest.CaptureFixture[str]
@@ -215,6 +240,7 @@ class Signal(MetaPathFinder):
             signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Signal())
 from intrada.__main__ import main
+from intrada.cli import WORDS
 sys.exit(main(["rank", "--help"]))
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
