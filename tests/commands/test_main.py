@@ -240,7 +240,6 @@ class Signal(MetaPathFinder):
             signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Signal())
 from intrada.__main__ import main
-from intrada.cli import WORDS
 sys.exit(main(["rank", "--help"]))
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)

@@ -98,6 +98,12 @@ WIDTHS = """() => [...document.querySelectorAll("section")].map((section) => {
   const [left, right] = [Math.min(...boxes.map((box) => box.left)), Math.max(...boxes.map((box) => box.right))];
   return [section.id, (right - left) / document.documentElement.clientWidth];
 }).filter(([id, share]) => share < 0.67 && id !== "provenance")"""
+# for each section but the last, which has no line, the pixels between its lowest content and its end
+ENDS = """() => [...document.querySelectorAll("section")].slice(0, -1).map((section) => {
+  const bottoms = [...section.querySelectorAll("*")].filter((element) => element.checkVisibility())
+    .map((element) => element.getBoundingClientRect().bottom);
+  return Math.round(section.getBoundingClientRect().bottom - Math.max(...bottoms));
+})"""
 NAMED = """() => {
   const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
   const repeated = ids.filter((id, index) => ids.indexOf(id) !== index);
@@ -138,6 +144,12 @@ def test_header_cells_are_over_their_columns_and_sections_fill_the_width(page: A
         page.set_viewport_size({"width": width, "height": height})
         assert page.evaluate(HEADERS) == [], width
         assert page.evaluate(WIDTHS) == [], width
+
+
+def test_all_sections_end_at_one_distance_above_their_line(page: Any) -> None:
+    for width, height in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        assert len(set(page.evaluate(ENDS))) == 1, width
 
 
 def test_every_text_has_a_contrast_of_at_least_4_5(page: Any) -> None:
