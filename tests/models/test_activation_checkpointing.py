@@ -19,11 +19,10 @@ from intrada.models import MODELS, activation_checkpointing, build_model
 from intrada.models.fuse_bn import fuse_conv_bn
 from intrada.training.cost_estimate import build_trainer, noise_batch
 from intrada.training.trainer import Trainer
+from tests.support import networks
 from tests.support.tiny_project import PARAMS, change, tree
 
 CPU = torch.device("cpu")
-OPTIONS: dict[str, dict[str, Any]] = {"deeplabv2": {"backbone": "resnet18"}}
-NETWORKS = {name: OPTIONS.get(name, {}) for name in MODELS}
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -31,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def build(enabled: bool, name: str = "small", method: str = "advent", **changes: Any) -> Trainer:
     block = {"train_inter__method": method, "compute__activation_checkpointing": enabled}
-    model = {"name": name, "options": NETWORKS[name]}
+    model = {"name": name, "options": networks.options(name)}
     params = validate(PARAMS, change(tree(), model=model, **block, **changes))
     torch.manual_seed(0)
     return build_trainer(params, params.train_inter, CPU)
@@ -130,7 +129,7 @@ def test_a_recomputed_block_has_the_same_dropout() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_state_dict_and_inference_do_not_change(name: str) -> None:
     torch.manual_seed(0)
-    network = build_model(name, 3, NETWORKS[name])
+    network = networks.build(name)
     plain = copy.deepcopy(network)
     activation_checkpointing.install(network)
     assert list(network.state_dict()) == list(plain.state_dict())
@@ -155,6 +154,5 @@ def test_it_can_be_combined_with_gradient_accumulation() -> None:
 
 def test_a_network_without_blocks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MODELS, "tiny", "tests.support.tiny_segmenter")
-    monkeypatch.setitem(NETWORKS, "tiny", {})
     with pytest.raises(UserError, match="TinySegmenter has no block to recompute"):
         build(True, "tiny")

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from intrada.core.errors import UserError
-from intrada.models import efficientnet_lite0
+from intrada.models import efficientnet_lite0, efficientnet_lite_weights
 from intrada.models.efficientnet_lite0 import EfficientNetLite0
 from tests.support.optional import needs
 
@@ -67,7 +67,8 @@ def portrait() -> Tensor:
     ],
 )
 def test_a_published_name_is_converted_to_timms(published: str, name: str) -> None:
-    assert efficientnet_lite0.timm_name(published) == name
+    lengths = efficientnet_lite_weights.STAGE_LENGTHS["tf_efficientnet_lite0"]
+    assert efficientnet_lite_weights.timm_name(published, lengths) == name
 
 
 def test_the_full_classifier_recognises_a_photograph(

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor
 
 from intrada.core.errors import UserError
-from intrada.models import MODELS, build_model
-from tests.support import tiny_segmenter
-
-OPTIONS: dict[str, dict[str, Any]] = {"deeplabv2": {"backbone": "resnet18"}}
+from intrada.models import MODELS
+from intrada.models.base import SegmentationModel
+from tests.support import networks, tiny_segmenter
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_hook_on_the_last_stage_gets_the_feature_map_that_main_needs(name: str) -> None:
     torch.manual_seed(0)
-    model = build_model(name, 3, OPTIONS.get(name, {})).eval()
+    model = networks.build(name).eval()
     images, seen = torch.randn(2, 3, 64, 64), list[Tensor]()
     with torch.no_grad():
         expected = model(images)
@@ -32,4 +29,4 @@ def test_a_hook_on_the_last_stage_gets_the_feature_map_that_main_needs(name: str
 
 def test_a_network_that_does_not_name_it_is_refused() -> None:
     with pytest.raises(UserError, match="TinySegmenter: it does not name its last stage"):
-        tiny_segmenter.build(3).last_stage()
+        SegmentationModel.last_stage(tiny_segmenter.build(3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -22,7 +23,7 @@ MODEL = Path("model.safetensors")
 SIZE = (48, 32)  # width, height of the training images
 
 
-def write(name: str = "small", largest: float = 20.0, **options: str) -> SegmentationModel:
+def write(name: str = "small", largest: float = 20.0, **options: Any) -> SegmentationModel:
     """Write params.yaml and MODEL. The largest logit is `largest`, so that predictions differ by pixel."""
     write_params(change(tree(), model={"name": name, "options": options}))
     torch.manual_seed(1)
@@ -31,13 +32,14 @@ def write(name: str = "small", largest: float = 20.0, **options: str) -> Segment
     with torch.no_grad():
         factor = largest / model.main_logits(model.normalise(noise)).abs().max()
     for head in model.head_names:
-        for parameter in getattr(model, head).parameters():
+        layers = getattr(model, head)  # of a head of several layers the last one
+        for parameter in getattr(layers, "classifier", layers).parameters():
             parameter.data *= factor
     info(model, name, **options).save(MODEL, model)
     return model
 
 
-def info(model: SegmentationModel, name: str = "small", **options: str) -> ModelInfo:
+def info(model: SegmentationModel, name: str = "small", **options: Any) -> ModelInfo:
     """Return the metadata that a training writes after four iterations."""
     model_info = describe(ModelSpec(name, options, CLASSES), model, SIZE, "advent")
     return model_info.model_copy(update={"iteration": 4})

@@ -22,10 +22,10 @@ from intrada.__main__ import main
 from intrada.core.errors import UserError
 from intrada.inference.deployment import onnx_file
 from intrada.methods import entropy
+from intrada.models import MODELS
 from intrada.models.base import upsample
-from tests.support import trained_model
+from tests.support import networks, trained_model
 from tests.support.definition import ROOT
-from tests.support.optional import needs
 from tests.support.tiny_segmenter import TinySegmenter
 from tests.support.trained_model import CLASSES, MODEL, NAMES
 
@@ -49,14 +49,12 @@ def pixels(batch: int, width: int, height: int) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name, largest",
-    [("small", 20.0), ("deeplabv2", 300.0), ("efficientnet_lite0", 20.0)],  # 300: probabilities of exactly 0
+    [*((name, 300.0 if name == "deeplabv2" else 20.0) for name in MODELS)],  # 300: probabilities of exactly 0
 )
 def test_the_file_gives_the_models_logits_and_entropies_for_any_batch_size(
     checkout: Path, name: str, largest: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if name == "efficientnet_lite0":
-        needs("timm", "efficientnet")
-    model = trained_model.write(name, largest, **({"backbone": "resnet18"} if name == "deeplabv2" else {}))
+    model = trained_model.write(name, largest, **networks.options(name))
     assert export("--size", "49x33") == 0
     for batch in (1, 3):
         images = pixels(batch, 49, 33)
