@@ -27,7 +27,7 @@ from intrada.evaluation import findings as evaluated
 from intrada.evaluation.metrics import Confusion
 from intrada.evaluation.reporting import content as contents
 from intrada.evaluation.reporting import diagnosis as diagnoses
-from intrada.evaluation.reporting import drawing, easy_hard, figures, gallery, results, summary
+from intrada.evaluation.reporting import drawing, easy_hard, figures, gallery, results, summary, views
 from intrada.evaluation.reporting import samples as sample_images
 from intrada.evaluation.reporting.page import render
 from intrada.pipeline import provenance, records, run_history
@@ -61,6 +61,8 @@ def run(
     kept: Annotated[Path, In("classes.csv of the pseudo_label stage")],
     findings: Annotated[Path, In("findings.json of the analyse stage")],
     analysis: Annotated[Path, In("folder of the analyse stage's tables")],
+    source: Annotated[Path, In("index.csv of the source images, to show what trainings see", index=True)],
+    target: Annotated[Path, In("index.csv of the target images, likewise", index=True)],
     page: Annotated[Path, Out("the report as one HTML page with its figures")],
     samples: Annotated[Path, Out("figure of the easiest and hardest evaluation images (PNG)")],
     class_iou: Annotated[Path, Out("figure of each class's IoU (PNG)")],
@@ -80,9 +82,10 @@ def run(
     recorded, runs = _runs(params, [*used, *(snapshots / name for name in folders)])
     losses = {"source": losses_source, "inter": losses_inter, "intra": losses_intra}
     measured = _measured(folders, snapshots, losses, split, analysed, params)
-    target = _labelled(truth, measured.ranked, tables.read(scores, tables.SCORES))
-    if len(target):
-        comparisons = _compare(target, predictions, pseudo_labels, len(classes), context)
+    measured = replace(measured, views=views.read(params, {"source": source, "target": target}))
+    diagnosed = _labelled(truth, measured.ranked, tables.read(scores, tables.SCORES))
+    if len(diagnosed):
+        comparisons = _compare(diagnosed, predictions, pseudo_labels, len(classes), context)
         measured = replace(measured, diagnosis=diagnoses.diagnose(comparisons, len(classes)))
 
     extremes = sample_images.easiest_and_hardest([*measured.shown], params.evaluate.samples)

@@ -172,6 +172,8 @@ def write_report(out: str = "report", split: float = 0.5, **rounds: Round) -> Pa
         kept=Path("kept.csv"),
         findings=Path("analyse/findings.json"),
         analysis=Path("analyse/tables"),
+        source=Path("source_index.csv"),
+        target=Path("target.csv"),
         page=folder / "index.html",
         samples=folder / "figures/samples.png",
         class_iou=folder / "figures/class_iou.png",

@@ -83,6 +83,11 @@ class Augment(Photometric):
             raise ValueError("scale needs crop: the images of a training batch have one size")
         return self
 
+    @property
+    def is_simple(self) -> bool:
+        """Whether nothing but `flip` and `jitter` is set."""
+        return self.model_dump().keys() == {"flip", "jitter"}
+
     def seen(self, size: Sequence[int]) -> tuple[int, int]:
         """Return (width, height) of what the network sees of an image of `size`, its width and height."""
         width, height = self.crop.size if self.crop else size

@@ -25,6 +25,7 @@ from intrada.evaluation.reporting import (
     shares,
     summary,
     training,
+    views,
 )
 from intrada.evaluation.reporting.advice import Advice
 from intrada.evaluation.reporting.classes import Row
@@ -37,6 +38,7 @@ from intrada.evaluation.reporting.samples import Sample
 from intrada.evaluation.reporting.shares import Pseudo, Shares
 from intrada.evaluation.reporting.summary import History, Images, Summary, Value
 from intrada.evaluation.reporting.training import Losses
+from intrada.evaluation.reporting.views import View, Views
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class Measured:
     models: source, inter, intra and later rounds; evaluations, folders and images.csv (of the evaluations),
     snapshots, losses: by model; select: the rule that chose the models; shown: sample images; ranked:
     split.csv; kept: classes.csv of pseudo_label; found, shares, label_next: findings.json,
-    shares.csv and label_next.csv of analyse; diagnosis: of diagnosis.diagnose; counts: numbers of images.
+    shares.csv and label_next.csv of analyse; diagnosis: of diagnosis.diagnose; counts: numbers of images;
+    views: of views.read.
     """
 
     models: list[Result]
@@ -96,6 +99,7 @@ class Measured:
     label_next: pd.DataFrame
     diagnosis: dict[str, Any]
     counts: Images
+    views: tuple[str, Sequence[View]] = ("", ())
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,7 @@ class Content:
     chosen: list[SelectedSnapshots]
     history: History
     provenance: Provenance
+    views: Views | None
 
 
 def build(title: str, measured: Measured, class_set: ClassSet, runs: Runs) -> Content:
@@ -154,6 +159,7 @@ def build(title: str, measured: Measured, class_set: ClassSet, runs: Runs) -> Co
         chosen,
         runs.history,
         origin,
+        views.build(*measured.views, palette),
     )
 
 

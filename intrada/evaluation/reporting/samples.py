@@ -95,22 +95,23 @@ def downscale(sample: Sample, side: int) -> Sample:
 
     Class indices are resized by nearest neighbour, so that no new index appears.
     """
-
-    def shrink(pixels: Pixels, resampling: Image.Resampling) -> Pixels:
-        height, width = pixels.shape[:2]
-        ratio = side / max(height, width)
-        if ratio >= 1:
-            return pixels
-        return resized(pixels, (max(1, round(width * ratio)), max(1, round(height * ratio))), resampling)
-
     nearest = Image.Resampling.NEAREST
     return replace(
         sample,
-        image=shrink(sample.image, Image.Resampling.LANCZOS),
-        entropy_map=shrink(sample.entropy_map, Image.Resampling.BOX),
-        predictions={name: shrink(indices, nearest) for name, indices in sample.predictions.items()},
-        label=None if sample.label is None else shrink(sample.label, nearest),
+        image=shrunk(sample.image, side, Image.Resampling.LANCZOS),
+        entropy_map=shrunk(sample.entropy_map, side, Image.Resampling.BOX),
+        predictions={name: shrunk(indices, side, nearest) for name, indices in sample.predictions.items()},
+        label=None if sample.label is None else shrunk(sample.label, side, nearest),
     )
+
+
+def shrunk(pixels: Pixels, side: int, resampling: Image.Resampling) -> Pixels:
+    """Return the image or map with no side longer than `side` pixels, in its proportions."""
+    height, width = pixels.shape[:2]
+    ratio = side / max(height, width)
+    if ratio >= 1:
+        return pixels
+    return resized(pixels, (max(1, round(width * ratio)), max(1, round(height * ratio))), resampling)
 
 
 def resized(pixels: Pixels, size: tuple[int, int], resampling: Image.Resampling) -> Pixels:

@@ -7,12 +7,14 @@ import re
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 
 from intrada.core import files, hashing
 from intrada.core.errors import UserError
 from intrada.data import tables
-from intrada.evaluation.reporting import diagnosis
+from intrada.evaluation.reporting import diagnosis, views
+from intrada.evaluation.reporting.views import View
 from tests.support.report_tree import label, tree, write_report
 
 TABLE = """\
@@ -217,3 +219,15 @@ def test_a_missing_sample_is_named(project: Path) -> None:
         Path(f"evaluate/inter/samples/entropy/{name}.png").unlink()
     with pytest.raises(UserError, match="no sample of any image"):
         write_report()
+
+
+def test_the_page_shows_what_a_training_with_crops_and_colours_sees(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree()
+    assert "What the network sees" not in (write_report() / "index.html").read_text()
+    shown = View("<name>", "source", *[np.zeros((4, 8, 3), np.uint8)] * 2, np.zeros((4, 8), np.uint8))
+    monkeypatch.setattr(views, "read", lambda *_: ("train_inter", [shown]))
+    page = (write_report("other") / "index.html").read_text()
+    assert "What the network sees in train_inter" in page
+    assert all(f'alt="{layer}: &lt;name&gt;"' in page for layer in ("before", "seen", "label"))
