@@ -71,6 +71,10 @@ class SegmentationModel(nn.Module, ABC):
         """
         return []
 
+    def layers(self) -> list[nn.Module]:
+        """Return the blocks of the backbone in the order of the forward pass, for learning rates by depth."""
+        return self.recomputable()
+
     def last_stage(self) -> nn.Module:
         """Return the module whose output is the last feature map (N, channels, h, w) of the backbone.
 

@@ -74,6 +74,10 @@ class SegFormer(EncoderSegmenter):
         """Return the four stages. Their blocks take the size of the map too."""
         return list(self.encoder.stages)  # type: ignore[arg-type]
 
+    def layers(self) -> list[nn.Module]:
+        """Return the blocks of all stages."""
+        return [block for stage in self.recomputable() for block in stage.blocks]  # type: ignore[union-attr]
+
 
 def build(num_classes: int, size: str = "b0", drop_path_rate: float = 0.1) -> SegFormer:
     """Return the network with random weights, from torch's global generator.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from intrada.core.errors import UserError
 from intrada.models import efficientnet_lite_weights, encoder_weights, heads
@@ -54,6 +54,10 @@ class TimmSegmenter(EncoderSegmenter):
             images, indices=self.indices, norm=self.is_transformer, output_fmt="NCHW", intermediates_only=True
         )
         return maps
+
+    def layers(self) -> list[nn.Module]:
+        """Return the blocks of a transformer, or the residual blocks."""
+        return list(self.encoder.blocks) if self.is_transformer else self.recomputable()  # type: ignore[arg-type]
 
 
 def build(

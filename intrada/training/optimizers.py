@@ -1,8 +1,8 @@
-"""Optimizers of the segmentation network and of the discriminators, and their schedule.
+"""Optimizers of the segmentation network and of the discriminators.
 
 Source: AdvEnt (CVPR 2019), section 4.1. Segmentation network: SGD, learning rate 2.5e-4 (heads: 10 times
-that), momentum 0.9, weight decay 5e-4. Discriminators: Adam, learning rate 1e-4, betas (0.9, 0.99). Schedule:
-poly with power 0.9. docs/decisions/0001-optimizer-multiplicity.md explains `multiplicity`.
+that), momentum 0.9, weight decay 5e-4. Discriminators: Adam, learning rate 1e-4, betas (0.9, 0.99).
+docs/decisions/0001-optimizer-multiplicity.md explains `multiplicity`.
 """
 
 from __future__ import annotations
@@ -17,15 +17,9 @@ from torch.optim import Optimizer
 from intrada.core.errors import UserError
 from intrada.models.base import SegmentationModel
 from intrada.training.eager import SGD, Adam, AdamW, EagerOptimizer
+from intrada.training.parameter_groups import MULTIPLIER, parameter_groups
 
 ADAM_BETAS = (0.9, 0.99)
-# Key of a parameter group: the ratio of its learning rate to the schedule's.
-MULTIPLIER = "multiplier"
-
-
-def poly(base: float, iteration: int, max_iters: int, power: float) -> float:
-    """Return the learning rate `base * (1 - iteration / max_iters) ** power` of iteration 0..max_iters."""
-    return float(base * (1 - iteration / max_iters) ** power)
 
 
 def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
@@ -98,18 +92,18 @@ def segmenter_optimizer(
     weight_decay: float = 5e-4,
     heads_lr_multiplier: float = 10.0,
     multiplicity: Literal["once", "published"] = "once",
+    layer_decay: float | None = None,
+    no_decay_on_norms: bool | None = None,
 ) -> Optimizer:
-    """Return the optimizer of the segmentation network, with one parameter group for backbone and heads each.
+    """Return the optimizer of the segmentation network, with the groups of parameter_groups.py.
 
     name: "sgd" with `momentum`, or "adamw" with torch's betas; heads_lr_multiplier: the ratio of the heads'
     learning rate to the backbone's; multiplicity: "once" updates each weight once in an iteration,
-    "published" as often as the published code does (SGD only, decision 0001).
+    "published" as often as the published code does (SGD only, decision 0001); layer_decay,
+    no_decay_on_norms: see parameter_groups.
     Raises UserError for other values.
     """
-    groups: list[dict[str, Any]] = [
-        {"params": weights, MULTIPLIER: heads_lr_multiplier if part == "heads" else 1.0}
-        for part, weights in model.parameter_groups().items()
-    ]
+    groups = parameter_groups(model, heads_lr_multiplier, layer_decay, no_decay_on_norms)
     for group in groups:
         group["lr"] = lr * group[MULTIPLIER]
     if multiplicity == "published" and name == "sgd":

@@ -33,6 +33,7 @@ from intrada.models.model_info import ModelSpec
 from intrada.training import nan_check, optimizers
 from intrada.training.checkpoints import Checkpoints, State
 from intrada.training.metric_logger import MetricLogger, suppress_thread_os_errors
+from intrada.training.schedules import learning_rate
 from intrada.training.snapshots import Snapshots
 from intrada.training.streams import train_batches
 
@@ -103,6 +104,8 @@ class Trainer:
             weight_decay=optimizer.weight_decay,
             heads_lr_multiplier=optimizer.heads_lr_multiplier,
             multiplicity=optimizer.multiplicity,
+            layer_decay=optimizer.layer_decay,
+            no_decay_on_norms=optimizer.no_decay_on_norms,
         )
         self.discriminator_optimizer = None
         if discriminators := self.networks.discriminators:
@@ -123,7 +126,7 @@ class Trainer:
         if self.discriminator_optimizer:
             bases["lr_discriminator"] = block.discriminator.lr
         return {
-            name: optimizers.poly(base, self.iteration, block.max_iters, block.power)
+            name: learning_rate(base, self.iteration, block.max_iters, block.power, block.schedule)
             for name, base in bases.items()
         }
 

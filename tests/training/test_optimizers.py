@@ -53,13 +53,6 @@ def toy() -> Iterator[Toy]:
     yield Toy().double()
 
 
-def test_poly_by_hand() -> None:
-    assert optimizers.poly(2.0, 0, 10, 0.9) == 2.0
-    assert optimizers.poly(2.0, 10, 10, 0.9) == 0.0
-    assert optimizers.poly(2.0, 5, 10, 2) == pytest.approx(0.5)
-    assert optimizers.poly(2.5e-4, 119_999, 250_000, 0.9) == pytest.approx(1.3878611683209221e-4, rel=1e-12)
-
-
 def test_the_learning_rate_of_the_heads_is_a_multiple_of_the_schedule(toy: Toy) -> None:
     optimizer = optimizers.segmenter_optimizer(toy, "sgd", 0.1, heads_lr_multiplier=10)
     assert [group["lr"] for group in optimizer.param_groups] == [0.1, 1.0]

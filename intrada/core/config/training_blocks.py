@@ -8,19 +8,11 @@ from pydantic import model_validator
 
 from intrada.core.config.augment_blocks import Augment
 from intrada.core.config.data_blocks import Block, OptionalKeys
+from intrada.core.config.optimizer_blocks import Optimizer, Schedule
 from intrada.core.config.self_training import SelfTraining
-from intrada.core.config.types import Count, Decay, Fraction, NotNegative, PathText, Positive
+from intrada.core.config.types import Count, Decay, NotNegative, PathText, Positive
 
 TEACHING = "mean_teacher"  # the method that has a teacher
-
-
-class Optimizer(Block):
-    name: Literal["sgd", "adamw"]
-    lr: Positive
-    momentum: Fraction  # sgd only; the betas of adamw are always (0.9, 0.999)
-    weight_decay: NotNegative
-    heads_lr_multiplier: Positive
-    multiplicity: Literal["once", "published"]
 
 
 class Discriminator(Block):
@@ -46,8 +38,9 @@ class Training(OptionalKeys):
     method: str
     init: PathText
     iterations: Count
-    max_iters: Count  # iteration at which the poly schedule reaches 0
-    power: NotNegative
+    max_iters: Count  # iteration at which the learning rates reach 0
+    power: NotNegative  # of the poly decay
+    schedule: Schedule | None = None  # absent: poly decay without warm-up
     batch_size: Count
     gradient_accumulation_steps: Count  # micro-batches of a batch
     optimizer: Optimizer
@@ -78,6 +71,10 @@ class Training(OptionalKeys):
     def _schedule_is_long_enough(self) -> Training:
         if self.max_iters < self.iterations:
             raise ValueError(f"max_iters {self.max_iters} is below iterations {self.iterations}")
+        if self.schedule and self.schedule.warmup >= self.max_iters:
+            raise ValueError(
+                f"schedule.warmup {self.schedule.warmup} is not below max_iters {self.max_iters}"
+            )
         return self
 
     @model_validator(mode="after")

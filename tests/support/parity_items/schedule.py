@@ -7,7 +7,8 @@ from typing import Any
 from torch import nn
 
 from intrada.models import build_model
-from intrada.training.optimizers import discriminator_optimizer, poly, segmenter_optimizer, set_learning_rate
+from intrada.training.optimizers import discriminator_optimizer, segmenter_optimizer, set_learning_rate
+from intrada.training.schedules import poly
 from tests.support.parity_items.comparing import Comparison, relative
 from tests.support.parity_items.reference import Reference
 

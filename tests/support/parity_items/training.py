@@ -12,7 +12,8 @@ from intrada.data.batch import Batch
 from intrada.methods import method
 from intrada.methods.backward import training_step
 from intrada.methods.base import AdversarialNetworks
-from intrada.training.optimizers import discriminator_optimizer, poly, segmenter_optimizer, set_learning_rate
+from intrada.training.optimizers import discriminator_optimizer, segmenter_optimizer, set_learning_rate
+from intrada.training.schedules import poly
 from tests.support.parity_items.comparing import Comparison, exact, relative
 from tests.support.parity_items.reference import Reference
 
