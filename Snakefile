@@ -8,6 +8,10 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))  # in a checkout, intrada/ is beside this file
 
+from intrada.core import garbage
+
+garbage.search_rarely()  # before DVC is imported
+
 from intrada.commands import validate
 from intrada.core import plain_text
 from intrada.core.errors import UserError

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any, get_type_hints
 
 from intrada.commands import COMMANDS, START, USE
-from intrada.core import cli_options
+from intrada.core import cli_options, garbage
 from intrada.core.cli_types import Parser, did_you_mean
 from intrada.core.config import load
 from intrada.core.plain_text import say, show
@@ -62,6 +62,7 @@ def run(arguments: list[str]) -> None:
         return
     code = code_hash.reading(name) if name in STAGES else None  # first, since the parser imports the stage
     options = _parsed(name, arguments)
+    garbage.resume()  # all that a stage or command needs is imported
     show(options.pop("level"))
     if name in STAGES:
         params, settings = options.pop("params"), options.pop("settings")

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from intrada.core import garbage
 from intrada.core.errors import UserError
 from intrada.core.plain_text import complain, show
 from intrada.pipeline import cache_objects, dvc_api, dvc_recovery, raw_data
@@ -40,4 +41,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    garbage.search_rarely()  # before DVC is imported
     sys.exit(main())

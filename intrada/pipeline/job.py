@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from intrada.core import garbage
 from intrada.core.errors import UserError
 from intrada.core.plain_text import complain, show
 from intrada.pipeline import bridge, driver, dvc_api
@@ -112,4 +113,5 @@ def _lines(path: Path) -> set[str]:
 
 
 if __name__ == "__main__":
+    garbage.search_rarely()  # before DVC is imported
     sys.exit(main())
