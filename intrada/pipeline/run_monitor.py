@@ -67,7 +67,7 @@ def text(run: Run, stages: Mapping[str, Stage], params: Params) -> str:
     return (
         f"{len(done)} of {len(run.jobs)} stages done"
         + (f", running: {running}" if running else "")
-        + f"; {left.text}"
+        + (f"; {left.text}" if remaining else "")
     )
 
 

@@ -231,6 +231,9 @@ def test_snakemake_counts_the_stages_that_it_runs(params: Params, capsys: pytest
     run_progress.note("train_intra", START, 0, 3, 30)
     text = run_monitor.text(run(JOBS[4:]), by_name, params)
     assert text.startswith("1 of 4 stages done, running: train_intra (10%); at least ")
+    for one in by_name.values():
+        one.marker.touch()
+    assert run_monitor.text(run(JOBS[4:]), by_name, params) == "4 of 4 stages done"
 
 
 def stage(name: str, parents: list[str]) -> Stage:
