@@ -17,10 +17,12 @@ import pytest
 
 from tests.support import definition
 from tests.support import project as projects
+from tests.support.own_data import label, photo
 from tests.support.project import ROOT, Project
 
 pytestmark = pytest.mark.slow
 
+WORDS = ["python", "intrada", "intrada", "intrada", "snakemake", "intrada"]
 DVC_SCRIPT = "#!{python}\nimport sys\n\nfrom dvc.cli import main\n\nsys.exit(main())\n"  # as pip writes it
 
 
@@ -211,3 +213,29 @@ def test_the_ablation_needs_a_checkout_and_says_so(python: Path, tmp_path: Path)
     made = start(python, tmp_path / "mine")
     said = run(made.folder, python, "-m", "snakemake", "ablation", "--cores", "1", ok=False)
     assert "ablation/dvc.yaml: no such file" in said and "a checkout of the Git repository" in said
+
+
+@pytest.mark.drivers
+def test_the_tutorial_takes_six_commands_from_an_empty_folder(python: Path, tmp_path: Path) -> None:
+    """Those that describe the photographs run as on the page; the project that they make is planned, not run."""
+    page = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)\n```$", page, re.M | re.S)
+    first, *commands = [block for kind, block in blocks if not kind]
+    assert first.startswith("mogrify ")  # it prepares the images of the page
+    assert [command.split()[0] for command in commands] == WORDS
+    assert all("\n" not in command and "&&" not in command for command in commands)
+    for name in "abcdef":
+        photo(tmp_path / f"photos/fluorescence/images/{name}.png")
+        label(tmp_path / f"photos/fluorescence/labels/{name}.png", [0, 1])
+        photo(tmp_path / f"photos/tissue/{name}.png")
+    folder = tmp_path / "nuclei"
+    folder.mkdir()
+    path = f"PATH={python.parent}{os.pathsep}{os.environ['PATH']}"
+    for command in [*commands[1:4], "intrada check"]:
+        said = run(folder, "env", path, "bash", "-c", command)
+    assert "check: source: 6 images, 6 labels: background 50.0%, nucleus 50.0%" in said
+    made = Project(folder)
+    assert made.params()["preprocess"]["target"]["root"] == "../photos/tissue"
+    plan = run(folder, python, "-m", "snakemake", "--cores", "all", "--dry-run")
+    assert "train_intra: " in plan
+    assert "results/train_intra/last.safetensors" in commands[-1]

@@ -68,7 +68,7 @@ class Left:
     def text(self) -> str:
         """`about 12 min left`, or that it is not known yet."""
         if not self.seconds and not self.is_whole:
-            return "time left not known before a stage was measured"
+            return "time left not known yet"
         return f"{'about' if self.is_whole else 'at least'} {_words(self.seconds)} left"
 
 

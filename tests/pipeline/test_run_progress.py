@@ -117,7 +117,7 @@ def test_images_are_counted_in_the_index_or_in_the_folder(
 
 def test_nothing_is_known_before_a_stage_was_measured(params: Params) -> None:
     left = run_progress.left(run(), JOBS, params, START)
-    assert left == Left(0.0, False) and left.text == "time left not known before a stage was measured"
+    assert left == Left(0.0, False) and left.text == "time left not known yet"
 
 
 def test_the_speed_of_one_training_counts_for_the_others(params: Params) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -214,9 +215,9 @@ def _further(images: Images) -> list[Fact]:
 
 
 def domain_name(value: Value, domain: str) -> str:
-    """Return the folder of a domain's raw data without the folder that has those of all data sets."""
+    """Return the folder of a domain's raw data without the folders above that say nothing about it."""
     root = str(value(f"preprocess.{domain}.root", f"preprocess@{domain}"))
-    return root.removeprefix("data/raw/").strip("/") or root
+    return re.sub(r"^(data/raw|\.\.)(/\.\.)*/", "", root).strip("/") or root
 
 
 def _network(value: Value) -> tuple[str, str]:

@@ -34,6 +34,20 @@ def built(*mious: float, images: Images = IMAGES, history: History = RECORDED) -
 
 
 @pytest.mark.parametrize(
+    "root, name",
+    [
+        ("data/raw/day", "day"),
+        ("../photos/day", "photos/day"),
+        ("../../day/", "day"),
+        ("/disk/day", "disk/day"),
+        ("data/raw", "data/raw"),
+    ],
+)
+def test_a_domain_is_named_by_its_folder(root: str, name: str) -> None:
+    assert summary.domain_name(lambda *_: root, "source") == name
+
+
+@pytest.mark.parametrize(
     "before, after, says",
     [
         (30.0, 47.31, "47.3 % mIoU, source-only 30.0 %: +17.3 points."),
