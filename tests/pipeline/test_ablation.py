@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from intrada.core.config import plain_yaml
+from intrada.core.config import overrides, plain_yaml
 from intrada.core.errors import UserError
 from intrada.pipeline import bridge
 from intrada.pipeline.ablation import definition, settings, statistics, table
@@ -64,7 +64,7 @@ def test_a_plus_preset_is_its_preset_with_the_changes_of_the_recipe(preset: str)
         for name in (preset, f"{preset}_plus")
     )
     changes = ABLATION.recipes["intrada_plus"].how.changes | {"report.title": plus["report"]["title"]}
-    assert settings.with_changes(plain, changes) == plus
+    assert overrides.apply(plain, changes) == plus
 
 
 def test_no_seed_that_confirms_was_one_to_choose_by() -> None:
@@ -105,12 +105,10 @@ def test_a_run_has_the_seeds_of_its_benchmark(at_root: None) -> None:
 
 
 @pytest.mark.parametrize("key", ["rnak.rule", "rank.rlue", "rank.rule.x", "sed"])
-def test_a_change_of_a_key_that_is_not_there_is_refused(key: str) -> None:
-    params = {"seed": 1, "rank": {"rule": "x"}}
-    with pytest.raises(UserError, match=key):
-        settings.with_changes(params, {key: 2})
-    assert settings.with_changes(params, {"rank.rule": "y"}) == {"seed": 1, "rank": {"rule": "y"}}
-    assert params == {"seed": 1, "rank": {"rule": "x"}}
+def test_a_change_of_a_key_that_is_not_there_is_refused(at_root: None, key: str) -> None:
+    how = ABLATION.recipes["intrada"].how.model_copy(update={"changes": {key: 2}})
+    with pytest.raises(UserError, match=key.split(".")[0]):
+        settings.params_of(ABLATION.benchmarks["toycity"], 1, how)
 
 
 @pytest.mark.parametrize(

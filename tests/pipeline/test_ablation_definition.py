@@ -13,13 +13,12 @@ import pytest
 from dvc.repo import Repo
 from dvc.repo.index import Index
 
-from intrada.core.config import plain_yaml
+from intrada.core.config import overrides, plain_yaml
 from intrada.core.errors import UserError
 from intrada.data.datasets import DATASETS
 from intrada.methods import METHODS
 from intrada.models import MODELS
 from intrada.pipeline.ablation import code, definition
-from intrada.pipeline.ablation.settings import with_changes
 from tests.support.definition import ROOT
 from tests.support.imports import closure, is_package
 
@@ -208,5 +207,5 @@ def test_jobs_run_side_by_side_and_keep_out_of_the_main_metrics() -> None:
     for entry in stages().values():
         assert entry["meta"] == {"threads": 1} and entry["plain"]
     for name, benchmark in ABLATION.benchmarks.items():
-        compute = with_changes(preset(name), benchmark.changes)["compute"]
+        compute = overrides.apply(preset(name), benchmark.changes)["compute"]
         assert compute["threads"] == compute["inference_threads"] == 1

@@ -32,11 +32,11 @@ def parse(words: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def apply(tree: object, values: Mapping[str, Any]) -> object:
+def apply(tree: Any, values: Mapping[str, Any], where: str = "--set") -> Any:
     """Return a copy of a parsed params file in which the dotted keys have these values.
 
     A key or block that `tree` lacks is added, so that the schema can name it. UserError for a key below
-    something that is no block.
+    something that is no block; where: what names the keys, for its message.
     """
     changed = copy.deepcopy(tree)
     for key, value in values.items():
@@ -46,10 +46,9 @@ def apply(tree: object, values: Mapping[str, Any]) -> object:
             if isinstance(block, dict):
                 block = block.setdefault(name, {})
             if not isinstance(block, dict):
-                where = ".".join(above[:depth])
                 raise UserError(
-                    f"--set {key}",
-                    f"{where} is {block!r}, not a block",
+                    f"{where} {key}",
+                    f"{'.'.join(above[:depth])} is {block!r}, not a block",
                     "a key of params.yaml",
                     "fix the key",
                 )

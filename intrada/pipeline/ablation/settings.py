@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
-from intrada.core.config import plain_yaml
+from intrada.core.config import overrides, plain_yaml
 from intrada.core.config.load import validate
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
@@ -14,20 +13,6 @@ from intrada.core.file_errors import unreadable
 from intrada.pipeline.ablation.definition import FILE, Benchmark, How, Step
 
 PRESETS = Path("presets")
-
-
-def with_changes(params: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy of the params tree with dotted keys changed. UserError for an unknown key."""
-    changed = copy.deepcopy(params)
-    for key, value in changes.items():
-        *above, last = key.split(".")
-        block: Any = changed
-        for name in above:
-            block = block.get(name) if isinstance(block, dict) else None
-        if not isinstance(block, dict) or last not in block:
-            raise UserError(FILE, f"{key} is no key of the params", "dotted keys of params.yaml", "fix it")
-        block[last] = value
-    return changed
 
 
 def tree_of(benchmark: Benchmark, seed: int, how: How | None = None) -> dict[str, Any]:
@@ -44,7 +29,8 @@ def tree_of(benchmark: Benchmark, seed: int, how: How | None = None) -> dict[str
         found = "snapshots are chosen, or there are rounds"
         raise UserError(path, found, "select: last and rounds: {}", "name another preset in the ablation")
     seeds = {key: seed + offset for key, offset in benchmark.data_seeds.items()}
-    tree = with_changes(preset, {"seed": seed} | seeds | benchmark.changes | (how.changes if how else {}))
+    changes = {"seed": seed} | seeds | benchmark.changes | (how.changes if how else {})
+    tree: dict[str, Any] = overrides.apply(preset, changes, str(FILE))
     names = [round_name(number) for number, _ in enumerate(again(how))]
     before = ["train_intra", *(f"train_intra_round/{name}" for name in names[1:])]
     fraction = tree["rank"]["easy_fraction"]
