@@ -14,13 +14,15 @@ import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from intrada.commands import validate
 from intrada.core import cli_types
 from intrada.core.cli_types import ImageSize
+from intrada.core.config.window_block import Window
 from intrada.core.distributed.device import acquire_device
 from intrada.core.errors import UserError
 from intrada.core.failures import Failures
@@ -56,6 +58,26 @@ Tta = Annotated[
         cli_types.choice("--tta", TTA),
     ),
 ]
+InputSize = Annotated[
+    ImageSize | None,
+    Option("size of the network's input; default: that of the training", "WIDTHxHEIGHT", cli_types.size),
+]
+WindowSize = Annotated[
+    ImageSize | None,
+    Option(
+        "predict overlapping windows of this size and average them, for a network trained on crops",
+        "WIDTHxHEIGHT",
+        partial(cli_types.size, option="--window"),
+    ),
+]
+Stride = Annotated[
+    ImageSize | None,
+    Option(
+        "pixels from one window to the next; default: half of the window",
+        "WIDTHxHEIGHT",
+        partial(cli_types.size, option="--stride"),
+    ),
+]
 Workers = Annotated[
     int | None,
     Option(
@@ -88,15 +110,10 @@ def run(
         ),
     ],
     out: Annotated[Path, Out("folder for the results")],
-    size: Annotated[
-        ImageSize | None,
-        Option(
-            "size of the network's input; default: that of the training",
-            "WIDTHxHEIGHT",
-            cli_types.size,
-        ),
-    ],
+    size: InputSize,
     own_size: Annotated[bool, Flag("do not resize the images for the network")],
+    window: WindowSize,
+    stride: Stride,
     batch_size: BatchSize,
     tta: Tta,
     every: Every,
@@ -117,6 +134,7 @@ def run(
     """
     if size and own_size:
         raise UserError("--own-size", f"--size {size} too", "one of the two", "leave one of them out")
+    parts = _window(window, stride)
     opened = open_model(Path(model), params, validate.load(params) if params else None)
     classes = opened.spec.classes
     ids = cityscapes_server.table(classes) if label_ids else None
@@ -124,7 +142,7 @@ def run(
     request = Request(format, hardest)
     request.check(classes, inputs)
     headers = list(_headers(inputs.videos, failures))  # errors before the long work
-    options = _options(opened, None if own_size else size or opened.size, batch_size, tta)
+    options = _options(opened, None if own_size else size or opened.size, batch_size, tta, parts)
     network_input = summary.describe_input(options, opened.size)
     log.info("input of the network: %s", network_input)
     path, start = out / "predictions.csv", time.perf_counter()
@@ -187,10 +205,27 @@ def _headers(videos: list[Source], failures: Failures) -> Iterator[tuple[Source,
             failures.add(source.name, error)
 
 
+def _window(size: ImageSize | None, stride: ImageSize | None) -> Window | None:
+    """Return the windows of --window and --stride. UserError for a stride alone, or above the size."""
+    if size is None:
+        if stride:
+            raise UserError("--stride", str(stride), "a stride together with --window", "add --window")
+        return None
+    step = stride or ImageSize(max(1, size[0] // 2), max(1, size[1] // 2))
+    if step[0] > size[0] or step[1] > size[1]:
+        fix = "choose a smaller stride, such as half of the window"
+        raise UserError("--stride", str(step), f"at most the window, {size}", fix)
+    return Window(size=list(size), stride=list(step))
+
+
 def _options(
-    opened: ModelFile, size: tuple[int, int] | None, batch_size: int, tta: str | None
+    opened: ModelFile,
+    size: tuple[int, int] | None,
+    batch_size: int,
+    tta: str | None,
+    window: Window | None,
 ) -> PredictOptions:
     """Load the model on its device. size: (width, height) of its input; None: that of each image."""
     device = acquire_device(opened.compute, opened.compute.inference_threads)
-    predictor = opened.load(device)
+    predictor = replace(opened.load(device), window=window)
     return PredictOptions(predictor.with_flip() if tta else predictor, device, size, batch_size)

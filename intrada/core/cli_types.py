@@ -46,12 +46,12 @@ class ImageSize(NamedTuple):
         return f"{self.width}x{self.height}"
 
 
-def size(text: str) -> ImageSize:
-    """Parse `1024x512`, each side 16 to 16384 pixels. UserError for anything else."""
+def size(text: str, option: str = "--size") -> ImageSize:
+    """Parse `1024x512`, each side 16 to 16384 pixels. UserError for anything else; it names `option`."""
     match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text)
     if not match or not all(MIN_SIDE <= int(side) <= MAX_SIDE for side in match.groups()):
         allowed = f"WIDTHxHEIGHT in pixels, each from {MIN_SIDE} to {MAX_SIDE}"
-        raise UserError("--size", repr(text), allowed, "write, for example, --size 1024x512")
+        raise UserError(option, repr(text), allowed, f"write, for example, {option} 1024x512")
     return ImageSize(int(match[1]), int(match[2]))
 
 

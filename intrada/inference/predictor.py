@@ -11,10 +11,11 @@ from torch import Tensor
 
 from intrada.core.config.classes import ClassSet
 from intrada.core.config.schema import Params
+from intrada.core.config.window_block import Window
 from intrada.core.distributed.device import autocast, uses_bf16
 from intrada.core.errors import UserError
 from intrada.data.batch import Batch
-from intrada.inference import postprocess
+from intrada.inference import postprocess, windows
 from intrada.inference.postprocess import Tile
 from intrada.models import fuse_bn, model_info
 from intrada.models.base import SegmentationModel
@@ -29,7 +30,8 @@ class Predictor:
 
     weights: one for each member, with sum 1; combine: the averaged quantity, PROBABILITIES or LOGITS (as the
     published code does). The logits of a single member are returned unchanged. bf16: run the convolutions in
-    bfloat16; everything after them is float32. flip: whether `with_flip` made it.
+    bfloat16; everything after them is float32. flip: whether `with_flip` made it. window: the members get
+    parts of the images; None: whole images.
     """
 
     members: Sequence[SegmentationModel]
@@ -37,6 +39,7 @@ class Predictor:
     combine: str = PROBABILITIES
     bf16: bool = False
     flip: bool = False
+    window: Window | None = None
 
     def with_flip(self) -> Predictor:
         """Return the average of the probabilities for an image and for its mirror image (left to right).
@@ -48,9 +51,18 @@ class Predictor:
         return replace(self, members=members, weights=weights, combine=PROBABILITIES, flip=True)
 
     def low_res_logits(self, batch: Batch) -> list[Tensor]:
-        """Return each member's logits of the main head, (N, C, h, w), at the network's output resolution."""
-        with autocast(batch.image.device, self.bf16):
-            return [member.main_logits(member.normalise(batch.image)) for member in self.members]
+        """Return each member's logits of the main head, (N, C, h, w), at the network's output resolution.
+
+        Those of several windows have the resolution of the images.
+        """
+        return [self._logits(member, batch.image) for member in self.members]
+
+    def _logits(self, member: SegmentationModel, images: Tensor) -> Tensor:
+        def predict(part: Tensor) -> Tensor:
+            with autocast(part.device, self.bf16):
+                return member.main_logits(member.normalise(part))
+
+        return windows.logits(predict, images, self.window) if self.window else predict(images)
 
     def upsampled_tiles(
         self, low_res_logits: Sequence[Tensor], image: int, size: tuple[int, int]
@@ -117,10 +129,12 @@ def load_for_inference(
     device: torch.device,
     ensemble_weights: Sequence[float] = (),
     combine: str = PROBABILITIES,
+    window: Window | None = None,
 ) -> Predictor:
     """Load the network of `params.model` once for each file of `paths` (ours or published), on `device`.
 
     `params.compute` sets the precision. ensemble_weights: one for each path, scaled to sum 1; default: equal.
+    window: see Predictor.
     UserError if their number differs, one is not positive, or a file does not fit.
     """
     chosen = list(ensemble_weights) or [1.0] * len(paths)
@@ -130,4 +144,4 @@ def load_for_inference(
     spec = ModelSpec(params.model.name, params.model.options, classes)
     members = [load_member(path, spec, device) for path in paths]
     bf16 = uses_bf16(params.compute, device)
-    return Predictor(members, [weight / sum(chosen) for weight in chosen], combine, bf16)
+    return Predictor(members, [weight / sum(chosen) for weight in chosen], combine, bf16, window=window)

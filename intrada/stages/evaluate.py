@@ -93,7 +93,8 @@ def run(
 
 def _load(params: Params, model: list[Path], weights: Sequence[float], device: torch.device) -> Predictor:
     classes = params.class_set
-    return load_for_inference(params, classes, model, device, weights, params.evaluate.combine)
+    block = params.evaluate
+    return load_for_inference(params, classes, model, device, weights, block.combine, block.window)
 
 
 def _measure(

@@ -77,9 +77,10 @@ def _evaluate(
 ) -> list[SnapshotStats]:
     """Return the statistics of each model on the images of one process."""
     classes, size = params.class_set, params.evaluate_snapshots.batch_size
+    window = params.evaluate_snapshots.window
     results: list[SnapshotStats] = []
     for group in (paths[i : i + GROUP] for i in range(0, len(paths), GROUP)):
-        predictors = [load_for_inference(params, classes, [path], device) for path in group]
+        predictors = [load_for_inference(params, classes, [path], device, window=window) for path in group]
         stats = evaluator.image_stats(predictors, sample, size, device, context, rank)
         measured = evaluator.measure(predictors, evaluated, size, device, context, rank=rank)
         results += map(SnapshotStats, stats, [confusions.sum(0) for confusions in measured])

@@ -61,7 +61,7 @@ def _score(
 ) -> tuple[pd.DataFrame, list[tuple[str, UserError]]]:
     """Return the rows of scores.csv for the images of one process, and the errors of others, by image."""
     classes, failures = params.class_set, Failures(strict)
-    predictor = load_for_inference(params, classes, [model], device)
+    predictor = load_for_inference(params, classes, [model], device, window=params.score.window)
     batch_size = params.score.batch_size
     scores = score(predictor, index, batch_size, folders, classes, device, context, rank, failures.add)
     return scores, failures.errors

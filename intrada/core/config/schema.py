@@ -34,6 +34,7 @@ from intrada.core.config.types import (
     Seed,
     Share,
 )
+from intrada.core.config.window_block import Window
 
 if TYPE_CHECKING:
     from intrada.core.config.classes import ClassSet
@@ -47,8 +48,11 @@ class Model(Block):
     options: Options
 
 
-class Score(Block):
+class Score(OptionalKeys):
+    """The keys of the stage that scores the target images."""
+
     batch_size: Count
+    window: Window | None = None  # absent: the network gets whole images
 
 
 class Rank(OptionalKeys):
@@ -79,16 +83,22 @@ class Round(Block):
     init: PathText  # initial weights of its training
 
 
-class Evaluate(Block):
+class Evaluate(OptionalKeys):
+    """The keys of the evaluation."""
+
     batch_size: Count
     samples: Count  # number of easiest images, and of hardest, whose predictions are written
     gallery: Annotated[int, Field(ge=0, le=100)]  # number of further images, evenly spaced by entropy
     combine: Literal["probabilities", "logits"]  # quantity that an ensemble averages
+    window: Window | None = None  # as in score
 
 
-class Snapshots(Block):
+class Snapshots(OptionalKeys):
+    """The keys of the evaluation of snapshots."""
+
     batch_size: Count
     images: Count  # number of target images, evenly spaced, for the criterion without labels
+    window: Window | None = None  # as in score
 
 
 class Report(Block):

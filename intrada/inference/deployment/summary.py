@@ -15,6 +15,9 @@ def describe_input(options: PredictOptions, training_size: tuple[int, int]) -> s
         width, height = options.size
         is_default = options.size == training_size
         text = f"{width}x{height} pixels" + (", the size of its training images" if is_default else "")
+    if window := options.predictor.window:
+        sides, steps = ("x".join(map(str, pair)) for pair in (window.size, window.stride))
+        text += f", in windows of {sides} every {steps} pixels"
     return f"{text}; each image and its mirror image" if options.predictor.flip else text
 
 
