@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -14,6 +14,7 @@ from intrada.cli import parser
 from intrada.commands import COMMANDS
 from intrada.commands.validate import load
 from intrada.core.config import plain_yaml
+from intrada.core.config.schema import Params
 from intrada.models import build_model
 from intrada.stages import STAGES
 from tests.support.definition import ROOT, jobs, stages
@@ -62,15 +63,28 @@ def test_the_page_is_read_at_all() -> None:
     assert len(commands("dvc", "repro")) > 8
 
 
+def is_optional(key: str) -> bool:
+    """Whether the schema has this dotted key; presets need not have it."""
+    model: Any = Params
+    for name in key.split("."):
+        field = getattr(model, "model_fields", {}).get(name)
+        if field is None:
+            return False
+        model = next(
+            (part for part in get_args(field.annotation) if part is not type(None)), field.annotation
+        )
+    return True
+
+
 @pytest.mark.parametrize("key, value", OPTIONS)
 def test_a_key_exists_and_its_value_is_allowed(key: str, value: str | None, tmp_path: Path) -> None:
     tree = preset()
     *above, last = key.split(".")
     block = tree
     for name in above:
-        block = block[name]
-    assert last in block
-    if value is not None:
+        block = block.get(name, {})
+    assert last in block or is_optional(key)
+    if value is not None and last in block:
         block[last] = plain_yaml.parse(value)
         path = tmp_path / "params.yaml"
         path.write_text(plain_yaml.dump(tree), encoding="utf-8")
