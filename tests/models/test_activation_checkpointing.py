@@ -20,7 +20,7 @@ from intrada.models.fuse_bn import fuse_conv_bn
 from intrada.training.cost_estimate import build_trainer, noise_batch
 from intrada.training.trainer import Trainer
 from tests.support import networks
-from tests.support.tiny_project import PARAMS, change, tree
+from tests.support.tiny_project import PARAMS, SELF_TRAINING, change, tree
 
 CPU = torch.device("cpu")
 
@@ -29,7 +29,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def build(enabled: bool, name: str = "small", method: str = "advent", **changes: Any) -> Trainer:
-    block = {"train_inter__method": method, "compute__activation_checkpointing": enabled}
+    block: dict[str, Any] = {"train_inter__method": method, "compute__activation_checkpointing": enabled}
+    if method == "mean_teacher":
+        block["train_inter__self_training"] = SELF_TRAINING
     model = {"name": name, "options": networks.options(name)}
     params = validate(PARAMS, change(tree(), model=model, **block, **changes))
     torch.manual_seed(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from intrada.core.config import plain_yaml
 from intrada.core.config.classes import class_set
 from intrada.core.config.load import validate
 from intrada.core.errors import UserError
@@ -19,6 +21,7 @@ from intrada.models.initialise import initialise
 from intrada.models.model_info import ModelSpec, describe
 from intrada.training.cost_estimate import build_trainer, noise_batch
 from tests.support import networks
+from tests.support.definition import ROOT
 from tests.support.tiny_project import PARAMS, change, tree
 
 CPU = torch.device("cpu")
@@ -133,3 +136,14 @@ def test_the_error_for_a_missing_package_has_the_command_that_installs_it(
 def test_smp_never_downloads_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.socket", None)
     assert isinstance(networks.build("smp"), nn.Module)
+
+
+@pytest.mark.parametrize("name", ["timm", *NAMES])
+def test_the_blocks_of_the_page_are_networks_that_predict(name: str) -> None:
+    networks.options(name)
+    page = (ROOT / "docs/how-to/own-network.md").read_text(encoding="utf-8")
+    blocks = [plain_yaml.parse(text)["model"] for text in re.findall(r"```yaml\n(.*?)```", page, re.S)]
+    [options] = [block["options"] for block in blocks if block["name"] == name]
+    with torch.device("meta"):
+        logits = build_model(name, 19, options).eval()(torch.zeros(1, 3, 512, 1024))
+    assert {values.shape[1] for values in logits.values()} == {19}

@@ -12,7 +12,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "deeplabv2": {"backbone": "resnet18"},
     "timm": {"encoder": "convnext_atto", "head": "aspp", "head_channels": 32},
     "segformer": {"size": "b0"},
-    "smp": {"architecture": "deeplabv3plus", "encoder": "mobilenet_v2"},
+    "smp": {"architecture": "fpn", "encoder": "mobilenet_v2"},
 }
 EXTRAS = {
     "efficientnet_lite0": ("timm", "efficientnet"),
