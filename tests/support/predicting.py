@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from intrada.__main__ import main
 from intrada.core import files
@@ -75,3 +77,19 @@ def model(checkout: Path) -> Path:
 
 def written_bytes() -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in files.list_files(OUT)}
+
+
+@pytest.fixture
+def photographs(checkout: Path) -> Path:
+    """A working directory with a model and three photographs of several sizes."""
+    trained_model.write()
+    for number, name in enumerate(["a.jpg", "night/b.PNG", "night/c.png"]):
+        path = Path("photos", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(number, (SIZE[0] + number, SIZE[1]))).save(path)
+    return checkout
+
+
+def unpacked(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}

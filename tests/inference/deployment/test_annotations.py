@@ -8,7 +8,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,48 +15,19 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from intrada.__main__ import main
-from intrada.core import files
 from intrada.core.config import plain_yaml
 from intrada.core.config.classes import ClassSet, class_set
 from intrada.core.config.schema import Domain
 from intrada.core.errors import UserError
-from intrada.data import resize
 from intrada.data.datasets import open_dataset
 from intrada.inference.deployment import coco, cvat
-from tests.support import trained_model
-from tests.support.trained_model import CLASSES, MODEL, NAMES, SIZE
-
-OUT = Path("out")
-
-
-@pytest.fixture
-def model(checkout: Path) -> Path:
-    """A working directory with a model, three photographs of several sizes, and a video."""
-    trained_model.write()
-    for number, name in enumerate(["a.jpg", "night/b.PNG", "night/c.png"]):
-        path = Path("photos", name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture(number)).save(path)
-    return checkout
-
-
-def picture(seed: int) -> np.ndarray:
-    coarse = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), np.uint8)
-    return resize.resize_image(coarse, (SIZE[0] + seed, SIZE[1]))
-
-
-def predict(*words: str) -> int:
-    return main(["predict", str(MODEL), *words, "--out", str(OUT)])
+from tests.support.predicting import OUT, predict, unpacked
+from tests.support.predicting import photographs as photographs
+from tests.support.trained_model import CLASSES, NAMES, SIZE
 
 
 def label(name: str) -> np.ndarray:
     return np.asarray(Image.open(OUT / "prediction" / f"{name}.png"))
-
-
-def unpacked(path: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def names_of(*kind: str) -> set[str]:
@@ -109,7 +79,7 @@ def test_the_regions_of_any_label_map_give_the_label_map(labels: np.ndarray) -> 
     assert np.array_equal(assembled(coco.regions(labels), labels.shape), labels)
 
 
-def test_the_coco_file_gives_the_label_maps(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_coco_file_gives_the_label_maps(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert predict("photos", "--format", "coco") == 0
     tree = json.loads((OUT / "coco.json").read_text())
     assert [entry["name"] for entry in tree["categories"]] == NAMES
@@ -130,7 +100,7 @@ def test_the_coco_file_gives_the_label_maps(model: Path, capsys: pytest.CaptureF
 # ---------------------------------------------------------------- CVAT
 
 
-def test_the_cvat_archive_gives_the_label_maps_and_the_classes(model: Path) -> None:
+def test_the_cvat_archive_gives_the_label_maps_and_the_classes(photographs: Path) -> None:
     assert predict("photos", "--format", "cvat") == 0
     inside = unpacked(OUT / "cvat.zip")
     names = ["a", "night/b", "night/c"]
@@ -152,7 +122,7 @@ def test_the_cvat_archive_gives_the_label_maps_and_the_classes(model: Path) -> N
 
 
 def test_the_images_are_those_that_were_predicted_and_the_archive_is_readable_once_unpacked(
-    model: Path,
+    photographs: Path,
 ) -> None:
     assert predict("photos", "--format", "cvat") == 0
     inside = unpacked(OUT / "images.zip")
@@ -162,7 +132,7 @@ def test_the_images_are_those_that_were_predicted_and_the_archive_is_readable_on
         assert {info.external_attr >> 16 for info in archive.infolist()} == {0o644}
 
 
-def test_corrected_labels_come_back_as_a_dataset_of_folders(model: Path) -> None:
+def test_corrected_labels_come_back_as_a_dataset_of_folders(photographs: Path) -> None:
     """A person paints a road into one image, and leaves some of its pixels without label."""
     assert predict("photos", "--format", "cvat") == 0
     block = Domain.model_validate(plain_yaml.parse((OUT / "cvat_dataset.yaml").read_text()))
@@ -213,108 +183,9 @@ def test_what_cvat_cannot_read_is_refused(entry: Any, names: list[str], found: s
 
 
 def test_a_name_that_cvat_skips_stops_before_the_predictions(
-    model: Path, capsys: pytest.CaptureFixture[str]
+    photographs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("photos/a.jpg").rename("photos/#a.jpg")
     assert predict("photos", "--format", "cvat") == 1 and not OUT.exists()
     assert "rename it" in capsys.readouterr().err
     assert predict("photos", "--format", "coco") == 0
-
-
-# ---------------------------------------------------------------- the choice of images
-
-
-def test_the_hardest_images_are_those_of_the_highest_entropy(
-    model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert predict("photos", "--format", "cvat", "--hardest", "2") == 0
-    table = files.read_csv(OUT / "predictions.csv")
-    easiest = table["image"][table["entropy"].idxmin()]
-    expected = [name for name in table["image"] if name != easiest]
-    assert len(expected) == 2
-    inside = unpacked(OUT / "cvat.zip")
-    assert inside["ImageSets/Segmentation/default.txt"].decode().splitlines() == expected
-    assert {Path(name).with_suffix("").as_posix() for name in unpacked(OUT / "images.zip")} == set(expected)
-    assert "2 images of the highest entropy to correct: out/images.zip" in capsys.readouterr().out
-    assert predict("photos", "--format", "coco", "--hardest", "9") == 0
-    assert len(json.loads((OUT / "coco.json").read_text())["images"]) == 3
-
-
-def test_images_that_cannot_be_read_are_no_images_to_correct(model: Path) -> None:
-    for path in Path("photos").rglob("*.*"):
-        path.write_bytes(b"")
-    assert predict("photos", "--format", "coco") == 1
-    tree = json.loads((OUT / "coco.json").read_text())
-    assert (tree["images"], tree["annotations"]) == ([], [])
-
-
-def test_frames_of_a_video_are_images_to_correct(model: Path) -> None:
-    writer = cv2.VideoWriter("street.avi", cv2.VideoWriter.fourcc(*"MJPG"), 10.0, SIZE)
-    for number in range(6):
-        writer.write(np.ascontiguousarray(picture(0)) // np.uint8(number + 1))
-    writer.release()
-    assert predict("street.avi", "photos", "--every", "2", "--format", "coco", "--hardest", "5") == 0
-    table = files.read_csv(OUT / "predictions.csv").nlargest(5, "entropy")
-    inside = unpacked(OUT / "images.zip")
-    assert {name.rpartition(".")[0] for name in inside} == set(table["image"])
-    capture = cv2.VideoCapture("street.avi")
-    decoded = {f"street/{number:06d}": capture.read()[1] for number in range(6)}
-    shown = [name for name in table["image"] if name in decoded]
-    assert len(shown) >= 2
-    for name in shown:
-        found = cv2.imdecode(np.frombuffer(inside[f"{name}.png"], np.uint8), cv2.IMREAD_COLOR)
-        assert np.array_equal(found, decoded[name])
-
-
-def test_a_table_of_paths_names_the_images(model: Path) -> None:
-    Path("suggested.csv").write_text("image,path,entropy\nb,photos/night/b.PNG,0.5\na,photos/a.jpg,0.4\n")
-    assert predict("suggested.csv", "--format", "cvat") == 0
-    assert files.read_csv(OUT / "predictions.csv")["image"].tolist() == ["night/b", "a"]
-    assert set(unpacked(OUT / "images.zip")) == {"a.jpg", "night/b.png"}
-
-
-@pytest.mark.parametrize(
-    "text, found",
-    [
-        ("image,entropy\na,0.5\n", "no column path"),
-        ("path\n", "no image or video"),
-        ("path\nnotes.txt\n", "no image or video"),
-        (None, "no such file"),
-    ],
-)
-def test_a_table_without_images_is_refused(
-    model: Path, text: str | None, found: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    if text is not None:
-        Path("table.csv").write_text(text)
-    assert predict("table.csv") == 1
-    err = capsys.readouterr().err
-    assert "table.csv" in err and found in err
-
-
-def test_an_image_of_a_table_that_is_missing_is_listed_as_failed(model: Path) -> None:
-    Path("table.csv").write_text("path\nphotos/a.jpg\nphotos/gone.jpg\n")
-    assert predict("table.csv") == 1
-    assert files.read_csv(OUT / "predictions.csv")["image"].tolist() == ["a"]
-    assert files.read_csv(OUT / "predictions.failed.csv")["image"].tolist() == ["gone"]
-
-
-def test_hardest_without_a_format_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert predict("photos", "--hardest", "2") == 1 and not OUT.exists()
-    assert "error: --hardest: 2 without --format coco or --format cvat" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("option", [("--format", "yolo"), ("--hardest", "0")])
-def test_a_wrong_value_is_refused(
-    model: Path, option: tuple[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert predict("photos", *option) == 1
-    assert f"error: {option[0]}: '{option[1]}'\n  allowed: " in capsys.readouterr().err
-
-
-def test_two_runs_write_the_same_bytes(model: Path) -> None:
-    results = []
-    for workers in ("1", "3"):
-        assert predict("photos", "--format", "cvat", "--workers", workers) == 0
-        results.append({path.name: path.read_bytes() for path in OUT.iterdir() if path.is_file()})
-    assert results[0] == results[1] and len(results[0]) == 5
