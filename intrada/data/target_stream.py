@@ -36,7 +36,8 @@ class TargetDataset(Dataset[Sample]):
         margins: Margins,
         first: int | None,
     ) -> None:
-        self.index, self.seed, self.name, self.augment, self.length = index, seed, name, augment, length
+        self.index, self.seed, self.name, self.length = index, seed, name, length
+        self.augment = _without_limit(augment)
         self.margins, self.first = margins, first
         self._pass, self._order = -1, np.empty(0, np.int64)
 
@@ -60,6 +61,13 @@ class TargetDataset(Dataset[Sample]):
             return int(self._order[offset])
         drawn = self.first + (count - self.first) * position // self.length
         return int(seeding.stream(self.seed, self.name, "drawn", position).integers(max(1, drawn)))
+
+
+def _without_limit(augment: Augment) -> Augment:
+    """Return the settings without the limit of a crop on its largest class: a target has no classes."""
+    if augment.crop is None:
+        return augment
+    return augment.model_copy(update={"crop": augment.crop.model_copy(update={"cat_max_ratio": 1.0})})
 
 
 def labelled_area(size: tuple[int, int], margins: Margins) -> np.ndarray:
