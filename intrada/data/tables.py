@@ -14,8 +14,10 @@ reliability  one row per range of the confidence (the softmax maximum) of labell
         mean confidence, accuracy (all but pixels in percent); no row without labels
 agreement  one row per evaluation image: image, and for each pair of models the percent of equal pixels
 label_next  one row per suggested image: image, path, entropy (0..1), rank (1 = the highest entropy)
-snapshots  one row per snapshot of a run: iteration, information (0..1), mIoU (percent), and for each rule of
-        selection (last, label_free, oracle) whether it selects this snapshot (0 or 1)
+snapshots  one row per snapshot of a run: iteration; the criteria mean_entropy, information, nuclear_norm,
+        neighbourhood_density, flip_agreement and mean_agreement (0..1), source_mIoU and estimated_accuracy
+        (percent); mIoU (percent); and for each rule of selection (last, label_free, oracle) whether it
+        selects this snapshot (0 or 1)
 """
 
 from __future__ import annotations
@@ -54,6 +56,7 @@ _RANK = Column(int, (at_least(1),), unique=True)
 _SIZE = Column(int, (at_least(1),))
 _COUNT = Column(int, (at_least(0),))
 _ENTROPY = Column(float, (between(0, 1),))
+_PART = Column(float, (between(0, 1),))
 _PERCENT = Column(float, (between(0, 100),))
 _PERCENT_OR_EMPTY = Column(float, (between(0, 100),), empty=True)
 _SUBSET = Column(str, (one_of([EASY, HARD]),))
@@ -73,7 +76,14 @@ SPLIT = Schema({"image": _ID, "score": Column(float, (at_least(0),)), "rank": _R
 SNAPSHOTS = Schema(
     {
         "iteration": Column(int, (at_least(1),), unique=True),
-        "information": _ENTROPY,
+        "mean_entropy": _PART,
+        "information": _PART,
+        "nuclear_norm": _PART,
+        "neighbourhood_density": _PART,
+        "flip_agreement": _PART,
+        "mean_agreement": _PART,
+        "source_mIoU": _PERCENT_OR_EMPTY,
+        "estimated_accuracy": _PERCENT_OR_EMPTY,
         "mIoU": _PERCENT_OR_EMPTY,
         "last": _CHOICE,
         "label_free": _CHOICE,

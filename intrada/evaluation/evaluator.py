@@ -58,7 +58,7 @@ def measure(
             for image, label in enumerate(labels):
                 confusions[number][label.row] = _confusion(predictor, low_res_logits, image, label)
                 if collectors:
-                    pixels, probability = _pixels_and_probability(predictor, low_res_logits, image, batch)
+                    pixels, probability = pixels_and_probability(predictor, low_res_logits, image, batch)
                     collectors[number].add(label.row, batch.ids[image], pixels, probability, label.values)
     return [_stack(by_row, len(index)) for by_row in confusions]
 
@@ -69,57 +69,7 @@ def _stack(by_row: Mapping[int, Confusion], images: int) -> Confusion:
     return np.stack([by_row.get(row, zeros) for row in range(images)])
 
 
-class ImageStats(NamedTuple):
-    """Means over the pixels of one image.
-
-    probability: (C,) float64, the mean softmax; entropy: the mean pixel entropy, 0..1.
-    """
-
-    probability: NDArray[np.float64]
-    entropy: float
-
-
-@torch.inference_mode()
-def image_stats(
-    predictors: Sequence[Predictor],
-    index: pd.DataFrame,
-    batch_size: int,
-    device: torch.device,
-    context: Context,
-    rank: Rank = SINGLE_RANK,
-) -> list[list[list[ImageStats]]]:
-    """Return the statistics by predictor, batch and image, for the batches of this process.
-
-    index: the columns of index.csv; labels are not read. batch_size: images per forward pass. rank: selects
-    the batches of this process. The predictions are made at the network's input size.
-    """
-    stats: list[list[list[ImageStats]]] = [[] for _ in predictors]
-    for batch in context.progress(*counted_batches(index, batch_size, rank), "batch"):
-        batch = batch.to(device)
-        for number, predictor in enumerate(predictors):
-            low_res_logits = predictor.low_res_logits(batch)
-            images = []
-            for image in range(len(batch.ids)):
-                pixels, total = _pixels_and_probability(predictor, low_res_logits, image, batch)
-                probability = total.cpu().numpy() / pixels.entropy.numel()
-                images.append(ImageStats(probability, pixels.entropy.mean().item()))
-            stats[number].append(images)
-    return stats
-
-
-def mutual_information(batches: Iterable[Iterable[ImageStats]]) -> float:
-    """Return `validators.mutual_information`, 0..1, over the images of all batches.
-
-    Each image has the same weight. The sums run in the order of the batches, which makes the result
-    independent of the number of processes.
-    """
-    images = [image for batch in batches for image in batch]
-    probability = sum((image.probability for image in images), start=np.zeros(1))
-    entropy = sum(image.entropy for image in images)
-    return validators.mutual_information(probability / len(images), entropy / len(images))
-
-
-def _pixels_and_probability(
+def pixels_and_probability(
     predictor: Predictor, low_res_logits: Sequence[Tensor], image: int, batch: Batch
 ) -> tuple[PixelPrediction, Tensor]:
     """Return `_predict_pixels`, and the sum of the softmax over the pixels, (C,) float64."""

@@ -22,7 +22,7 @@ from torch.nn.functional import interpolate
 
 from intrada.core import files
 from intrada.core.config.classes import IGNORE
-from intrada.evaluation import validators
+from intrada.evaluation import criteria
 from intrada.inference.postprocess import PixelPrediction
 
 LEVELS = 1000  # steps of the confidence in which the pixels are counted
@@ -57,7 +57,7 @@ class PixelStats:
     def label_free(self) -> dict[str, float]:
         """Return mean_entropy and mutual_information, 0..1, over the images, each of the same weight."""
         entropy = float(self.entropy.sum() / len(self.entropy))
-        information = validators.mutual_information(self.probability.sum(0) / len(self.entropy), entropy)
+        information = criteria.mutual_information(self.probability.sum(0) / len(self.entropy), entropy)
         return {"mean_entropy": entropy, "mutual_information": information}
 
 
@@ -94,12 +94,16 @@ class Collector:
             self._write(name, pixels.label.cpu().numpy())
 
 
+def confidence_levels(pixels: PixelPrediction) -> Tensor:
+    """Return the level of each pixel's confidence, (H, W) int32 in 0..LEVELS."""
+    return pixels.confidence.mul(LEVELS).round().clamp(max=LEVELS).int()
+
+
 def _confidence_counts(pixels: PixelPrediction, label: NDArray[np.uint8]) -> NDArray[np.int64]:
     truth = torch.from_numpy(label).to(pixels.label.device)
     if truth.shape != pixels.label.shape:
         truth = interpolate(truth[None, None], tuple(pixels.label.shape), mode="nearest-exact")[0, 0]
-    levels = pixels.confidence.mul(LEVELS).round().clamp(max=LEVELS).int()
-    pairs = (2 * levels + (pixels.label == truth))[truth != IGNORE]
+    pairs = (2 * confidence_levels(pixels) + (pixels.label == truth))[truth != IGNORE]
     counts: NDArray[np.int64] = torch.bincount(pairs, minlength=2 * (LEVELS + 1)).cpu().numpy()
     return counts.reshape(LEVELS + 1, 2)
 

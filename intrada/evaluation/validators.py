@@ -2,10 +2,8 @@
 
 last: the end of training.
 
-label_free: the highest mutual information between a target pixel and its predicted class,
-`H(mean p) - mean H(p)`. It is high if each pixel is predicted with high confidence and the predicted
-classes differ. This is the objective of information maximisation (Bridle et al., NIPS 1991; Shi and Sha,
-ICML 2012), used here as a validator.
+label_free: the best value of CRITERION, one of CRITERIA (criteria.py), none of which reads a label of the
+target domain.
 
 oracle: the highest mIoU on the evaluation labels, as in the published code. Its mIoU is reported on the
 labels that selected it, so it is shown for comparison only.
@@ -13,39 +11,47 @@ labels that selected it, so it is shown for comparison only.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 LAST, LABEL_FREE, ORACLE = "last", "label_free", "oracle"
 RULES = (LAST, LABEL_FREE, ORACLE)
-
-
-def mutual_information(mean_probability: NDArray[np.float64], mean_entropy: float) -> float:
-    """Return the mutual information of a pixel and its predicted class, 0..1 (in units of log C).
-
-    mean_probability: (C,), the mean softmax of all pixels; mean_entropy: their mean entropy, 0..1.
-    """
-    present = mean_probability[mean_probability > 0]
-    marginal = -float((present * np.log(present)).sum()) / math.log(len(mean_probability))
-    return max(0.0, marginal - mean_entropy)
+# column of snapshots.csv -> 1 if its highest value is the best, -1 if its lowest is
+CRITERIA = {
+    "mean_entropy": -1,
+    "information": 1,
+    "nuclear_norm": 1,
+    "neighbourhood_density": 1,
+    "flip_agreement": 1,
+    "mean_agreement": 1,
+    "source_mIoU": 1,
+    "estimated_accuracy": 1,
+}
+PERCENT = ("source_mIoU", "estimated_accuracy")  # in percent; the others are in 0..1
+# The criterion of label_free. It is the one of all earlier versions: no measurement shows a better one
+# (docs/how-to/selection.md).
+CRITERION = "information"
 
 
 def choose(snapshots: pd.DataFrame) -> pd.DataFrame:
     """Return the table with a column for each of RULES: 1 in the row that the rule chooses, else 0.
 
-    snapshots: the columns iteration (ascending), information and mIoU. Without labels mIoU is nan, and the
+    snapshots: the columns iteration (ascending), CRITERION and mIoU. Without labels mIoU is nan, and the
     oracle chooses no row. Of equal values the last is chosen, since it was trained longer.
     """
     chosen = {
         LAST: len(snapshots) - 1,
-        LABEL_FREE: _last_maximum(snapshots["information"]),
+        LABEL_FREE: best(snapshots, CRITERION),
         ORACLE: _last_maximum(snapshots["mIoU"]),
     }
     rows = np.arange(len(snapshots))
     return snapshots.assign(**{rule: (rows == row).astype(int) for rule, row in chosen.items()})
+
+
+def best(snapshots: pd.DataFrame, criterion: str) -> int:
+    """Return the row that one of CRITERIA chooses, of equal ones the last; -1 if all its values are nan."""
+    return _last_maximum(CRITERIA[criterion] * snapshots[criterion])
 
 
 def even_sample(count: int, limit: int) -> NDArray[np.int64]:

@@ -81,8 +81,10 @@ def _evaluate(_: str, params: Params) -> float:
 
 def _evaluate_snapshots(key: str, params: Params) -> float:
     block: Training = getattr(params, f"train_{key}", params.train_intra)
-    criterion = params.evaluate_snapshots.images * _pixels(params.preprocess.target)
-    return max(1, block.iterations // block.snapshot_every) * (_evaluate(key, params) + criterion)
+    images, domain = params.evaluate_snapshots.images, params.preprocess
+    # each target image is seen twice: as it is, and changed
+    criteria = images * (2 * _pixels(domain.target) + _pixels(domain.source))
+    return max(1, block.iterations // block.snapshot_every) * (_evaluate(key, params) + criteria)
 
 
 _PREDICTED: dict[str, Callable[[str, Params], float]] = {

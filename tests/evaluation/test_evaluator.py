@@ -13,7 +13,7 @@ from intrada.core.config.classes import CITYSCAPES_19, class_set
 from intrada.core.errors import UserError
 from intrada.core.stage import Context
 from intrada.data import tables
-from intrada.evaluation import evaluator, validators
+from intrada.evaluation import evaluator
 from intrada.evaluation.evaluator import assign_subsets, choose_samples, summary
 from intrada.evaluation.metrics import confusion_matrix
 from intrada.evaluation.pixel_stats import Collector, PixelStats
@@ -241,16 +241,6 @@ def test_each_image_is_read_once_for_several_models(monkeypatch: pytest.MonkeyPa
     collectors = [Collector(2, 2) for _ in range(3)]
     evaluator.measure([PREDICTOR] * 3, index, 1, CPU, CONTEXT, collectors)
     assert sorted(read) == sorted(Path(path) for path in (*index["image"], *index["label"]))
-
-
-def test_mutual_information_averages_both_terms_over_the_images() -> None:
-    """An image of 24 pixels and one of 35 pixels have the same weight."""
-    index = frame(row(1, 4, 6, None), row(3, 5, 7, None))
-    large = [upsampled_logits(1, 4, 6)[None], upsampled_logits(3, 5, 7)[None]]
-    mean = sum(logits.softmax(1).mean((0, 2, 3)).double().numpy() for logits in large) / 2
-    entropy = sum(pixel_entropy(information_map(logits)).mean().item() for logits in large) / 2
-    actual = evaluator.mutual_information(evaluator.image_stats([PREDICTOR], index, 2, CPU, CONTEXT)[0])
-    assert actual == pytest.approx(validators.mutual_information(mean, entropy), abs=1e-6) and actual > 0.01
 
 
 def test_a_label_value_that_is_no_class_is_refused() -> None:

@@ -6,25 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from intrada.evaluation.validators import RULES, choose, even_sample, mutual_information
+from intrada.evaluation.validators import CRITERIA, RULES, best, choose, even_sample
 
 NAN = math.nan
-
-
-@pytest.mark.parametrize(
-    "mean, entropy, expected",
-    [
-        ([0.5, 0.5], 0.0, 1.0),  # every pixel is confident, both classes are equally frequent
-        ([0.5, 0.5], 1.0, 0.0),  # no pixel is confident
-        ([1.0, 0.0], 0.0, 0.0),  # every pixel is confident, always of the same class
-        ([0.25, 0.75], 0.3, 0.811278 - 0.3),  # H(1/4) = 2 - 3/4 log2 3
-        ([0.5, 0.5, 0.0, 0.0], 0.0, 0.5),  # two of four classes: half of log 4
-    ],
-)
-def test_mutual_information_is_the_entropy_of_the_mean_minus_the_mean_entropy(
-    mean: list[float], entropy: float, expected: float
-) -> None:
-    assert mutual_information(np.array(mean), entropy) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +27,13 @@ def test_each_rule_chooses_one_snapshot(
     actual = choose(pd.DataFrame({"iteration": rows, "information": information, "mIoU": miou}))
     for rule, row in zip(RULES, chosen, strict=True):
         assert np.flatnonzero(actual[rule]).tolist() == ([] if row is None else [row])
+
+
+def test_a_low_entropy_is_good_and_all_other_criteria_are_to_be_high() -> None:
+    table = pd.DataFrame({name: [0.2, 0.1, 0.3, 0.1, 0.3, 0.2] for name in CRITERIA})
+    chosen = {criterion: best(table, criterion) for criterion in CRITERIA}
+    assert chosen.pop("mean_entropy") == 3 and set(chosen.values()) == {4}
+    assert best(table.assign(mean_entropy=NAN), "mean_entropy") == -1
 
 
 @pytest.mark.parametrize(

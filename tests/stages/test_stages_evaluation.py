@@ -13,6 +13,7 @@ from intrada.__main__ import main
 from intrada.core import files
 from intrada.core.config.classes import class_set
 from intrada.data import tables
+from intrada.evaluation.validators import CRITERIA, PERCENT, RULES
 from intrada.models import build_model
 from intrada.models.weights import export_published, load_weights
 from tests.support.definition import jobs
@@ -109,7 +110,9 @@ def test_metrics_without_labels_are_null_and_not_zero(project: Path) -> None:
 def test_snapshots_are_selected_with_and_without_labels(project: Path) -> None:
     table = tables.read(Path("results/evaluate_snapshots/intra/snapshots.csv"), tables.SNAPSHOTS)
     assert table["iteration"].tolist() == [3, 4]
-    assert table["information"].between(0, 1, inclusive="neither").all()
+    assert (table.drop(columns=["iteration", *RULES]).gt(0)).all(axis=None)
+    assert (table[[name for name in CRITERIA if name not in PERCENT]] < 1).all(axis=None)
+    assert not table.iloc[0].eq(table.iloc[1])[[*CRITERIA]].all()
     metrics = json.loads(Path("results/evaluate/intra/metrics.json").read_text())
     assert table["mIoU"].iloc[-1] == pytest.approx(metrics["mIoU"])
     models = [*Path("results/train_intra/snapshots").iterdir(), Path("results/train_intra/last.safetensors")]

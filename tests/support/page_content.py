@@ -146,7 +146,10 @@ def _agreement(maps: Any, count: int) -> tuple[pd.DataFrame, list[Any]]:
 
 
 def _snapshots(labelled: bool) -> pd.DataFrame:
-    table = pd.DataFrame({"iteration": range(2000, 14_000, 2000), "information": np.linspace(0.3, 0.6, 6)})
+    table = pd.DataFrame({"iteration": range(2000, 14_000, 2000)})
+    for number, criterion in enumerate(validators.CRITERIA):
+        values = np.roll(np.linspace(0.3, 0.6, 6), -number)
+        table[criterion] = 100 * values if criterion in validators.PERCENT else values
     return validators.choose(table.assign(mIoU=np.linspace(30, 52, 6) if labelled else math.nan))
 
 

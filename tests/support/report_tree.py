@@ -97,7 +97,8 @@ def evaluation(name: str, labelled: bool = True) -> None:
     images = images.assign(mIoU=[50.0, math.nan, math.nan] if labelled else math.nan)
     images = images.assign(pixel_accuracy=images["mIoU"] + 20)
     tables.write(folder / "images.csv", images, tables.IMAGES)
-    snapshots = pd.DataFrame({"iteration": [200, 400], "information": [0.6, 0.5]})
+    criteria = {name: [0.5, 0.5] for name in validators.CRITERIA} | {"information": [0.6, 0.5]}
+    snapshots = pd.DataFrame({"iteration": [200, 400], **criteria})
     snapshots["mIoU"] = [61.25, METRICS[name]["mIoU"]] if labelled else math.nan
     tables.write(Path("snapshots") / name / "snapshots.csv", validators.choose(snapshots), tables.SNAPSHOTS)
 
