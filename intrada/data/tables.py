@@ -13,6 +13,8 @@ images  one row per evaluation image: the columns of the index, entropy (0..1) o
 reliability  one row per range of the confidence (the softmax maximum) of labelled pixels: from, to, pixels,
         mean confidence, accuracy (all but pixels in percent); no row without labels
 agreement  one row per evaluation image: image, and for each pair of models the percent of equal pixels
+criteria  one row per model and criterion of its snapshots: model, criterion, chosen (iteration; 0 if there is
+        no value), correlation with mIoU (Spearman, -1..1), regret (percentage points); empty without labels
 label_next  one row per suggested image: image, path, entropy (0..1), rank (1 = the highest entropy)
 snapshots  one row per snapshot of a run: iteration; the criteria mean_entropy, information, nuclear_norm,
         neighbourhood_density, flip_agreement and mean_agreement (0..1), source_mIoU and estimated_accuracy
@@ -88,6 +90,15 @@ SNAPSHOTS = Schema(
         "last": _CHOICE,
         "label_free": _CHOICE,
         "oracle": _CHOICE,
+    }
+)
+CRITERIA = Schema(
+    {
+        "model": Column(str, (_FILLED,)),
+        "criterion": Column(str, (_FILLED,)),
+        "chosen": _COUNT,
+        "correlation": Column(float, (between(-1, 1),), empty=True),
+        "regret": _PERCENT_OR_EMPTY,
     }
 )
 IMAGES = Schema(

@@ -18,7 +18,7 @@ from intrada.core import files
 from intrada.core.config.schema import Params
 from intrada.core.stage import Context, In, Out
 from intrada.data import tables
-from intrada.evaluation import agreement, findings, plot_tables, suggestion
+from intrada.evaluation import agreement, criteria_quality, findings, plot_tables, suggestion
 from intrada.evaluation.agreement import Pair
 from intrada.evaluation.metrics import Confusion
 
@@ -68,6 +68,7 @@ def run(
         files.write_csv(folder / "agreement_classes.csv", by_class)
         files.write_csv(folder / "shares.csv", shares)
         tables.write(folder / "label_next.csv", next_images, tables.LABEL_NEXT)
+        tables.write(folder / "criteria.csv", criteria_quality.table(read_snapshots), tables.CRITERIA)
         for name, table in plot_tables.tables(evaluations, read_snapshots, classes).items():
             files.write_csv(folder / f"{name}.csv", table)
     with files.atomic_folder(metrics) as folder:

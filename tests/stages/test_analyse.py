@@ -11,6 +11,7 @@ import pytest
 
 from intrada.core import files
 from intrada.data import tables
+from intrada.evaluation.validators import CRITERIA, CRITERION
 from tests.support.tiny_project import change, forget_records, run, tree, write_params
 
 OUT = Path("results/analyse")
@@ -39,6 +40,16 @@ def test_the_shares_add_up_and_the_suggested_images_exist(project: Path) -> None
     assert suggested["entropy"].is_monotonic_decreasing and suggested["rank"].iloc[0] == 1
 
 
+def test_each_criterion_of_each_model_has_a_choice_and_its_regret(project: Path) -> None:
+    table = tables.read(OUT / "tables/criteria.csv", tables.CRITERIA)
+    assert len(table) == 3 * len(CRITERIA) and table["correlation"].isna().all()  # of two snapshots
+    snapshots = files.read_csv(Path("results/evaluate_snapshots/intra/snapshots.csv"))
+    found = table[(table["model"] == "intra") & (table["criterion"] == CRITERION)].iloc[0]
+    chosen = snapshots[snapshots["label_free"] == 1].iloc[0]
+    assert found["chosen"] == chosen["iteration"]
+    assert found["regret"] == pytest.approx(snapshots["mIoU"].max() - chosen["mIoU"])
+
+
 def test_the_metrics_that_dvc_shows_are_rounded(project: Path) -> None:
     assert sorted(path.stem for path in (OUT / "metrics").iterdir()) == ["inter", "intra", "source"]
     exact = json.loads(Path("results/evaluate/intra/metrics.json").read_text())
@@ -62,6 +73,8 @@ def test_without_labels_all_but_the_tables_of_iou_are_as_rich(project: Path) -> 
     assert shares["labels"].isna().all() and np.isclose(shares["intra"].sum(), 100)
     assert files.read_csv(OUT / "tables/confusion.csv").empty
     assert files.read_csv(OUT / "tables/iou.csv").empty
+    choices = files.read_csv(OUT / "tables/criteria.csv")
+    assert choices["regret"].isna().all() and (choices["chosen"] > 0).all()
     findings = json.loads((OUT / "findings.json").read_text())
     assert findings["vanished_compared_with"] == "source"
     assert json.loads((OUT / "metrics/intra.json").read_text())["mIoU"] is None

@@ -37,7 +37,7 @@ from intrada.evaluation.reporting.results import Result, SelectedSnapshots
 from intrada.evaluation.reporting.samples import Sample
 from intrada.evaluation.reporting.shares import Pseudo, Shares
 from intrada.evaluation.reporting.summary import History, Images, Summary, Value
-from intrada.evaluation.reporting.training import Losses
+from intrada.evaluation.reporting.training import Criteria, Losses
 from intrada.evaluation.reporting.views import View, Views
 
 
@@ -124,6 +124,7 @@ class Content:
     ranking: Cut
     diagnosis: dict[str, Any]
     snapshots: dict[str, Markup]
+    criteria: Criteria
     losses: Losses
     chosen: list[SelectedSnapshots]
     history: History
@@ -155,6 +156,7 @@ def build(title: str, measured: Measured, class_set: ClassSet, runs: Runs) -> Co
         easy_hard.build(measured.ranked, runs.rank, len(class_set), runs.precision, runs.is_ranking_recorded),
         measured.diagnosis,
         training.snapshots(measured.snapshots, chosen),
+        training.criteria(measured.snapshots),
         training.losses(measured.losses),
         chosen,
         runs.history,

@@ -1,17 +1,21 @@
-"""The trainings on the page: each model's snapshots with the chosen one, and its losses."""
+"""The trainings on the page: each model's snapshots with the chosen one and the criteria, and its losses."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from intrada.evaluation import criteria_quality
 from intrada.evaluation.reporting import figures
 from intrada.evaluation.reporting.results import SelectedSnapshots, decimal
 from intrada.evaluation.reporting.svg import Axes, span
+from intrada.evaluation.validators import CRITERIA, PERCENT
 
 COLORS = 7  # classes c0, c1, ... of page's styles for the lines of losses
 
@@ -53,6 +57,47 @@ def snapshots(tables: Mapping[str, pd.DataFrame], chosen: list[SelectedSnapshots
                 )
         charts[model.name] = axes.chart(f"{label} of the snapshots of {model.name}", *marks)
     return charts
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """The criteria of all snapshots of all models, as text.
+
+    names: of the criteria; rows: (model, iteration, (value, whether its criterion chooses this snapshot) for
+    each criterion, mIoU); choices: (criterion, for each model the chosen iteration and, with labels, how many
+    points its mIoU is below the best).
+    """
+
+    names: list[str]
+    rows: list[tuple[str, int, list[tuple[str, bool]], str]]
+    choices: list[tuple[str, list[str]]]
+
+
+def criteria(tables: Mapping[str, pd.DataFrame]) -> Criteria:
+    """Return the criteria of all snapshots. tables: model -> snapshots.csv."""
+    quality = criteria_quality.table(tables)
+    chosen = {(row.model, row.criterion): row for row in quality.itertuples()}
+    rows = []
+    for model, table in tables.items():
+        for _, snapshot in table.iterrows():
+            iteration = int(snapshot["iteration"])
+            values = [
+                (decimal(snapshot[name], _digits(name)), bool(chosen[model, name].chosen == iteration))
+                for name in CRITERIA
+            ]
+            rows.append((model, iteration, values, decimal(snapshot["mIoU"])))
+    choices = [(name, [_choice(chosen[model, name]) for model in tables]) for name in CRITERIA]
+    return Criteria(list(CRITERIA), rows, choices)
+
+
+def _digits(criterion: str) -> int:
+    return 1 if criterion in PERCENT else 3
+
+
+def _choice(row: Any) -> str:
+    """Return the iteration that a row of criteria_quality.table has, and its regret if it is known."""
+    regret = "" if math.isnan(row.regret) else f" ({decimal(-row.regret)})"
+    return f"{row.chosen}{regret}" if row.chosen else "-"
 
 
 def losses(tables: Mapping[str, pd.DataFrame]) -> Losses:

@@ -16,6 +16,7 @@ from intrada.evaluation.reporting import results
 from intrada.evaluation.reporting.content import Content
 from intrada.evaluation.reporting.results import decimal
 from intrada.evaluation.reporting.summary import duration
+from intrada.evaluation.validators import CRITERION
 
 TEMPLATES = Path(__file__).parent
 SCRIPTS = ("theme.js", "tables.js", "viewer.js")
@@ -87,5 +88,6 @@ def render(content: Content) -> str:
         layers=LAYERS,
         gain_range=max([*gains, 1.0]),
         rules=RULES,
+        label_free=CRITERION,
         labelled=labelled,
     )
