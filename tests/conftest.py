@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from hypothesis import settings
 from intrada.core import plain_text
 from tests.support import tiny_project
 from tests.support.skipped import left_out
+
+# What tests start keeps compiled modules, as it does for a user, also where the tests' own process must not.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A busy machine is no failure.
 settings.register_profile("no_deadline", deadline=None)

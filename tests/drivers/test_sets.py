@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ OF_STEP_3 = [
     "analyse", "check_set_target_labelled@few", "evaluate@intra", "evaluate_snapshots@intra",
     "join@target_labelled", "preprocess_target_labelled@few", "report", "train_intra",
 ]  # fmt: skip
+OF_SOURCE = ["check_set_sources@more", "join@sources", "preprocess_sources@more", "train_source"]
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def recorded(project: Project, job: str) -> dict[str, Any]:
 
 
 def test_data_sets_come_and_go(own: Project) -> None:
-    """Labels by snakemake: only step 3 runs. A source by dvc: all trainings. Without both: nothing is computed."""
+    """Labels: only step 3 runs. A source: all trainings are planned, the first runs. Without both: nothing is computed."""
     before = own.contents("results/train_source", "results/train_inter", "results/train_intra")
     own.set_params(target_labelled=data_set(own, "target", "few", split="train:range:0:2"))
     assert own.stages_run_by(projects.by(own, "snakemake")) == OF_STEP_3
@@ -52,12 +54,16 @@ def test_data_sets_come_and_go(own: Project) -> None:
     }
     read = recorded(own, "train_intra")
     assert "data/preprocess/target/few/index.csv" in read["inputs"] and read["images"]
+    assert own.run("python", "-m", "intrada", "verify").returncode == 0
 
     own.set_params(sources=data_set(own, "source", "more", weight=0.5))
-    ran = own.stages_run_by(projects.by(own, "dvc"))
-    assert {"check_set_sources@more", "train_source", "train_inter", "train_intra", "report"} <= {*ran}
-    assert not {*ran} & {"check", "preprocess@source", "preprocess@target", "join@target_labelled"}
-    assert own.run("python", "-m", "intrada", "verify").returncode == 0
+    planned = {*re.findall(r"^Job \d+: (\S+):", own.snakemake("--dry-run").stdout, re.M)}
+    assert {*OF_SOURCE, "train_inter", "train_intra", "report"} <= planned
+    assert not planned & {"check", "preprocess@source", "preprocess@target", "join@target_labelled"}
+    assert own.stages_run_by(lambda: own.dvc("repro", "train_source")) == OF_SOURCE
+    name = "results/train_source/last.safetensors"
+    assert (own.folder / name).read_bytes() != before[name]
+    assert "data/preprocess/source/more/index.csv" in recorded(own, "train_source")["inputs"]
 
     own.set_params(sources={}, target_labelled={})
     assert own.stages_run_by(projects.by(own, "dvc")) == ["join@sources", "join@target_labelled"]
