@@ -252,7 +252,7 @@ def test_what_is_accepted_leaves_every_input_as_it_was(
     files: list[str], links: list[tuple[str, str]], read: str, out: str, is_folder: bool
 ) -> None:
     with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
-        top = Path("x/y/z")  # so that .. stays inside
+        top = Path("w/x/y/z")  # as deep as the longest path, so that .. stays inside
         top.mkdir(parents=True)
         with contextlib.chdir(top):
             for path in files:
