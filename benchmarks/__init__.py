@@ -22,6 +22,7 @@ ROWS: dict[str, str] = {
     "read_cityscapes": "benchmarks.rows.read_cityscapes",
     "data_wait": "benchmarks.rows.data_wait",
     "augmentation_share": "benchmarks.rows.augmentation_share",
+    "mean_teacher_overhead": "benchmarks.rows.mean_teacher_overhead",
     "checkpoint_share": "benchmarks.rows.checkpoint_share",
     "second_start": "benchmarks.rows.second_start",
     "index_scale": "benchmarks.rows.index_scale",
