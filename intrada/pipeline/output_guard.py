@@ -64,6 +64,7 @@ def check(
     toy = _Index(kept for kept in raw if kept.path in drawn)
     for key, mark in outputs.items():
         path, flag = Path(options[key]), _flag(key)
+        _refuse_special(flag, path)
         if mark.inside and (path.is_absolute() or ".." in path.parts):
             raise _outside(flag, path)
         others = [
@@ -224,6 +225,19 @@ def _inputs(marks: Mapping[str, object], options: Mapping[str, Any]) -> Iterator
 
 def _flag(key: str) -> str:
     return f"--{key.replace('_', '-')}"
+
+
+def _refuse_special(flag: str, path: Path) -> None:
+    """Raise UserError for a device, a pipe or a socket, which a renamed file would replace."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # it does not exist, or the writer reports it
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        fix = "name a file; nothing was written or removed"
+        raise UserError(
+            flag, f"{path} is a device, a pipe or a socket", "a file or folder, existing or new", fix
+        )
 
 
 def _outside(flag: str, path: Path) -> UserError:

@@ -236,6 +236,19 @@ class _Command:
         """Do nothing."""
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_an_output_that_is_a_device_a_pipe_or_a_socket_is_refused(tmp_path: Path, link: bool) -> None:
+    """A command writes a new file and renames it: run by root, it would replace /dev/null."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    named = tmp_path / "link" if link else pipe
+    if link:
+        named.symlink_to(pipe)
+    with pytest.raises(UserError, match="is a device, a pipe or a socket"):
+        output_guard.check({"out": Out("")}, {"out": named})
+    assert pipe.is_fifo()
+
+
 NAMES = st.sampled_from(["a", "b", "c"])
 PATHS = st.lists(st.one_of(NAMES, st.just("..")), min_size=1, max_size=4).map("/".join)
 
