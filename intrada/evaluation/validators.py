@@ -29,8 +29,8 @@ CRITERIA = {
     "estimated_accuracy": 1,
 }
 PERCENT = ("source_mIoU", "estimated_accuracy")  # in percent; the others are in 0..1
-# The criterion of label_free: that of all earlier versions. On two trainings on the toy city, none was
-# better than the last snapshot on both (docs/how-to/selection.md).
+# The criterion of label_free: that of all earlier versions. On three trainings on the toy city, none was
+# better than the last snapshot on all (docs/how-to/selection.md).
 CRITERION = "information"
 
 
