@@ -179,7 +179,8 @@ def _runs(params: Params, used: Sequence[Path]) -> tuple[RunParams, contents.Run
         plain_yaml.dump(found.params), different, found.not_recorded, found.files, fingerprints
     )
     rank = {name: found.value(f"rank.{name}", "rank") for name in Rank.model_fields}
-    is_recorded = None not in rank.values()
+    required = [name for name, field in Rank.model_fields.items() if field.is_required()]
+    is_recorded = None not in (rank[name] for name in required)
     chosen = Rank.model_validate(rank) if is_recorded else params.rank
     precision = found.value("compute.precision", "score")
     history = run_history.history(made)
