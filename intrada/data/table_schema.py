@@ -66,12 +66,14 @@ class Column:
 class Schema:
     """columns: by name; others: the pattern of the names of further columns, at least one, and their type.
 
-    ordered: whether the columns have the order of `columns`. A table has no other columns.
+    ordered: whether the columns have the order of `columns`; optional: there may be none of the others. A
+    table has no other columns.
     """
 
     columns: Mapping[str, Column]
     others: tuple[str, Column] | None = None
     ordered: bool = True
+    optional: bool = False
 
     def faults(self, frame: pd.DataFrame) -> list[Fault]:
         """Return what is wrong in a table, the names of its columns first; [] if it is valid."""
@@ -101,7 +103,11 @@ class Schema:
         for name in self.columns:
             if name not in names:
                 yield Fault(None, "", name, "among the columns")
-        if self.others and not any(re.fullmatch(self.others[0], name) for name in names):
+        if (
+            self.others
+            and not self.optional
+            and not any(re.fullmatch(self.others[0], name) for name in names)
+        ):
             yield Fault(None, "", names, f"a header with a column {self.others[0]}")
         for name in names:
             if self._column(name) is None:

@@ -1,7 +1,7 @@
 """The tables (CSV) between the stages and their schemas. Errors name the wrong lines and columns.
 
 index   one row per image: id, image, label (empty if there is none), width, height (pixels); paths are
-        relative to the project's root
+        relative to the project's root; with class_pixels also pixels_<class>, the labelled pixels of a class
 scores  one row per target image: image (its id), entropy (mean pixel entropy, 0..1), pixels_<class>...
 split   one row per target image: image, score (by the ranking rule), rank (1 = lowest), subset (easy, hard)
 sets    one row per further labelled data set: dataset (its name), weight (images drawn for one image of
@@ -71,7 +71,9 @@ INDEX = Schema(
         "label": Column(str, (_PATH,)),
         "width": _SIZE,
         "height": _SIZE,
-    }
+    },
+    others=(f"{PIXELS}.+", _COUNT),
+    optional=True,
 )
 SCORES = Schema({"image": _ID, "entropy": _ENTROPY}, others=(f"{PIXELS}.+", _COUNT), ordered=False)
 SPLIT = Schema({"image": _ID, "score": Column(float, (at_least(0),)), "rank": _RANK, "subset": _SUBSET})

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from intrada.core import files, locks
-from intrada.core.config.data_blocks import Domain
+from intrada.core.config.classes import ClassSet
+from intrada.core.config.data_blocks import Domain, SourceDomain
 from intrada.core.config.schema import Params
 from intrada.core.stage import Choice, Context, In, Out, SetOption
 from intrada.data import tables
@@ -79,10 +80,24 @@ def run(
                 pool.shutdown(cancel_futures=True)  # those that have not started
                 raise
         table = _index(items, images, label_folder, block)
+        if isinstance(block, SourceDomain) and block.class_pixels:
+            table = _with_pixels(table, label_out, classes, context)
         if domain == TARGET:
             tables.write(label_out / "index.csv", table[table["label"] != ""], tables.INDEX)
             table["label"] = ""
     tables.write(index, table, tables.INDEX)
+
+
+def _with_pixels(table: pd.DataFrame, labels: Path, classes: ClassSet, context: Context) -> pd.DataFrame:
+    """Return the index with a column for each class: how many pixels of an image's label are of it."""
+
+    def counts(name: str) -> np.ndarray:
+        return np.bincount(files.read_label(labels / f"{name}.png").ravel(), minlength=256)[: len(classes)]
+
+    with ThreadPoolExecutor(context.workers) as pool:
+        pixels = np.stack(list(pool.map(counts, table["id"])))
+    columns = [tables.PIXELS + name for name in classes.names]
+    return pd.concat([table, pd.DataFrame(pixels, columns=columns)], axis=1)
 
 
 def _block(params: Params, domain: str, sources: str, target_labelled: str) -> Domain:

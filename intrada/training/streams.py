@@ -11,7 +11,8 @@ from intrada.core.config.training_blocks import Training
 from intrada.core.distributed.launcher import Rank
 from intrada.data import mixing
 from intrada.data.batch import Batch
-from intrada.data.loader import training_stream
+from intrada.data.loader import batches_of, training_stream
+from intrada.data.rare_classes import RareClassDataset
 from intrada.data.target_stream import target_stream
 from intrada.data.train_batches import TrainBatch, TrainData
 from intrada.methods import method
@@ -27,8 +28,11 @@ def train_batches(
         index: pd.DataFrame, domain: str, name: str, start: int = start, stop: int = stop
     ) -> Iterator[Batch]:
         augment = block.augment_for_target if name == "target" else block.augment
-        settings = block.self_training
-        if name == "target" and settings:
+        settings, rare = block.self_training, block.rare_class_sampling
+        if name == "labelled" and rare:
+            data_set = RareClassDataset(index, seed, name, augment, stop * block.batch_size, rare)
+            batches = batches_of(data_set, block.batch_size, start, stop, rank)
+        elif name == "target" and settings:
             batches = target_stream(
                 index, seed, name, augment, block.batch_size, start, stop, settings.margins, data.first, rank
             )

@@ -17,6 +17,7 @@ from tests.support.optional import needs
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "self_training": {"name": "deeplabv2", "options": {"backbone": "resnet18", "heads": "four"}},
+    "segformer": {"name": "segformer", "options": {"size": "b0"}},
     "dinov2": {
         "name": "timm",
         "options": {
@@ -39,6 +40,8 @@ def miniature(preset: str, kind: str) -> dict[str, Any]:
         tree[key] = tiny[key] | {name: value for name, value in tree[key].items() if name == "window"}
     for domain in tree["preprocess"].values():
         domain["allow_absent"] = list(tree["classes"])
+    if "rare_class_sampling" in tree["train_inter"]:
+        tree["preprocess"]["source"]["class_pixels"] = True
     tree["model"] = NETWORKS[kind]
     for stage in ("train_source", "train_inter", "train_intra"):
         block = tree[stage]
@@ -60,8 +63,8 @@ def miniature(preset: str, kind: str) -> dict[str, Any]:
 def test_a_preset_runs_from_the_data_to_the_evaluation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, kind: str
 ) -> None:
-    if kind == "dinov2":
-        needs("timm", "timm")
+    if kind != "self_training":
+        needs(*{"dinov2": ("timm", "timm"), "segformer": ("transformers", "segformer")}[kind])
     monkeypatch.chdir(tmp_path)
     tiny_project.start(tmp_path)
     tiny_project.write_params(miniature(f"{source}_to_cityscapes_{kind}", kind))
@@ -84,7 +87,8 @@ def test_a_preset_runs_from_the_data_to_the_evaluation(
 @pytest.mark.parametrize("source", ["gta5", "synthia"])
 def test_the_settings_are_the_published_ones(source: str) -> None:
     """The values of DACS and DAFormer, and of VFM-UDA with MIC; see docs/fidelity.md."""
-    for kind, decay, rate, batch in (("self_training", 0.99, 6e-5, 2), ("dinov2", 0.999, 5e-6, 8)):
+    values = (("self_training", 0.99, 6e-5, 2), ("segformer", 0.999, 6e-5, 2), ("dinov2", 0.999, 5e-6, 8))
+    for kind, decay, rate, batch in values:
         params = load(ROOT / "presets" / f"{source}_to_cityscapes_{kind}.yaml")
         block = params.train_inter
         settings, optimizer = block.self_training, block.optimizer
@@ -96,3 +100,9 @@ def test_the_settings_are_the_published_ones(source: str) -> None:
         assert (block.iterations, block.batch_size, block.power) == (40_000, batch, 1.0)
         assert (block.schedule.warmup, block.schedule.warmup_ratio) == (1500, 1e-6)
         assert (settings.masked is not None) == (kind == "dinov2")
+        assert (block.rare_class_sampling is not None) == (kind != "self_training")
+        assert not block.rare_class_sampling or block.rare_class_sampling.temperature == 0.01
+        if kind == "segformer":
+            assert settings.feature_distance and settings.margins
+            assert (settings.feature_distance.weight, settings.feature_distance.min_share) == (0.005, 0.75)
+            assert round(512 * settings.margins.top) == 15 and round(512 * settings.margins.bottom) == 120

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -11,13 +10,13 @@ from torch import Tensor
 
 from intrada.core import files
 from intrada.core.config.load import validate
-from intrada.core.distributed.process_group import SINGLE_PROCESS
+from intrada.core.distributed.launcher import SINGLE_RANK
 from intrada.core.errors import UserError
 from intrada.data import tables
 from intrada.data.train_batches import TrainData
 from intrada.methods import advent, backward
 from intrada.models.frozen_bn_stats import FrozenBNStats
-from intrada.training.trainer import _batches
+from intrada.training.streams import train_batches
 from tests.methods.test_methods import SOURCES, TARGETS, gradients, networks, statistics
 from tests.support.tiny_project import change, tree
 
@@ -65,10 +64,8 @@ def test_batches_of_the_source_domain_do_not_update_the_statistics(
     row = [("a", str(tmp_path / "a.png"), "", 8, 8)]
     index = pd.DataFrame(row, columns=tables.INDEX_COLUMNS)
     params = validate(Path("params.yaml"), change(tree(), train_inter__bn_statistics=bn_statistics))
-    trainer: Any = SimpleNamespace(
-        block=params.train_inter, method=advent, iteration=0, process_group=SINGLE_PROCESS
-    )
-    step = next(_batches(trainer, TrainData(index, index, index, source), seed=1))
+    data = TrainData(index, index, index, source)
+    step = next(train_batches(params.train_inter, data, 1, 0, SINGLE_RANK))
     assert [batch.update_bn_stats for batch in step if batch] == expected
     assert [batch.update_bn_stats for batch in step.to(torch.device("cpu")) if batch] == expected
 

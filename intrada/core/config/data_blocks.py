@@ -59,8 +59,14 @@ class Domain(Block):
     allow_absent: list[str]  # classes that these labels may lack
 
 
+class SourceDomain(Domain, OptionalKeys):
+    """The keys of the first source data set."""
+
+    class_pixels: bool | None = None  # true: the index counts the pixels of classes, for rare_class_sampling
+
+
 class Preprocess(Block):
-    source: Domain
+    source: SourceDomain
     target: Domain
     val: Domain
 

@@ -190,6 +190,23 @@ class Params(Block):
         return self
 
     @model_validator(mode="after")
+    def _rare_classes_are_counted(self) -> Params:
+        for name in ("train_source", "train_inter", "train_intra"):
+            block: Training = getattr(self, name)
+            if not block.rare_class_sampling:
+                continue
+            if isinstance(block, Intra) and not block.starts_with_source:
+                raise ValueError(
+                    f"{name}.rare_class_sampling draws source images, which start a batch with mean_teacher "
+                    "and supervision source only; remove it"
+                )
+            if self.sources:
+                raise ValueError(f"{name}.rare_class_sampling draws from one source; remove it, or `sources`")
+            if not self.preprocess.source.class_pixels:
+                raise ValueError(f"{name}.rare_class_sampling needs preprocess.source.class_pixels: true")
+        return self
+
+    @model_validator(mode="after")
     def _statistics_have_images(self) -> Params:
         for name in ("train_source", "train_inter"):
             block: Training = getattr(self, name)

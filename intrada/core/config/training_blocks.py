@@ -10,7 +10,7 @@ from intrada.core.config.augment_blocks import Augment
 from intrada.core.config.data_blocks import Block, OptionalKeys
 from intrada.core.config.optimizer_blocks import Optimizer, Schedule
 from intrada.core.config.self_training import SelfTraining
-from intrada.core.config.types import Count, Decay, NotNegative, PathText, Positive
+from intrada.core.config.types import Count, Decay, NotNegative, PathText, Positive, Share
 
 TEACHING = "mean_teacher"  # the method that has a teacher
 
@@ -30,6 +30,14 @@ class Heads(Block):
 class LossWeights(Block):
     seg: Heads  # cross entropy of each head
     target: Heads  # loss on the target: adversarial (lambda_adv) or entropy (lambda_ent)
+
+
+class RareClassSampling(Block):
+    """Draws labelled source images so that rare classes are seen more often."""
+
+    temperature: Positive  # the lower, the more the rarest classes are preferred
+    min_share: Share  # part of the pixels of an image that must be of the drawn class
+    tries: Count  # crops that are made of an image, until one holds the class
 
 
 class Training(OptionalKeys):
@@ -56,6 +64,7 @@ class Training(OptionalKeys):
     ema: Decay  # decay of the moving average of weights that is saved; 0: save the last weights
     bn_statistics: Literal["all", "target"]  # domain that updates the BatchNorm running statistics
     self_training: SelfTraining | None = None  # of the method mean_teacher
+    rare_class_sampling: RareClassSampling | None = None  # of the source images
 
     @property
     def augment_for_target(self) -> Augment:
