@@ -1,65 +1,76 @@
-"""Schemas of tables: the columns of a table, the type of each, and the rules for its values."""
+"""Schemas of tables: the columns of a table, and the type of the values in each, which pydantic checks."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple, get_args
 
-import numpy as np
 import pandas as pd
-
-_INT = np.iinfo(np.int64)
-_TYPES = {int: "an integer of 64 bits", float: "a number", str: "text"}
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What values must be. words: for messages, after "is not"; holds: values -> one bool for each."""
-
-    words: str
-    holds: Callable[[pd.Series], pd.Series]
+from pydantic import TypeAdapter, ValidationError
 
 
 class Fault(NamedTuple):
-    """A wrong value: its row (0 is the first below the header; None: a whole column), its column, and why.
+    """What is wrong in a table.
 
-    words: what it is not; column: "" for the name of a column.
+    row: that of a wrong value, 0 is the first below the header; None for the header; column: its name, "" for
+    the header; value: the value, or the name in the header; reason: what it is not, and why.
     """
 
     row: int | None
     column: str
     value: Any
-    words: str
+    reason: str
 
     def __str__(self) -> str:
         line = "" if self.row is None else f"line {self.row + 2}, "  # the header is line 1
         column = f"column {self.column}: " if self.column else ""
-        return f"{line}{column}{self.value!r} is not {self.words}"
+        return f"{line}{column}{self.value!r} is not {self.reason}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Column:
-    """kind: int, float or str; unique: no value occurs twice; empty: a float may be missing (nan)."""
+    """type: of a value, `Annotated[...]` as pydantic reads it; unique: no value occurs twice; empty: a number
+    may be missing.
+    """
 
-    kind: type
-    rules: tuple[Rule, ...] = ()
+    type: Any
     unique: bool = False
     empty: bool = False
 
+    @cached_property
+    def kind(self) -> type:
+        """int, float or str."""
+        kind: type = get_args(self.type)[0]
+        return kind
+
     def faults(self, name: str, values: pd.Series) -> Iterator[Fault]:
         """Yield the wrong values of a column with the default index."""
+        found = given = values.tolist()
         if self.unique:
-            yield from _faults(name, values, values.duplicated(keep=False), "unique")
-        wrong = _mistyped(values, self.kind)
-        missing = values.isna() if self.kind is str else values.isna() | (values == "")
-        if self.empty:
-            wrong &= ~missing
-        yield from _faults(name, values, wrong, _TYPES[self.kind])
-        typed = values[~wrong & ~missing].astype(self.kind)
-        for rule in self.rules:
-            yield from _faults(name, typed, ~rule.holds(typed).astype(bool), rule.words)
+            for row in values.index[values.duplicated(keep=False)].tolist():
+                yield Fault(row, name, found[row], "unique")
+        if self.kind is not str:
+            given = [None if value == "" or value != value else value for value in given]
+            whole = [_whole(value) for value in given]
+            # beside 1.5 or an empty cell, pandas turns 4 into 4.0; a file with 4.0 alone has no integers
+            if self.kind is int and any(not isinstance(value, int) for value in whole):
+                given = whole
+        # one text in a column of numbers makes texts of all of them
+        are_texts = self.kind is not str and any(isinstance(value, str) for value in given)
+        try:
+            self._values.validate_python(given, strict=not are_texts)
+        except ValidationError as error:
+            for wrong in error.errors(include_url=False, include_context=False, include_input=False):
+                row, reason = int(wrong["loc"][0]), wrong["msg"].removeprefix("Value error, ")
+                yield Fault(row, name, found[row], f"valid: {reason}")
+
+    @cached_property
+    def _values(self) -> TypeAdapter[Any]:
+        of_value: Any = self.type | None if self.empty else self.type
+        return TypeAdapter(list[of_value])
 
 
 @dataclass(frozen=True)
@@ -76,18 +87,13 @@ class Schema:
     optional: bool = False
 
     def faults(self, frame: pd.DataFrame) -> list[Fault]:
-        """Return what is wrong in a table, the names of its columns first; [] if it is valid."""
+        """Return what is wrong in a table, first in its header; [] if it is valid."""
         frame = frame.reset_index(drop=True)
         by_name = {str(name): self._column(str(name)) for name in frame}
-        return [
-            *self._wrong_names([*by_name]),
-            *(
-                fault
-                for name, column in by_name.items()
-                if column is not None
-                for fault in column.faults(name, frame[name])
-            ),
-        ]
+        wrong = list(self._wrong_names([*by_name]))
+        for name, column in by_name.items():
+            wrong += column.faults(name, frame[name]) if column else ()
+        return wrong
 
     def typed(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a valid table in which every column of floats has this type, whatever numbers are in it."""
@@ -119,61 +125,5 @@ class Schema:
                     yield Fault(None, "", name, f"in its place, which is that of {expected}")
 
 
-def at_least(least: float) -> Rule:
-    """Return the rule for numbers that are `least` or more."""
-    return Rule(f"at least {least:g}", lambda values: values >= least)
-
-
-def above(bound: float) -> Rule:
-    """Return the rule for numbers that are more than `bound`."""
-    return Rule(f"above {bound:g}", lambda values: values > bound)
-
-
-def between(least: float, most: float) -> Rule:
-    """Return the rule for numbers in `least`..`most`."""
-    return Rule(f"in {least:g}..{most:g}", lambda values: values.between(least, most))
-
-
-def one_of(allowed: Collection[Any]) -> Rule:
-    """Return the rule for values that are among `allowed`."""
-    return Rule(f"one of {', '.join(map(str, allowed))}", lambda values: values.isin(allowed))
-
-
-def each(words: str, holds: Callable[[str], bool]) -> Rule:
-    """Return the rule for texts for which `holds` is true."""
-    return Rule(words, lambda values: values.map(holds))
-
-
-def _faults(name: str, values: pd.Series, wrong: pd.Series, words: str) -> Iterator[Fault]:
-    for row, value in values[wrong].items():
-        yield Fault(int(str(row)), name, value, words)
-
-
-def _mistyped(values: pd.Series, kind: type) -> pd.Series:
-    """Return for each value whether it is not of a type. Missing numbers (nan) are of none."""
-    if kind is str:
-        return ~values.map(lambda value: isinstance(value, str)).astype(bool)
-    if kind is float and pd.api.types.is_numeric_dtype(values):
-        return values.isna()
-    if pd.api.types.is_signed_integer_dtype(values) or pd.api.types.is_bool_dtype(values):
-        return pd.Series(values.dtype == bool, values.index)
-    wrong = ~values.map(_is_integer if kind is int else _is_number).astype(bool)
-    # a file with 4.0 in it; 4.0 beside a missing number was 4
-    is_whole = kind is int and pd.api.types.is_float_dtype(values) and not wrong.any()
-    return wrong | is_whole
-
-
-def _is_integer(value: object) -> bool:
-    if isinstance(value, float):
-        return value.is_integer()
-    try:
-        return _INT.min <= int(value) <= _INT.max  # type: ignore[call-overload, no-any-return]
-    except (TypeError, ValueError):
-        return False
-
-
-def _is_number(value: object) -> bool:
-    try:
-        return float(value) == float(value)  # type: ignore[arg-type]
-    except (OverflowError, TypeError, ValueError):
-        return False
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -25,50 +25,61 @@ snapshots  one row per snapshot of a run: iteration; the criteria mean_entropy, 
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 
 import pandas as pd
+from pydantic import AfterValidator, Field
 
 from intrada.core import files
 from intrada.core.errors import UserError
-from intrada.data.table_schema import Column, Fault, Schema, above, at_least, between, each, one_of
+from intrada.data.table_schema import Column, Fault, Schema
 
 EASY, HARD = "easy", "hard"
 PIXELS = "pixels_"  # prefix of the columns that count the pixels predicted as a class
 INDEX_COLUMNS = ["id", "image", "label", "width", "height"]
 
 
-def _is_inside(path: str) -> bool:
-    """Return whether `path` is relative and stays inside the project's folder."""
+def _inside(path: str) -> str:
+    """Refuse a path that is absolute or leaves the project's folder."""
     parts = PurePosixPath(path)
-    return not parts.is_absolute() and ".." not in parts.parts
+    if parts.is_absolute() or ".." in parts.parts:
+        raise ValueError("expected a relative path inside the project")
+    return path
 
 
-def _is_file_name(name: str) -> bool:
-    """Return whether an id can be used as a file name."""
-    return bool(name) and "/" not in name and name.isprintable() and len(name.encode()) <= files.MAX_ID_BYTES
+def _file_name(name: str) -> str:
+    """Refuse an id that cannot be used as a file name."""
+    if not name or "/" in name or not name.isprintable() or len(name.encode()) > files.MAX_ID_BYTES:
+        raise ValueError(
+            f"expected a name without / or control characters, at most {files.MAX_ID_BYTES} bytes"
+        )
+    return name
 
 
-_PATH = each("a relative path inside the project", _is_inside)
-_FILLED = each("a text that is not empty", bool)
-_FILE_NAME = each(
-    f"a name without / or control characters, at most {files.MAX_ID_BYTES} bytes", _is_file_name
-)
-_ID = Column(str, (_FILE_NAME,), unique=True)
-_RANK = Column(int, (at_least(1),), unique=True)
-_SIZE = Column(int, (at_least(1),))
-_COUNT = Column(int, (at_least(0),))
-_ENTROPY = Column(float, (between(0, 1),))
-_PART = Column(float, (between(0, 1),))
-_PERCENT = Column(float, (between(0, 100),))
-_PERCENT_OR_EMPTY = Column(float, (between(0, 100),), empty=True)
-_SUBSET = Column(str, (one_of([EASY, HARD]),))
-_CHOICE = Column(int, (one_of([0, 1]),))
+_INT64 = 2**63
+_Whole = Annotated[int, Field(ge=-_INT64, lt=_INT64)]
+_Part = Annotated[float, Field(ge=0, le=1)]
+_Filled = Annotated[str, Field(min_length=1)]
+_Path = Annotated[str, AfterValidator(_inside)]
+_ID = Column(Annotated[str, AfterValidator(_file_name)], unique=True)
+_RANK = Column(Annotated[_Whole, Field(ge=1)], unique=True)
+_SIZE = Column(Annotated[_Whole, Field(ge=1)])
+_COUNT = Column(Annotated[_Whole, Field(ge=0)])
+_ENTROPY = _PART = Column(_Part)
+_PERCENT = Column(Annotated[float, Field(ge=0, le=100)])
+_PERCENT_OR_EMPTY = Column(_PERCENT.type, empty=True)
+_SUBSET = Column(Annotated[str, Field(pattern=f"^({EASY}|{HARD})$")])
+_CHOICE = Column(Annotated[_Whole, Field(ge=0, le=1)])
+_NOT_NEGATIVE = Column(Annotated[float, Field(ge=0)])
+_FILLED = Column(_Filled)
+_NAME = Column(_Filled, unique=True)
+_FILE = Column(Annotated[_Path, Field(min_length=1)])
 
 INDEX = Schema(
     {
         "id": _ID,
-        "image": Column(str, (_FILLED, _PATH)),
-        "label": Column(str, (_PATH,)),
+        "image": _FILE,
+        "label": Column(_Path),
         "width": _SIZE,
         "height": _SIZE,
     },
@@ -76,10 +87,10 @@ INDEX = Schema(
     optional=True,
 )
 SCORES = Schema({"image": _ID, "entropy": _ENTROPY}, others=(f"{PIXELS}.+", _COUNT), ordered=False)
-SPLIT = Schema({"image": _ID, "score": Column(float, (at_least(0),)), "rank": _RANK, "subset": _SUBSET})
+SPLIT = Schema({"image": _ID, "score": _NOT_NEGATIVE, "rank": _RANK, "subset": _SUBSET})
 SNAPSHOTS = Schema(
     {
-        "iteration": Column(int, (at_least(1),), unique=True),
+        "iteration": _RANK,
         "mean_entropy": _PART,
         "information": _PART,
         "nuclear_norm": _PART,
@@ -96,10 +107,10 @@ SNAPSHOTS = Schema(
 )
 CRITERIA = Schema(
     {
-        "model": Column(str, (_FILLED,)),
-        "criterion": Column(str, (_FILLED,)),
+        "model": _FILLED,
+        "criterion": _FILLED,
         "chosen": _COUNT,
-        "correlation": Column(float, (between(-1, 1),), empty=True),
+        "correlation": Column(Annotated[float, Field(ge=-1, le=1)], empty=True),
         "regret": _PERCENT_OR_EMPTY,
     }
 )
@@ -114,16 +125,16 @@ IMAGES = Schema(
 )
 SETS = Schema(
     {
-        "dataset": Column(str, (_FILLED,), unique=True),
-        "weight": Column(float, (above(0),)),
+        "dataset": _NAME,
+        "weight": Column(Annotated[float, Field(gt=0)]),
         "images": _COUNT,
-        "index_csv": Column(str, (_FILLED, _PATH)),
-        "content": Column(str, (_FILLED,)),
+        "index_csv": _FILE,
+        "content": _FILLED,
     }
 )
-KEPT = Schema({"class": Column(str, (_FILLED,), unique=True), "predicted": _COUNT, "kept": _COUNT})
+KEPT = Schema({"class": _NAME, "predicted": _COUNT, "kept": _COUNT})
 AGREEMENT = Schema({"image": _ID}, others=("[a-z0-9]+_[a-z0-9]+", _PERCENT), ordered=False)
-LABEL_NEXT = Schema({"image": _ID, "path": Column(str, (_FILLED, _PATH)), "entropy": _ENTROPY, "rank": _RANK})
+LABEL_NEXT = Schema({"image": _ID, "path": _FILE, "entropy": _ENTROPY, "rank": _RANK})
 RELIABILITY = Schema(
     {
         "from": _PERCENT,

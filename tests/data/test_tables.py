@@ -51,7 +51,11 @@ def test_a_table_is_the_same_after_reading_and_writing(path: Path, schema: objec
         (tables.INDEX, INDEX + "a,a.png,,4,2\nb,b.png,,0,2\n", "line 3, column width: 0 is not"),
         (tables.INDEX, INDEX + "a,a.png,,4,2\nb,b.png,,4,x\n", "line 3, column height: 'x' is not"),
         (tables.INDEX, INDEX + "a,a.png,,4,\n", "line 2, column height: nan is not"),
-        (tables.INDEX, INDEX + "a,a.png,,4.5,2\n", "line 2, column width: 4.5 is not an integer"),
+        (
+            tables.INDEX,
+            INDEX + "a,a.png,,4.5,2\n",
+            "line 2, column width: 4.5 is not valid: Input should be a valid integer",
+        ),
         (tables.INDEX, INDEX + ",a.png,,4,2\n", "line 2, column id: '' is not"),
         (tables.INDEX, INDEX + "a,,,4,2\n", "line 2, column image: '' is not"),
         (tables.SCORES, SCORES + "a,0.5,0,8\nb,1.5,0,8\n", "line 3, column entropy: 1.5 is not"),
@@ -72,7 +76,10 @@ def test_the_error_for_a_wrong_value_has_its_line_and_column(
 def test_a_path_outside_the_project_is_refused(path: Path, column: str, outside: str) -> None:
     row = {"image": "a.png", "label": "b.png"} | {column: outside}
     message = refused(path, f"{INDEX}a,{row['image']},{row['label']},4,2\n", tables.INDEX)
-    assert message == f"line 2, column {column}: '{outside}' is not a relative path inside the project"
+    assert (
+        message
+        == f"line 2, column {column}: '{outside}' is not valid: expected a relative path inside the project"
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,7 +92,7 @@ def test_a_path_outside_the_project_is_refused(path: Path, column: str, outside:
     ],
 )
 def test_an_id_with_a_slash_is_refused(path: Path, schema: object, text: str) -> None:
-    assert "is not a name without /" in refused(path, text, schema)
+    assert "expected a name without /" in refused(path, text, schema)
 
 
 @pytest.mark.parametrize(
