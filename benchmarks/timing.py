@@ -16,6 +16,13 @@ def seconds(work: Work) -> float:
     return time.perf_counter() - start
 
 
+def cpu_seconds(work: Work) -> float:
+    """Return the processor seconds of one call, in this process."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
 def median(work: Work, times: int) -> float:
     """Return the median seconds of `times` calls."""
     return statistics.median(seconds(work) for _ in range(times))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +10,11 @@ import torch
 from torch import Tensor
 
 from benchmarks import Row
+from benchmarks.timing import cpu_seconds
 from intrada.core import seeding
 from intrada.core.config.augment_blocks import Photometric
 from intrada.core.config.load import load
 from intrada.data.photometric import photometric
-from intrada.data.train_batches import TrainBatch
 from intrada.training import cost_estimate
 
 PRESET = Path("presets/toycity.yaml")
@@ -40,16 +38,14 @@ def measure() -> Row:
     torch.set_num_threads(1)  # waiting threads would count in the processor time
     device = torch.device("cpu")
     trainer = cost_estimate.build_trainer(params, block, device)
-    source, target = (
-        cost_estimate.noise_batch(block.batch_size, (size[0], size[1]), device) for _ in range(2)
-    )
-    step = TrainBatch(source, target, None)
+    step = cost_estimate.noise_train_batch(params, "train_inter", [(size[0], size[1])] * 2, device)
     trainer.step(step)
 
-    images = torch.cat([source.image, target.image])
+    assert step.target
+    images = torch.cat([step.source.image, step.target.image])
     _change(images, 0)
     pairs = [
-        (_seconds(partial(_change, images, number)), _seconds(partial(trainer.step, step)))
+        (cpu_seconds(partial(_change, images, number)), cpu_seconds(partial(trainer.step, step)))
         for number in range(ITERATIONS)
     ]
     # The mean of the changes, since few images have all of them.
@@ -60,9 +56,3 @@ def measure() -> Row:
 def _change(images: Tensor, iteration: int) -> None:
     for number, image in enumerate(images):
         photometric(image, SETTINGS, seeding.stream(1, "benchmark", iteration, number))
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks import Row
+from benchmarks.timing import cpu_seconds
 from intrada.core.config import plain_yaml
 from intrada.core.config.load import validate
 from intrada.data.train_batches import TrainBatch
@@ -41,14 +40,11 @@ def measure() -> Row:
     torch.set_num_threads(1)  # waiting threads would count in the processor time
     device = torch.device("cpu")
     trainer = cost_estimate.build_trainer(params, block, device)
-    source, target = (
-        cost_estimate.noise_batch(block.batch_size, (size[0], size[1]), device) for _ in range(2)
-    )
-    batch = TrainBatch(source, target, None)
+    batch = cost_estimate.noise_train_batch(params, "train_inter", [(size[0], size[1])] * 2, device)
     works = partial(trainer.step, batch), partial(_passes, trainer, batch)
     for work in works:
         work()
-    pairs = [[_seconds(work) for work in works] for _ in range(ITERATIONS)]
+    pairs = [[cpu_seconds(work) for work in works] for _ in range(ITERATIONS)]
     ours, theirs = (statistics.median(seconds) for seconds in zip(*pairs, strict=True))
     return Row("mean_teacher_overhead", ours, theirs, ours / theirs, "s", "at most 1.1")
 
@@ -66,9 +62,3 @@ def _passes(trainer: Trainer, batch: TrainBatch) -> None:
         teacher, images = trainer.teacher.network, batch.target.image
         logits_of_teacher = teacher.main_logits(teacher.normalise(images))
         upsample(logits_of_teacher, (images.shape[2], images.shape[3])).softmax(1).max(1)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start

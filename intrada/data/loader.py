@@ -59,12 +59,35 @@ class InfiniteShuffledDataset(Dataset[Sample]):
         return self.length
 
     def __getitem__(self, position: int) -> Sample:
+        row = self.index.iloc[self.row(position)]
+        return self.changed(row, *self.read(row), position)
+
+    def row(self, position: int) -> int:
+        """Return the row of the index at a position."""
         epoch, offset = divmod(position, len(self.index))
         if epoch != self._pass:
             self._order = seeding.permutation(self.seed, len(self.index), self.name, "order", epoch)
             self._pass = epoch
-        row = self.index.iloc[int(self._order[offset])]
-        return augmented_sample(row, *read_pair(row), self.augment, self.seed, self.name, position)
+        return int(self._order[offset])
+
+    def read(self, row: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+        """Return image and label of a row of the index; see `read_pair`."""
+        return read_pair(row)
+
+    def changed(
+        self, row: pd.Series, image: np.ndarray, label: np.ndarray, position: int, attempt: int = 0
+    ) -> Sample:
+        """Return the sample of an image (H, W, 3) uint8 BGR and label (H, W) uint8 with random changes.
+
+        They depend on (seed, name, position, attempt).
+        """
+        names = (f"{self.name}/try{attempt}" if attempt else self.name, position)
+        image, label = augmented(image, label, self.augment, seeding.stream(self.seed, *names))
+        image, label = cropped(image, label, self.augment, seeding.stream(self.seed, *names, "crop"))
+        sample = _sample(str(row.id), image, label)
+        random = seeding.stream(self.seed, *names, "photometric")
+        pixels = photometric(sample.image, self.augment, random)
+        return sample._replace(image=pixels, easy=bool(row.get("easy", False)))
 
 
 class MixedDataset(Dataset[Sample]):
@@ -109,28 +132,6 @@ class SequentialDataset(Dataset[Sample | None]):
             self.failed(str(row.id), error)
             return None
         return _sample(str(row.id), image, np.broadcast_to(_NO_LABEL, image.shape[:2]))
-
-
-def augmented_sample(
-    row: pd.Series,
-    image: np.ndarray,
-    label: np.ndarray,
-    augment: Augment,
-    seed: int,
-    name: str,
-    position: int,
-) -> Sample:
-    """Return the sample at a position of a stream: a row of the index with random changes.
-
-    image (H, W, 3) uint8 BGR; label (H, W) uint8. The changes depend on (seed, name, position).
-    """
-    image, label = augmented(image, label, augment, seeding.stream(seed, name, position))
-    image, label = cropped(image, label, augment, seeding.stream(seed, name, position, "crop"))
-    sample = _sample(str(row.id), image, label)
-    random = seeding.stream(seed, name, position, "photometric")
-    return sample._replace(
-        image=photometric(sample.image, augment, random), easy=bool(row.get("easy", False))
-    )
 
 
 def refuse_empty(index: pd.DataFrame, name: str) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
 from intrada.core import seeding
 from intrada.core.config.augment_blocks import Augment
 from intrada.core.config.training_blocks import RareClassSampling
 from intrada.core.errors import UserError
-from intrada.data.loader import Sample, augmented_sample, read_pair
+from intrada.data.loader import InfiniteShuffledDataset, Sample
 from intrada.data.tables import PIXELS
 
 CROP_PART = 0.5  # of the pixels that an image must have of the class; a crop must have as many
@@ -34,7 +33,7 @@ def probabilities(pixels: NDArray[np.int64], temperature: float) -> NDArray[np.f
     return result
 
 
-class RareClassDataset(Dataset[Sample]):
+class RareClassDataset(InfiniteShuffledDataset):
     """The samples of a stream in which a class is drawn first.
 
     index: with a column of pixels for each class, in the order of the class indices. An image holds a class
@@ -53,7 +52,7 @@ class RareClassDataset(Dataset[Sample]):
         length: int,
         settings: RareClassSampling,
     ) -> None:
-        self.index, self.seed, self.name, self.augment, self.length = index, seed, name, augment, length
+        super().__init__(index, seed, name, augment, length)
         self.settings = settings
         columns = [column for column in index if str(column).startswith(PIXELS)]
         pixels = index[columns].to_numpy(np.int64)
@@ -70,16 +69,12 @@ class RareClassDataset(Dataset[Sample]):
         holds = np.where(holds.any(0), holds, pixels > 0)
         self.rows = [np.flatnonzero(of_class) for of_class in holds.T]
 
-    def __len__(self) -> int:
-        return self.length
-
     def __getitem__(self, position: int) -> Sample:
         number, row = self.draw(position)
-        image, label = read_pair(row)
+        image, label = self.read(row)
         least = CROP_PART * self.settings.min_share * label.size
         for attempt in range(self.settings.tries if self.augment.crop else 1):
-            name = f"{self.name}/try{attempt}" if attempt else self.name
-            sample = augmented_sample(row, image, label, self.augment, self.seed, name, position)
+            sample = self.changed(row, image, label, position, attempt)
             if int((sample.label == number).sum()) >= least:
                 break
         return sample

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from torch.utils.data import Dataset
 
 from intrada.core import seeding
 from intrada.core.config.augment_blocks import Augment
@@ -14,10 +13,10 @@ from intrada.core.config.classes import IGNORE
 from intrada.core.config.self_training import Margins
 from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.data.batch import Batch
-from intrada.data.loader import Sample, augmented_sample, batches_of, read_pair, refuse_empty
+from intrada.data.loader import InfiniteShuffledDataset, batches_of, read_pair, refuse_empty
 
 
-class TargetDataset(Dataset[Sample]):
+class TargetDataset(InfiniteShuffledDataset):
     """Samples without labels: a label is 0 where the teacher may label a pixel, and 255 in the margins.
 
     So margins and padding follow an image through its flips and crops. Each pass over the index is shuffled
@@ -36,31 +35,20 @@ class TargetDataset(Dataset[Sample]):
         margins: Margins,
         first: int | None,
     ) -> None:
-        self.index, self.seed, self.name, self.length = index, seed, name, length
-        self.augment = _without_limit(augment)
+        super().__init__(index, seed, name, _without_limit(augment), length)
         self.margins, self.first = margins, first
-        self._pass, self._order = -1, np.empty(0, np.int64)
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, position: int) -> Sample:
-        row = self.index.iloc[self.row(position)]
-        image, _ = read_pair(row)
-        label = labelled_area(image.shape[:2], self.margins)
-        return augmented_sample(row, image, label, self.augment, self.seed, self.name, position)
 
     def row(self, position: int) -> int:
         """Return the row of the index at a position."""
-        count = len(self.index)
         if self.first is None:
-            epoch, offset = divmod(position, count)
-            if epoch != self._pass:
-                self._order = seeding.permutation(self.seed, count, self.name, "order", epoch)
-                self._pass = epoch
-            return int(self._order[offset])
-        drawn = self.first + (count - self.first) * position // self.length
+            return super().row(position)
+        drawn = self.first + (len(self.index) - self.first) * position // self.length
         return int(seeding.stream(self.seed, self.name, "drawn", position).integers(max(1, drawn)))
+
+    def read(self, row: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+        """Return the image of a row of the index, and the area that may be labelled."""
+        image, _ = read_pair(row)
+        return image, labelled_area(image.shape[:2], self.margins)
 
 
 def _without_limit(augment: Augment) -> Augment:

@@ -13,9 +13,9 @@ from intrada.core import files
 from intrada.core.config.load import validate
 from intrada.core.errors import UserError
 from intrada.training import trainer
-from tests.support.small_training import LOSSES, MODEL, checkpoints, setup, snapshot_files, train
+from tests.support.small_training import LOSSES, MODEL, checkpoints, current, setup, snapshot_files, train
 from tests.support.small_training import folder as folder  # a fixture
-from tests.support.tiny_project import PARAMS, SELF_TRAINING, change, tree
+from tests.support.tiny_project import PARAMS, SELF_TRAINING, change, tree, write_params
 from tests.training.test_resume import interrupted
 
 SETTINGS = SELF_TRAINING | {"feature_distance": {"weight": 0.1, "classes": ["car"], "min_share": 0.3}}
@@ -41,6 +41,13 @@ def test_a_resumed_run_gives_the_same_bytes(monkeypatch: pytest.MonkeyPatch, sav
     assert checkpoints() == [3, 6]
     assert train() == expected
     assert snapshot_files() == snapshots
+
+
+def test_a_teacher_trains_in_bf16() -> None:
+    teach()
+    write_params(change(current(), compute__precision="bf16"))
+    train()
+    assert files.read_csv(LOSSES).notna().all(axis=None)
 
 
 def test_losses_csv_has_the_losses_of_the_teacher_and_the_share_of_confident_pixels() -> None:
