@@ -14,6 +14,7 @@ from intrada.core.config.classes import ClassSet
 from intrada.data.tables import EASY, HARD
 from intrada.evaluation import validators
 from intrada.evaluation.reporting.results import Result, SelectedSnapshots, decimal
+from intrada.evaluation.reporting.step3 import PAPER, Step3
 
 # Thresholds. A gain below SEED_NOISE may come from the seed (three seeds: docs/results/toycity.md).
 FEW_IMAGES = 30  # of fewer, a correlation of 0.3 is not distinguishable from none
@@ -45,11 +46,12 @@ def advise(
     classes: ClassSet,
     chosen: Sequence[SelectedSnapshots],
     diagnosis: dict[str, Any],
+    step3: Step3 = PAPER,
 ) -> list[Advice]:
     """Return the sentences about evaluation images with labels.
 
     models: source, inter, intra and the later rounds; chosen: the selected snapshots of each of them;
-    diagnosis: the dict of `diagnosis.diagnose`.
+    diagnosis: the dict of `diagnosis.diagnose`; step3: what step 3 trained on.
     """
     source, *later = models
     return [
@@ -58,7 +60,7 @@ def advise(
         *_classes(models, classes),
         *_selection(chosen[-1]),
         *_ranking(diagnosis),
-        *_pseudo_labels(diagnosis),
+        *_pseudo_labels(diagnosis, step3),
     ]
 
 
@@ -220,12 +222,17 @@ def _ranking(diagnosis: dict[str, Any]) -> Iterator[Advice]:
         )
 
 
-def _pseudo_labels(diagnosis: dict[str, Any]) -> Iterator[Advice]:
+def _pseudo_labels(diagnosis: dict[str, Any], step3: Step3) -> Iterator[Advice]:
     accuracy = (diagnosis["pseudo_labels"] or {}).get("pixel_accuracy")
     if accuracy is None:
         return
     wrong = 100 - accuracy
-    if wrong > MAX_WRONG:
+    if not step3.uses_pseudo_labels:
+        unused = "Step 3 did not train on them."
+        yield Advice(
+            "note", f"{decimal(accuracy)} percent of the pseudo-labelled pixels are correct. {unused}"
+        )
+    elif wrong > MAX_WRONG:
         yield Advice(
             "bad",
             f"{decimal(wrong)} percent of the pseudo-labelled pixels are wrong, and step 3 trains on them. "

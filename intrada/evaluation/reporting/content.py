@@ -36,7 +36,8 @@ from intrada.evaluation.reporting.gallery import Gallery
 from intrada.evaluation.reporting.results import Result, SelectedSnapshots
 from intrada.evaluation.reporting.samples import Sample
 from intrada.evaluation.reporting.shares import Pseudo, Shares
-from intrada.evaluation.reporting.summary import History, Images, Summary, Value
+from intrada.evaluation.reporting.step3 import Step3, Value, of_run
+from intrada.evaluation.reporting.summary import History, Images, Summary
 from intrada.evaluation.reporting.training import Criteria, Losses
 from intrada.evaluation.reporting.views import View, Views
 
@@ -130,6 +131,7 @@ class Content:
     history: History
     provenance: Provenance
     views: Views | None
+    step3: Step3
 
 
 def build(title: str, measured: Measured, class_set: ClassSet, runs: Runs) -> Content:
@@ -143,7 +145,7 @@ def build(title: str, measured: Measured, class_set: ClassSet, runs: Runs) -> Co
     return Content(
         title,
         summary.build(models, measured.counts, runs.value, runs.history, found),
-        _advice(measured, class_set, chosen, origin),
+        _advice(measured, class_set, chosen, runs),
         gallery.build(measured.shown, palette),
         models,
         classes.rows(models, class_set),
@@ -162,17 +164,20 @@ def build(title: str, measured: Measured, class_set: ClassSet, runs: Runs) -> Co
         runs.history,
         origin,
         views.build(*measured.views, palette),
+        of_run(runs.value),
     )
 
 
 def _advice(
-    measured: Measured, class_set: ClassSet, chosen: list[SelectedSnapshots], origin: Provenance
+    measured: Measured, class_set: ClassSet, chosen: list[SelectedSnapshots], runs: Runs
 ) -> list[Advice]:
     """Return all sentences, problems first."""
-    labelled = results.has_labels(measured.models)
-    found = advice.advise(measured.models, class_set, chosen, measured.diagnosis) if labelled else []
-    found += label_free_advice.advise(measured.found, measured.counts.target, labelled)
-    found += advice.runs(origin.different, origin.files)
+    labelled, trained_on = results.has_labels(measured.models), of_run(runs.value)
+    found: list[Advice] = []
+    if labelled:
+        found += advice.advise(measured.models, class_set, chosen, measured.diagnosis, trained_on)
+    found += label_free_advice.advise(measured.found, measured.counts.target, labelled, trained_on)
+    found += advice.runs(runs.provenance.different, runs.provenance.files)
     return advice.in_order(found)
 
 

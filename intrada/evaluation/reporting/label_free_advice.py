@@ -7,19 +7,20 @@ from typing import Any
 
 from intrada.evaluation.reporting.advice import Advice
 from intrada.evaluation.reporting.results import decimal
+from intrada.evaluation.reporting.step3 import PAPER, Step3
 
 SIMILAR = 0.05  # relative change of the mean entropy that counts as none
 LOW_AGREEMENT = 80.0  # percent of the pixels
 
 
-def advise(found: Mapping[str, Any], total: int, labelled: bool) -> list[Advice]:
+def advise(found: Mapping[str, Any], total: int, labelled: bool, step3: Step3 = PAPER) -> list[Advice]:
     """Return the sentences.
 
     found: findings.json of analyse; total: number of target training images; labelled: the evaluation images
-    have labels, so that other sentences say how good the models are.
+    have labels, so that other sentences say how good the models are; step3: what step 3 trained on.
     """
     models = list(found["models"])
-    advice = [*_lost(found, models[-1]), *_starved(found["starved_by_pseudo_labels"])]
+    advice = [*_lost(found, models[-1], step3), *_starved(found["starved_by_pseudo_labels"])]
     if not labelled:
         advice += _surer(found["models"], models)
         advice += _agreement(found["pairs"], models)
@@ -54,15 +55,20 @@ def _surer(found: Mapping[str, Any], models: Sequence[str]) -> Iterator[Advice]:
         )
 
 
-def _lost(found: Mapping[str, Any], last: str) -> Iterator[Advice]:
+def _lost(found: Mapping[str, Any], last: str, step3: Step3) -> Iterator[Advice]:
     if lost := found["models"][last]["vanished_classes"]:
         reference = found["vanished_compared_with"]
         whose = "the labels have" if reference == "labels" else f"{reference} predicts"
+        remedy = "Try rare_class_sampling of the source images."
+        if step3.uses_pseudo_labels:
+            remedy = (
+                "Try source labels as well in step 3 (train_intra.supervision: both), or "
+                "pseudo_label.class_share below 1."
+            )
         yield Advice(
             "bad",
             f"{last} hardly predicts {', '.join(lost)}: less than a tenth of the share that {whose}. "
-            "Training on its own predictions cannot bring a lost class back. Try source labels as well in "
-            "step 3 (train_intra.supervision: both), or pseudo_label.class_share below 1.",
+            f"Training on its own predictions cannot bring a lost class back. {remedy}",
         )
 
 

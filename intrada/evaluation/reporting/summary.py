@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from intrada.evaluation.reporting.advice import SEED_NOISE
 from intrada.evaluation.reporting.results import Result, decimal
+from intrada.evaluation.reporting.step3 import Value, of_run
 from intrada.evaluation.validators import ORACLE
 
 ROLES = {
@@ -18,6 +19,7 @@ ROLES = {
     "inter": "after step 1, which adapts the network from the source to the target",
     "intra": "after step 3, which adapts it from the easy to the hard target images",
 }
+TAUGHT = "after step 3, in which a teacher labels the easy and the hard target images"
 LATER_ROUND = "after one more round of steps 2 and 3"
 MIOU = (
     "mIoU, the mean intersection over union: the area where prediction and label agree on a class, divided "
@@ -33,7 +35,6 @@ ENTROPY = (
     "Mean entropy: how unsure a model is of the class of a pixel, on average. 0: always sure; 1: all classes "
     "are equally likely. It needs no labels."
 )
-Value = Callable[[str, str], Any]  # dotted key of the params, job -> the value in the run of this job
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ def build(
 
     models: source, inter, intra and later rounds; found: findings.json of analyse.
     """
-    seed = value("seed", "train_source")
+    seed, step3 = value("seed", "train_source"), of_run(value)
+    roles = ROLES | ({"intra": TAUGHT} if step3.is_taught else {})
     one_run = f"It is one run, with seed {seed}; other seeds give other numbers."
     if value("select", "report") == ORACLE:
         one_run += " Its models were chosen by the evaluation labels, so its numbers are for comparison only."
@@ -115,7 +117,7 @@ def build(
     if any(not math.isnan(model.metrics["mIoU"]) for model in models):
         sentence, caution = _result(models, images)
         rungs = [
-            Rung(model.name, ROLES.get(model.name, LATER_ROUND), f"{decimal(miou)} % mIoU", miou)
+            Rung(model.name, roles.get(model.name, LATER_ROUND), f"{decimal(miou)} % mIoU", miou)
             for model in models
             if not math.isnan(miou := model.metrics["mIoU"])
         ]
@@ -124,7 +126,7 @@ def build(
     widest = max([*entropies.values(), 1e-9])
     rungs = [
         Rung(
-            name, ROLES.get(name, LATER_ROUND), f"{decimal(entropy, 3)} mean entropy", 100 * entropy / widest
+            name, roles.get(name, LATER_ROUND), f"{decimal(entropy, 3)} mean entropy", 100 * entropy / widest
         )
         for name, entropy in entropies.items()
     ]
@@ -175,8 +177,8 @@ def _facts(models: Sequence[Result], images: Images, value: Value, history: Hist
         Fact(
             "lambda",
             str(value("rank.easy_fraction", "rank")),
-            "the share of target images called easy: those the model is surest of; their predictions are "
-            "the labels of step 3",
+            "the share of target images called easy: those the model is surest of"
+            + ("; their predictions are the labels of step 3" if of_run(value).uses_pseudo_labels else ""),
         ),
         Fact("seed", str(value("seed", "train_source")), "one run"),
         Fact("device", ", ".join(history.devices) or NOT_RECORDED),
