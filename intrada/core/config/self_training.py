@@ -58,7 +58,7 @@ class SelfTraining(OptionalKeys):
     batch_norm: Literal[
         "train", "eval"
     ]  # of the teacher: statistics of each batch, or the running statistics
-    # What a pixel of the teacher's label counts: pixel: 1 if its probability reaches `threshold`, else it is
+    # How much a pixel of the teacher's label counts. pixel: 1 if its probability reaches `threshold`, else it is
     # ignored; batch_share, image_share: the share of such pixels in the batch or the image; none: 1
     confidence: Literal["pixel", "batch_share", "image_share", "none"]
     threshold: Fraction

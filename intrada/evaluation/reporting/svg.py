@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 from matplotlib.ticker import MaxNLocator
 
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 40  # pixels around the axes
+LEFT, RIGHT, TOP, BOTTOM = 54, 12, 10, 40  # pixels around the axes
 Point = tuple[float, float]
 
 
