@@ -56,8 +56,8 @@ class SelfTraining(OptionalKeys):
 
     decay: Decay  # of the teacher's moving average of the student's parameters, alpha
     batch_norm: Literal["train", "eval"]  # of the teacher: statistics of each batch, or running statistics
-    # How much a pixel of the teacher's label counts. pixel: 1 if its probability is at least `threshold`, else it is
-    # ignored; batch_share, image_share: the share of such pixels in the batch or the image; none: 1
+    # How much a pixel of the teacher's label counts. pixel: 1 if its probability is at least `threshold`,
+    # else it is ignored; batch_share, image_share: the share of such pixels in the batch or image; none: 1
     confidence: Literal["pixel", "batch_share", "image_share", "none"]
     threshold: Fraction
     weight: NotNegative  # of the loss on the target
