@@ -104,6 +104,40 @@ def test_the_number_of_threads_is_set() -> None:
         assert torch.get_num_threads() == count
 
 
+DENORMAL = """
+import threading, torch
+from intrada.core.distributed import device
+from tests.core.distributed.test_device import compute
+
+def kept():
+    x = torch.full((1 << 20,), 1e-30, requires_grad=True)  # large enough for all four threads
+    (x * 1e-10).sum().backward(torch.tensor(1e-30))
+    return int((x.detach() * 1e-10).count_nonzero() + x.grad.count_nonzero())
+
+counts = []
+{setup}
+thread = threading.Thread(target=lambda: counts.append(kept()))
+thread.start()
+thread.join()
+print(kept(), *counts, flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("setup", "kept"),
+    [
+        ("device.acquire_device(compute('cpu'), 4)", "0 0"),
+        ("device.configure_torch(compute('cpu'), 4, torch.device('cpu'))", "0 0"),
+        ("torch.set_num_threads(4)", f"{2 << 20} {2 << 20}"),  # without it, each of these numbers is kept
+    ],
+)
+def test_every_thread_of_a_stage_treats_denormal_numbers_as_zero(setup: str, kept: str) -> None:
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this CPU always computes with denormal numbers; to run: on x86 or ARM64")
+    with processes.begun("-c", DENORMAL.format(setup=setup)) as process:
+        assert processes.said(process) == kept
+
+
 @pytest.mark.parametrize("enabled", [True, False])
 def test_params_set_determinism_and_tf32(enabled: bool) -> None:
     acquire_device(compute("cpu").model_copy(update={"deterministic": enabled, "tf32": enabled}), 1)
