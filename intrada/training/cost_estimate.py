@@ -18,13 +18,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from intrada.core.config.data_blocks import Domain
 from intrada.core.config.schema import Params
@@ -32,6 +29,7 @@ from intrada.core.config.training_blocks import Intra, Training
 from intrada.data.batch import Batch
 from intrada.data.train_batches import TrainBatch
 from intrada.models.initialise import MARKERS, RANDOM
+from intrada.training.flop_counter import FlopCounter
 from intrada.training.trainer import Trainer
 
 META = torch.device("meta")
@@ -217,50 +215,3 @@ class SavedTensorBytes:
 def _storage_id(tensor: Tensor) -> int:
     """Return a number that is unique among live storages. On the meta device all have the address 0."""
     return int(tensor.untyped_storage()._cdata)
-
-
-class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Context manager that counts the FLOPs of tensor operations by the formulas of torch's flop counter.
-
-    Unlike torch's counter, it is right for grouped convolutions and fast on the meta device.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.flop = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        is_meta = args and isinstance(args[0], Tensor) and args[0].is_meta
-        meta_kernel = META_KERNELS.get(func) if is_meta else None
-        result = (meta_kernel or func)(*args, **(kwargs or {}))
-        if formula := FORMULAS.get(func.overloadpacket):
-            self.flop += formula(*args, **(kwargs or {}), out_val=result)
-        return result
-
-
-def _convolution_backward_flop(gradient: Tensor, images: Tensor, weight: Tensor, *rest: Any, **_: Any) -> int:
-    """Each gradient costs as much as a forward pass. Torch's own formula ignores `groups`."""
-    transposed, output_mask = rest[4], rest[-1]
-    output = images if transposed else gradient
-    return int(sum(output_mask[:2]) * 2 * weight.numel() * output.numel() // output.shape[1])
-
-
-def _batch_norm(images: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
-    channels = images.shape[1]
-    return torch.empty_like(images), images.new_empty(channels), images.new_empty(channels)
-
-
-def _batch_norm_backward(gradient: Tensor, *rest: Any) -> tuple[Tensor | None, ...]:
-    return tuple(
-        result if needed else None for result, needed in zip(_batch_norm(gradient), rest[-1], strict=True)
-    )
-
-
-FORMULAS = flop_registry | {torch.ops.aten.convolution_backward: _convolution_backward_flop}
-# Torch computes these shapes in Python, 3 ms for each call, which is most of the time of a ResNet-101.
-META_KERNELS = {
-    torch.ops.aten.native_batch_norm.default: _batch_norm,
-    torch.ops.aten.native_batch_norm_backward.default: _batch_norm_backward,
-}
