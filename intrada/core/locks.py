@@ -6,6 +6,7 @@ have one open. The file contains the name of the process that holds the lock, fo
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -16,6 +17,7 @@ from typing import IO
 from intrada.core.atomic import writing
 from intrada.core.errors import UserError
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # flock on NFS or Lustre without it
 _MAX_COMMAND = 60  # characters of a command in a message
 
 
@@ -37,19 +39,33 @@ def try_acquire(path: Path) -> IO[str] | None:
     except BlockingIOError:
         return None
     except OSError as error:
-        raise UserError(
-            path,
-            f"cannot be locked ({error.strerror})",
-            "a file of this user's on a disk with locks (flock)",
-            "fix the permissions, or move to a disk with locks (a Lustre disk needs the mount option flock)",
-        ) from error
-    name = f"process {os.getpid()} on {socket.gethostname()} ({_command()})"
+        raise _cannot_lock(path, error) from error
+    job = f", SLURM job {os.environ['SLURM_JOB_ID']}" if "SLURM_JOB_ID" in os.environ else ""
+    name = f"process {os.getpid()} on {socket.gethostname()}{job} ({_command()})"
     with writing(path):
         handle.truncate(0)
         os.write(
             handle.fileno(), name.encode(errors="backslashreplace")
         )  # unbuffered: close() must not write
     return handle
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a process, on whichever host, holds the lock on `path`; False if there is no file.
+
+    Processes that ask at the same time do not disturb each other, but for a moment `try_acquire` may see the
+    question as a lock. UserError as in `try_acquire`.
+    """
+    try:
+        with path.open(encoding="utf-8") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        raise _cannot_lock(path, error) from error
+    return False
 
 
 def holder(path: Path) -> str:
@@ -70,6 +86,22 @@ def acquire(path: Path, resource: str) -> IO[str]:
             "wait for it to end, or stop it; nothing was changed",
         )
     return handle
+
+
+def _cannot_lock(path: Path, error: OSError) -> UserError:
+    if error.errno in _NO_LOCKS:
+        return UserError(
+            path,
+            f"is on a disk without file locks ({error.strerror})",
+            "a disk with flock: a local one, NFS 4, NFS 3 with lockd, Lustre mounted with the option flock",
+            "move the checkout (or TMPDIR, if the file is there) to such a disk, or have it mounted so",
+        )
+    return UserError(
+        path,
+        f"cannot be locked ({error.strerror})",
+        "a file that this user may write",
+        "fix the permissions",
+    )
 
 
 def _open(path: Path) -> IO[str]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from intrada.core.errors import UserError
-from intrada.pipeline import cache_objects, dvc_api, dvc_recovery, raw_data
+from intrada.pipeline import cache_objects, dvc_api, dvc_recovery, owners, raw_data
 from intrada.pipeline.dvc_api import Definition
 
 STATE = Path(".snakemake")
@@ -110,6 +110,8 @@ def stages(
                 "run it there; to compare params in this project: `dvc exp run -S rank.easy_fraction=0.5`",
             )
         if main:
+            with dvc_api.opened(path.parent) as repo:
+                owners.register(Path(repo.tmp_dir), owners.SNAKEMAKE)
             dvc_recovery.prepare(path.parent, dry=dry)
         with dvc_api.opened(path.parent) as repo:
             if main:

@@ -11,6 +11,7 @@ import inspect
 import os
 import pkgutil
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -207,10 +208,13 @@ def run_locks(repo: Any) -> tuple[Path, AbstractContextManager[object]]:
     return folder / get("dvc.rwlock:RWLOCK_FILE"), guard
 
 
-def run(words: list[str]) -> int:
-    """Run `dvc WORDS` and return its exit status."""
-    status: int = get("dvc.cli:main")(words)
-    return status
+def run(words: list[str], owner: str) -> int:
+    """Run `dvc WORDS`; return its exit status. owner: the name of this process in `owners`."""
+    before, sys.argv = sys.argv, ["dvc", *words, f"[{owner}]"]  # DVC copies it to its list of locked paths
+    try:
+        return int(get("dvc.cli:main")(words))
+    finally:
+        sys.argv = before
 
 
 def _definition(stage: Any, graph: Any) -> Definition:
@@ -279,12 +283,9 @@ def reading(path: Path) -> Iterator[None]:
 
 def _missing(path: Path) -> UserError:
     if path.is_symlink():
-        return UserError(
-            path,
-            f"is a link to {path.readlink()}, which does not exist",
-            "files, and links to files that exist",
-            "fix the link or remove it, then the same command",
-        )
+        found = f"is a link to {path.readlink()}, which does not exist"
+        fix = "fix the link or remove it, then the same command"
+        return UserError(path, found, "files, and links to files that exist", fix)
     return UserError(path, "no such file", "a file that exists", "restore it, then the same command")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from intrada.core import garbage
 from intrada.core.errors import UserError
 from intrada.core.plain_text import complain, show
-from intrada.pipeline import cache_objects, dvc_api, dvc_recovery, raw_data
+from intrada.pipeline import cache_objects, dvc_api, dvc_recovery, owners, raw_data
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,13 +31,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = parser.parse_known_args(words)[0].cd
         if "repro" in words:
             raw_data.check_links_of(folder)
+        with dvc_api.opened(folder) as repo:
+            temporary = Path(repo.tmp_dir)
+        owner = owners.register(temporary, owners.DVC)
+        owners.refuse_elsewhere(temporary, (owners.DVC, owners.SNAKEMAKE, owners.JOB))
         dvc_recovery.prepare(folder)
         with dvc_api.opened(folder) as repo:
             cache_objects.refuse_wrong_sizes(repo)
     except UserError as error:
         complain(*str(error).splitlines())
         return 1
-    return dvc_api.run(words)
+    return dvc_api.run(words, owner)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from intrada.core.atomic import alive, sweep, write_bytes
 from intrada.core.errors import UserError, shortened
 from intrada.core.file_errors import refuse_special
 from intrada.core.plain_text import logger
-from intrada.pipeline import dvc_api
+from intrada.pipeline import dvc_api, owners
 
 log = logger(__name__)
 
@@ -109,8 +109,8 @@ def _remove_ended(path: Path) -> None:
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
         write, read = held.get("write", {}), held.get("read", {})
-        owners = [*write.values(), *(owner for some in read.values() for owner in some)]
-        ended = {owner["pid"]: owner["cmd"] for owner in owners if not alive(owner["pid"])}
+        holders = [*write.values(), *(owner for some in read.values() for owner in some)]
+        ended = [owner for owner in holders if _has_ended(owner["pid"], owner["cmd"], path.parent)]
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise UserError(
             path,
@@ -120,13 +120,25 @@ def _remove_ended(path: Path) -> None:
         ) from None
     if not ended:
         return
-    write = {key: owner for key, owner in write.items() if owner["pid"] not in ended}
-    read = {key: [owner for owner in some if owner["pid"] not in ended] for key, some in read.items()}
+    write = {key: owner for key, owner in write.items() if owner not in ended}
+    read = {key: [owner for owner in some if owner not in ended] for key, some in read.items()}
     left = {"write": write, "read": {key: some for key, some in read.items() if some}}
     write_bytes(path, json.dumps(left).encode())
-    for process, command in ended.items():
+    for process, command in {owner["pid"]: owner["cmd"] for owner in ended}.items():
         shown = command if str(command).isprintable() else repr(command)
         _tell(f"{path}: the locks of process {process} ({shown}), which has ended, are removed")
+
+
+def _has_ended(pid: int, command: str, folder: Path) -> bool:
+    """Return whether the owner of an entry has ended. folder: DVC's temporary files.
+
+    An entry that names no owner is of a plain `dvc`. It counts as one of this host, but is left alone while a
+    process of another host works here.
+    """
+    is_missing = not alive(pid)
+    if (ended := owners.has_ended(folder, str(command))) is not None:
+        return ended
+    return is_missing and not owners.elsewhere(folder)
 
 
 def _tell(line: str) -> None:

@@ -14,10 +14,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from intrada.core import garbage
+from intrada.core import garbage, locks
 from intrada.core.errors import UserError
 from intrada.core.plain_text import complain, show
-from intrada.pipeline import bridge, driver, dvc_api
+from intrada.pipeline import bridge, driver, dvc_api, owners
 
 FORCED, UNFINISHED = bridge.STATE / "forced", bridge.STATE / "unfinished"
 LINES = 20  # of the output of a failed stage
@@ -39,8 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ[driver.VARIABLE] = driver.SNAKEMAKE
     terminal = _redirect(log)
     show()
+    temporary = Path(project, owners.TEMPORARY).absolute()
+    running = bridge.STATE.absolute() / "running" / f"{rule}.lock"
+    words = ["--cd", project, "--wait-for-lock", "repro", "-s", *force, name]
     try:
-        status = dvc_api.run(["--cd", project, "--wait-for-lock", "repro", "-s", *force, name])
+        owner = owners.register(temporary, owners.JOB)
+        owners.refuse_elsewhere(temporary, [owners.DVC])
+        with locks.acquire(running, f"the stage {name}"):  # DVC's own lock ends at the host
+            status = dvc_api.run(words, owner)
     except UserError as error:
         complain(*str(error).splitlines())
         status = 1

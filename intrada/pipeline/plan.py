@@ -20,7 +20,7 @@ from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
 from intrada.core.json_file import json_bytes
 from intrada.core.plain_text import logger
-from intrada.pipeline import bridge, code_hash, dvc_api, job, run_monitor
+from intrada.pipeline import bridge, code_hash, dvc_api, job, owners, run_monitor
 from intrada.pipeline.ablation import code as ablation_code
 from intrada.pipeline.bridge import Stage
 
@@ -79,6 +79,9 @@ class Plan:
             lock.close()
         forced = _forced(workflow.dag_settings, self._stages)
         projects = dict.fromkeys(stage.project for stage in self._stages)
+        for project in projects:  # jobs of a snakemake that was killed, for example
+            temporary = self._folder / project / owners.TEMPORARY
+            owners.refuse_elsewhere(temporary, (owners.DVC, owners.JOB))
         stale = {rule for project in projects for rule in self._stale(project, runs)}
         if runs:
             job.begin(forced)

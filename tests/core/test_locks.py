@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import re
 import sys
@@ -63,3 +65,34 @@ def test_a_file_that_cannot_be_locked_is_named(tmp_path: Path) -> None:
     assert (tmp_path / "target").read_text() == "mine"
     with pytest.raises(UserError, match=r"b\.lock: cannot be locked \(File exists\)"):
         locks.acquire(tmp_path / "target/b.lock", "it")
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_disk_without_flock_gets_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """As NFS without lockd (ENOLCK) and Lustre without the mount option (ENOSYS, or EOPNOTSUPP)."""
+    (tmp_path / "a.lock").touch()
+
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for ask in (locks.try_acquire, locks.is_held):
+        with pytest.raises(UserError, match=r"(?s)a\.lock: is on a disk without file locks .* option flock"):
+            ask(tmp_path / "a.lock")
+
+
+def test_whether_a_lock_is_held_does_not_disturb_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    assert not locks.is_held(path) and not path.exists()
+    with locks.acquire(path, "it"):
+        before = path.read_text()
+        assert locks.is_held(path) and path.read_text() == before
+    assert not locks.is_held(path)
+
+
+def test_the_holder_names_its_job_of_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    with locks.acquire(tmp_path / "a.lock", "it"):
+        assert re.match(r"process \d+ on \S+, SLURM job 17 \(", locks.holder(tmp_path / "a.lock"))
