@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from intrada.core import plain_text
 from tests.support import tiny_project
+from tests.support.definition import ROOT
 from tests.support.skipped import left_out
 
 # What tests start keeps compiled modules, as it does for a user, also where the tests' own process must not.
@@ -24,29 +25,28 @@ settings.register_profile("no_deadline", deadline=None)
 settings.load_profile("no_deadline")
 
 
-# In minutes, longest first, but for test_ablation: it needs no finished checkout, which test_drivers makes.
-LONG = ["test_drivers", "test_ablation", "test_mishaps", "test_own_data", "test_signals", "test_concurrency"]
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The longest first, so that no worker is left alone with them at the end.
+    """Put the longest files first under `--dist loadgroup`, so that no worker is left alone with them at the end."""
+    if config.getoption("loadgroup", False):  # set in the workers, where `dist` is always "no"
+        from tests.support import scheduling  # it needs pytest-xdist
 
-    With `--dist loadgroup` a worker gets the tests of drivers and the slow tests by file, since they share
-    fixtures that take long to make, and the other tests one by one.
-    """
-    order = {name: number for number, name in enumerate(LONG)}
-    names = [*LONG, "of drivers", "slow", "fast"]
+        items.sort(key=lambda item: scheduling.rank(item.path.relative_to(ROOT).as_posix()))
 
-    def rank(item: pytest.Item) -> int:
-        if item.get_closest_marker("drivers"):
-            return order.get(item.path.stem, names.index("of drivers"))
-        return names.index("slow" if item.get_closest_marker("slow") else "fast")
 
-    if config.getoption("dist", "no") != "no":
-        items.sort(key=rank)
-        for item in items:
-            if names[rank(item)] != "fast":
-                item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.stem}"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out the tests of `make test` by scheduling.LongFilesFirst."""
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from tests.support import scheduling
+
+    return scheduling.LongFilesFirst(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Torch has one thread in the process of the tests: their tensors are small, and the workers share the cores."""
+    if torch := sys.modules.get("torch"):  # its import takes seconds, and many tests need none
+        torch.set_num_threads(1)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
