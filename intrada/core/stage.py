@@ -129,6 +129,7 @@ class Context:
     hexadecimal; runs: the folder for checkpoints and TensorBoard files, not a DVC output. check: called at
     each step of `progress`; it raises the error of another process of the stage. report: called after each
     step with the numbers of steps before the first one, done, and in all; returns a text for the bar.
+    loader_threads: `compute.loader_threads`, which changes no result and so is in no stage's params.
     """
 
     name: str
@@ -136,6 +137,7 @@ class Context:
     runs: Path
     check: Callable[[], None] | None = None
     report: Callable[[int, int, int], str] | None = None
+    loader_threads: int | None = None
 
     @property
     def checkpoints(self) -> Path:

@@ -43,7 +43,12 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch with its tensors on `device`; only for a whole batch as it was read."""
-        return self._replace(image=self.image.to(device), label=self.label.to(device))
+        image, label = (values.to(device, non_blocking=True) for values in (self.image, self.label))
+        return self._replace(image=image, label=label)
+
+    def pinned(self) -> Batch:
+        """Return the batch in pinned memory, from which a GPU copies while the processor goes on."""
+        return self._replace(image=self.image.pin_memory(), label=self.label.pin_memory())
 
     def micro_batches(self, count: int, classes: int) -> list[Batch]:
         """Split into `count` micro-batches (views) of equally many images; `count` divides N."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,10 +22,9 @@ from intrada.data.augmentation import augmented
 from intrada.data.batch import Batch
 from intrada.data.cropping import cropped
 from intrada.data.photometric import photometric
+from intrada.data.prefetching import Threads, prefetch
 
-Item = TypeVar("Item")
 Failed = Callable[[str, UserError], None]  # called with the id of an image and its error
-PREFETCHED = 2  # batches that are read in advance
 _NO_LABEL = np.array(IGNORE, np.uint8)
 
 
@@ -53,7 +50,7 @@ class InfiniteShuffledDataset(Dataset[Sample]):
 
     def __init__(self, index: pd.DataFrame, seed: int, name: str, augment: Augment, length: int) -> None:
         self.index, self.seed, self.name, self.augment, self.length = index, seed, name, augment, length
-        self._pass, self._order = -1, np.empty(0, np.int64)
+        self._order = (-1, np.empty(0, np.int64))  # a pass, and its order
 
     def __len__(self) -> int:
         return self.length
@@ -64,11 +61,12 @@ class InfiniteShuffledDataset(Dataset[Sample]):
 
     def row(self, position: int) -> int:
         """Return the row of the index at a position."""
-        epoch, offset = divmod(position, len(self.index))
-        if epoch != self._pass:
-            self._order = seeding.permutation(self.seed, len(self.index), self.name, "order", epoch)
-            self._pass = epoch
-        return int(self._order[offset])
+        number, offset = divmod(position, len(self.index))
+        epoch, order = self._order  # read and set as a whole: other threads may be in the next pass
+        if epoch != number:
+            order = seeding.permutation(self.seed, len(self.index), self.name, "order", number)
+            self._order = number, order
+        return int(order[offset])
 
     def read(self, row: pd.Series) -> tuple[np.ndarray, np.ndarray]:
         """Return image and label of a row of the index; see `read_pair`."""
@@ -151,30 +149,36 @@ def training_stream(
     start: int,
     stop: int,
     rank: Rank = SINGLE_RANK,
+    threads: Threads | None = None,
 ) -> Iterator[Batch]:
     """Return the batches start..stop-1 of the stream called `name`.
 
     rank: each process gets an equal share of the images of a batch; `rank.world_size` divides `batch_size`.
+    threads: they compute the samples in advance; None: the calling thread does, one batch at a time.
     Raises UserError for an empty index, and while iterating for an unreadable file, a label of another size
     than its image, and images of different sizes in a batch.
     """
     refuse_empty(index, name)
     samples = MixedDataset if mixing.DATASET in index else InfiniteShuffledDataset
     data = samples(index, seed, name, augment, stop * batch_size)
-    return batches_of(data, batch_size, start, stop, rank)
+    return batches_of(data, batch_size, start, stop, rank, threads)
 
 
 def batches_of(
-    data: Dataset[Sample], batch_size: int, start: int, stop: int, rank: Rank = SINGLE_RANK
+    data: Dataset[Sample],
+    batch_size: int,
+    start: int,
+    stop: int,
+    rank: Rank = SINGLE_RANK,
+    threads: Threads | None = None,
 ) -> Iterator[Batch]:
-    """Return the batches start..stop-1 of a stream of samples. rank: see `training_stream`."""
+    """Return the batches start..stop-1 of a stream of samples. rank, threads: see `training_stream`."""
     images = batch_size // rank.world_size
     firsts = range(start * batch_size + rank.rank * images, stop * batch_size, batch_size)
-    positions = (list(range(first, first + images)) for first in firsts)
-    # A DataLoader draws a number from torch's global generator when it starts. It gets a separate generator,
-    # because a resumed run starts it once more, which must not change the random numbers of dropout.
-    generator = torch.Generator()
-    return iter(DataLoader(data, batch_sampler=positions, collate_fn=_collate, generator=generator))
+    positions = (range(first, first + images) for first in firsts)
+    if threads:
+        return map(_collate, threads.groups(data.__getitem__, positions))
+    return (_collate([data[position] for position in group]) for group in positions)
 
 
 def inference_batches(
@@ -203,19 +207,6 @@ def _rows(index: pd.DataFrame, batch_size: int, rank: Rank) -> list[list[int]]:
     sizes = index.groupby(["width", "height"], sort=False).indices.values()
     batches = [list(rows[i : i + batch_size]) for rows in sizes for i in range(0, len(rows), batch_size)]
     return batches[rank.rank :: rank.world_size]
-
-
-def prefetch(items: Iterable[Item]) -> Iterator[Item]:
-    """Yield the same items in the same order, with PREFETCHED of them computed in advance by a thread.
-
-    An error raised by `items` is raised in place of the item.
-    """
-    source, end = iter(items), object()
-    with ThreadPoolExecutor(1) as pool:
-        futures: deque[Any] = deque(pool.submit(next, source, end) for _ in range(PREFETCHED))
-        while (item := futures.popleft().result()) is not end:
-            futures.append(pool.submit(next, source, end))
-            yield item
 
 
 def _read_as_listed(row: pd.Series) -> np.ndarray:
@@ -272,9 +263,10 @@ def _collate(samples: list[Sample]) -> Batch:
             "one size for all images of a training batch",
             "run preprocess, which resizes them, or set batch_size: 1",
         )
-    images = torch.stack([sample.image for sample in samples])
-    labels = torch.stack(
-        [sample.label for sample in samples]
-    )  # uint8 until here: an eighth of the memory of int64
+    # NumPy copies with one thread. torch has a team of threads for each thread of Python, and they wait for
+    # each other in busy loops, which takes the processor from the training.
+    images = np.stack([sample.image.numpy() for sample in samples])
+    labels = np.stack([sample.label.numpy() for sample in samples], dtype=np.int64)
     easy = [sample.easy for sample in samples]
-    return Batch([sample.id for sample in samples], images, labels.long(), easy=easy)
+    ids = [sample.id for sample in samples]
+    return Batch(ids, torch.from_numpy(images), torch.from_numpy(labels), easy=easy)

@@ -14,6 +14,7 @@ from intrada.core.config.self_training import Margins
 from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.data.batch import Batch
 from intrada.data.loader import InfiniteShuffledDataset, batches_of, read_pair, refuse_empty
+from intrada.data.prefetching import Threads
 
 
 class TargetDataset(InfiniteShuffledDataset):
@@ -79,6 +80,7 @@ def target_stream(
     margins: Margins | None,
     first: int | None = None,
     rank: Rank = SINGLE_RANK,
+    threads: Threads | None = None,
 ) -> Iterator[Batch]:
     """Return the batches start..stop-1 of a stream of target images for a teacher; see TargetDataset.
 
@@ -86,4 +88,4 @@ def target_stream(
     """
     refuse_empty(index, name)
     data = TargetDataset(index, seed, name, augment, stop * batch_size, margins or Margins(), first)
-    return batches_of(data, batch_size, start, stop, rank)
+    return batches_of(data, batch_size, start, stop, rank, threads)

@@ -66,6 +66,11 @@ class TrainBatch(NamedTuple):
         others = (batch.to(device) if batch else None for batch in self[1:])
         return TrainBatch(self.source.to(device), *others)
 
+    def pinned(self) -> TrainBatch:
+        """Return the same batches in pinned memory; see `Batch.pinned`."""
+        others = (batch.pinned() if batch else None for batch in self[1:])
+        return TrainBatch(self.source.pinned(), *others)
+
     def micro_batches(self, count: int, classes: int) -> list[TrainBatch]:
         """Split into `count` micro-batches of equally many images, each with its weight, without partners."""
         target, supervised = (

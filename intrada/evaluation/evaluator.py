@@ -19,7 +19,8 @@ from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.core.errors import UserError
 from intrada.core.stage import Context
 from intrada.data.batch import Batch
-from intrada.data.loader import counted_batches, inference_batches, prefetch
+from intrada.data.loader import counted_batches, inference_batches
+from intrada.data.prefetching import prefetch
 from intrada.data.tables import EASY, HARD
 from intrada.evaluation import validators
 from intrada.evaluation.metrics import Confusion, miou, pixel_accuracy

@@ -84,11 +84,9 @@ def execute(
         execution_log.logged(name, fingerprint, workload.of_job(name, chosen), outputs),
         made.recorded(_sources(inputs, hashes, read), outputs),
     ):
-        extra = (
-            {"context": Context(name, fingerprint, RUNS / name, report=reporter)}
-            if "context" in marks
-            else {}
-        )
+        threads = chosen.compute.loader_threads
+        context = Context(name, fingerprint, RUNS / name, report=reporter, loader_threads=threads)
+        extra = {"context": context} if "context" in marks else {}
         module.run(select(chosen, keys), **options, **extra)
         if digest(load(params_file, settings), keys) != digest(chosen, keys):
             raise _changed(params_file)

@@ -9,9 +9,9 @@ from intrada.core.config.schema import Params
 from intrada.core.stage import Context, In, Out
 from intrada.data import mixing, tables
 from intrada.data.train_batches import TrainData
-from intrada.training.run_training import TrainingJob, run_training
+from intrada.training.run_training import COMPUTE, TrainingJob, run_training
 
-READS = ("seed", "compute", "classes", "model", "train_inter")
+READS = (*COMPUTE, "seed", "classes", "model", "train_inter")
 
 
 def run(

@@ -16,9 +16,9 @@ from intrada.core.errors import UserError
 from intrada.core.stage import Context, In, Out, RoundOption
 from intrada.data import mixing, tables
 from intrada.data.train_batches import TrainData
-from intrada.training.run_training import EMPTY_INDEX, TrainingJob, run_training
+from intrada.training.run_training import COMPUTE, EMPTY_INDEX, TrainingJob, run_training
 
-READS = ("seed", "compute", "classes", "model", "train_intra")
+READS = (*COMPUTE, "seed", "classes", "model", "train_intra")
 
 
 def run(

@@ -9,9 +9,9 @@ from intrada.core.config.schema import Params
 from intrada.core.stage import Context, In, Out
 from intrada.data import mixing
 from intrada.data.train_batches import TrainData
-from intrada.training.run_training import EMPTY_INDEX, TrainingJob, run_training
+from intrada.training.run_training import COMPUTE, EMPTY_INDEX, TrainingJob, run_training
 
-READS = ("seed", "compute", "classes", "model", "train_source")
+READS = (*COMPUTE, "seed", "classes", "model", "train_source")
 
 
 def run(

@@ -13,16 +13,36 @@ from intrada.core.distributed.process_group import ProcessGroup
 from intrada.core.errors import UserError
 
 
-def check_losses(
-    losses: Mapping[str, Tensor], iteration: int, ids: Sequence[str], process_group: ProcessGroup
-) -> None:
-    """Raise UserError if a loss of this iteration is nan or infinite.
+class LossCheck:
+    """Finds losses that are nan or infinite, some iterations later.
 
-    losses: scalars by name; ids: the ids of the images of the batch, which the error lists.
+    To read a loss, the processor waits for the GPU. So the losses stay on their device until `look`, which
+    copies all of them at once.
     """
-    values = {name: float(value) for name, value in losses.items()}
-    if not all(math.isfinite(value) for value in values.values()):
-        raise _error(f"losses {values}", iteration, ids, process_group)
+
+    def __init__(self, process_group: ProcessGroup) -> None:
+        self.process_group = process_group
+        self._unread: list[tuple[int, Mapping[str, Tensor], Sequence[str]]] = []
+
+    def add(self, iteration: int, losses: Mapping[str, Tensor], ids: Sequence[str]) -> None:
+        """Keep the losses of an iteration, scalars by name, and the ids of the images of its batch."""
+        if losses:
+            self._unread.append((iteration, losses, ids))
+
+    def look(self) -> None:
+        """Raise UserError for the first iteration since the last look with a nan or an infinity.
+
+        Collective if there is one: all processes have the same losses, but each has its own ids.
+        """
+        unread, self._unread = self._unread, []
+        if not unread:
+            return
+        scalars = torch.stack([value.double() for _, losses, _ in unread for value in losses.values()])
+        values = iter(scalars.tolist())
+        for iteration, losses, ids in unread:
+            by_name = dict(zip(losses, values, strict=False))
+            if not all(map(math.isfinite, by_name.values())):
+                raise _error(f"losses {by_name}", iteration, ids, self.process_group)
 
 
 def check_weights(

@@ -34,6 +34,12 @@ from intrada.models.model_info import describe
 from intrada.training.snapshots import Snapshots
 from intrada.training.trainer import Trainer, train
 
+# The keys of `compute` that change the result of a training
+COMPUTE = (
+    "compute.device", "compute.devices", "compute.threads", "compute.deterministic", "compute.tf32",
+    "compute.precision", "compute.channels_last", "compute.activation_checkpointing", "compute.compile",
+    "compute.sync_batch_norm",
+)  # fmt: skip
 EMPTY_INDEX = pd.DataFrame(columns=tables.INDEX_COLUMNS)
 
 

@@ -19,7 +19,6 @@ from intrada.core.distributed.device import uses_bf16
 from intrada.core.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from intrada.core.stage import Context
 from intrada.data.batch import Batch
-from intrada.data.loader import prefetch
 from intrada.data.train_batches import TrainBatch, TrainData
 from intrada.methods import is_adversarial, method
 from intrada.methods.backward import back_propagate, supervised_losses, training_step
@@ -35,7 +34,7 @@ from intrada.training.checkpoints import Checkpoints, State
 from intrada.training.metric_logger import MetricLogger, suppress_thread_os_errors
 from intrada.training.schedules import learning_rate
 from intrada.training.snapshots import Snapshots
-from intrada.training.streams import train_batches
+from intrada.training.streams import batches_on, default_threads
 
 
 class Trainer:
@@ -215,9 +214,10 @@ def train(
     """Train up to `block.iterations`, resuming from the newest checkpoint of this run if there is one.
 
     Returns the metric logger; the model is in `trainer`. Only the main process writes files.
-    Raises UserError for a loss that is not finite, and for a weight that is not finite when a checkpoint or
-    snapshot would be saved; the last checkpoint is kept. Raises Stopped after a signal, when the checkpoint
-    of the current iteration has been saved. Both are raised in all processes.
+    Raises UserError for a loss that is not finite, at most `block.log_every` iterations later, and for a
+    weight that is not finite when a checkpoint or snapshot would be saved; the last checkpoint is kept.
+    Raises Stopped after a signal, when the checkpoint of the current iteration has been saved. Both are
+    raised in all processes.
     """
     block, folder, process_group = trainer.block, context.checkpoints, trainer.process_group
     checkpoints = Checkpoints(
@@ -228,23 +228,25 @@ def train(
     if (state := checkpoints.load()) is not None:
         trainer.restore(state)
         metric_logger.restore(state["metrics"], trainer.iteration)
-    is_main = process_group.is_main_process
+    is_main, loss_check = process_group.is_main_process, nan_check.LossCheck(process_group)
     logging = metric_logger if is_main else nullcontext()
     with files.writing(folder), suppress_thread_os_errors(), logging, signals.postponed() as request:
         steps = range(trainer.iteration, block.iterations)
-        batches = prefetch(train_batches(block, data, seed, trainer.iteration, process_group.rank))
+        threads = context.loader_threads or default_threads(device)
+        batches = batches_on(device, threads, block, data, seed, trainer.iteration, process_group.rank)
         progress = context.progress(steps, block.iterations, "it", trainer.iteration)
         for _, batch in zip(progress, batches, strict=True):
-            batch = batch.to(device)
             rates, losses = trainer.rates(), trainer.step(batch, data.has_labels)
             iteration = trainer.iteration
-            nan_check.check_losses(losses, iteration, batch.ids(), process_group)
-            if is_main:
-                metric_logger.add(iteration, losses, rates)
+            loss_check.add(iteration, losses, batch.ids())
             save = checkpoints.should_save(iteration) or iteration == block.iterations
             save, request.number = process_group.agree(save, request.number, device)
             save = save or request.number is not None
             snapshot = snapshots.should_keep(iteration, block.iterations)
+            if save or snapshot or iteration % block.log_every == 0:
+                loss_check.look()
+            if is_main:
+                metric_logger.add(iteration, losses, rates)
             if save or snapshot:
                 nan_check.check_weights(trainer.networks.by_name(), iteration, batch.ids(), process_group)
             if (

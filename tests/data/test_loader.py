@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,10 @@ from intrada.core import files
 from intrada.core.config.augment_blocks import Augment
 from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.core.errors import UserError
-from intrada.data import augmentation, loader, tables
+from intrada.data import augmentation, loader, mixing, tables
 from intrada.data.batch import Batch
 from intrada.data.loader import InfiniteShuffledDataset
+from intrada.data.prefetching import Threads
 
 PLAIN = Augment(flip=False, jitter=0.0)
 FLIP = Augment(flip=True, jitter=0.0)
@@ -168,6 +168,39 @@ def test_the_order_of_samples_does_not_depend_on_the_batch_size(index: pd.DataFr
     assert [name for batch in stream(index, 0, 4, size=3) for name in batch.ids] == single
 
 
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_threads_give_the_same_batches_over_several_passes(count: int) -> None:
+    rows = frame([write(str(number), height=40, width=50) for number in range(COUNT)])
+    mixed = rows.assign(**{mixing.DATASET: ["a", "b", "b", "a", "a"], "weight": [1, 3, 3, 1, 1]})
+    for index in (rows, mixed):
+        expected = stream(index, 3, 20, augment=CROP)
+        with ThreadPoolExecutor(count) as pool:
+            threads = Threads(pool, count)
+            found = list(loader.training_stream(index, 1, "labelled", CROP, 2, 3, 20, SINGLE_RANK, threads))
+        assert len(found) == 17 and all(map(same, found, expected))
+
+
+def test_an_error_of_a_thread_is_raised_at_its_batch() -> None:
+    rows = frame([write(str(number)) for number in range(COUNT)])
+    order = [name for batch in stream(rows, 0, COUNT, size=1) for name in batch.ids]
+    Path(f"{order[3]}.png").unlink()
+    with ThreadPoolExecutor(4) as pool:
+        threads = Threads(pool, 4)
+        found = loader.training_stream(rows, 1, "labelled", BOTH, 1, 0, COUNT, SINGLE_RANK, threads)
+        assert [next(found).ids for _ in range(3)] == [[name] for name in order[:3]]
+        with pytest.raises(UserError, match=f"{order[3]}.png"):
+            next(found)
+
+
+def test_a_random_crop_reads_its_image_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though up to ten places are drawn, and the image is resized."""
+    rows, read = frame([write(str(number), height=40, width=50) for number in range(COUNT)]), list[Path]()
+    original = files.read_image
+    monkeypatch.setattr(files, "read_image", lambda path: read.append(path) or original(path))
+    stream(rows, 0, 2 * COUNT, size=1, augment=CROP)
+    assert len(read) == 2 * COUNT
+
+
 def test_a_stream_does_not_use_torchs_global_generator(index: pd.DataFrame) -> None:
     before = torch.get_rng_state()
     stream(index, 0, 3)
@@ -254,51 +287,3 @@ def test_the_images_of_an_inference_batch_have_the_same_size() -> None:
     rows = frame([write("0"), write("1", width=4), write("2"), write("3", height=4), write("4", width=4)])
     batches = list(loader.inference_batches(rows, 2))
     assert [batch.ids for batch in batches] == [["0", "2"], ["1", "4"], ["3"]]
-
-
-def test_prefetch_yields_the_same_items_in_the_same_order() -> None:
-    assert list(loader.prefetch(range(7))) == list(range(7))
-    assert list(loader.prefetch([])) == []
-
-
-def test_at_most_prefetched_items_are_computed_in_advance() -> None:
-    computed: list[int] = []
-
-    def items() -> Iterator[int]:
-        for number in range(100):
-            computed.append(number)
-            yield number
-
-    stream = loader.prefetch(items())
-    assert computed == []
-    for number in range(10):
-        assert next(stream) == number
-        assert len(computed) <= number + 1 + loader.PREFETCHED
-    stream.close()
-    assert len(computed) <= 10 + loader.PREFETCHED
-
-
-def test_an_error_of_a_prefetched_item_is_raised_in_its_place() -> None:
-    def items() -> Iterator[int]:
-        yield 0
-        yield 1
-        raise UserError("image", "broken", "readable images", "fix it")
-
-    stream = loader.prefetch(items())
-    assert [next(stream), next(stream)] == [0, 1]
-    with pytest.raises(UserError, match="broken"):
-        next(stream)
-
-
-def test_the_next_item_is_computed_while_the_current_one_is_used() -> None:
-    read = threading.Event()
-
-    def items() -> Iterator[int]:
-        yield 0
-        read.set()
-        yield 1
-
-    stream = loader.prefetch(items())
-    assert next(stream) == 0
-    assert read.wait(timeout=60)  # without a call of next()
-    assert list(stream) == [1]

@@ -170,7 +170,7 @@ def test_every_choice_brings_its_hashes(choose: Any) -> None:
 def test_every_stage_says_what_it_is_for(file: str) -> None:
     loaded: Any = plain_yaml.read(ROOT / file)
     assert all(block.get("do", block)["desc"] for block in loaded["stages"].values())
-    assert len((ROOT / file).read_text(encoding="utf-8").splitlines()) < 360
+    assert len((ROOT / file).read_text(encoding="utf-8").splitlines()) < 370
 
 
 @pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC and ruamel.yaml

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from intrada.core.errors import UserError
 from intrada.models import model_info
 from intrada.models.model_info import ModelSpec
 from intrada.pipeline import execution_log
-from intrada.training import trainer
+from intrada.training import streams, trainer
 from intrada.training.checkpoints import Checkpoints
 from tests.support.small_training import (
     ITERATIONS,
@@ -112,6 +113,29 @@ def test_a_loss_that_is_not_finite_stops_the_run_lists_the_images_and_keeps_the_
     [state] = [Checkpoints(path, 2, 10, 2).load() for path in RUNS.iterdir()]
     assert state is not None and state["iteration"] == 4
     assert json.loads(execution_log.LOG.read_text())["outcome"] == "failed"
+
+
+def test_the_loader_threads_change_neither_the_run_nor_a_byte_of_its_results(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used: list[int] = []
+    original = streams.Threads
+    monkeypatch.setattr(streams, "Threads", lambda pool, count: used.append(count) or original(pool, count))
+    expected, runs = train(), [*RUNS.iterdir()]
+    shutil.rmtree(RUNS)
+    params = current()
+    params["compute"]["loader_threads"] = 3
+    write_params(params)
+    assert train() == expected
+    assert [*RUNS.iterdir()] == runs and used == [1, 3]
+
+
+@pytest.mark.parametrize("device, threads", [("cpu", 1), ("cuda", 4)])
+def test_only_a_training_on_a_gpu_has_several_loader_threads_by_default(
+    monkeypatch: pytest.MonkeyPatch, device: str, threads: int
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    assert streams.default_threads(torch.device(device)) == threads
 
 
 def test_the_model_file_has_metadata() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from intrada.core.config.data_blocks import Block
 from intrada.core.config.types import Count, Switch
@@ -22,6 +22,8 @@ class Compute(Block):
     compile: Switch  # torch.compile of the network in training; auto: on CUDA
     devices: Count  # GPUs, or processes on the CPU, of one stage; each computes a part of every batch
     sync_batch_norm: bool  # in training with several devices: batch statistics over all of them
+    # The following keys change no result, so no stage lists them in its `params:` and no dump has them.
+    loader_threads: Count | None = Field(default=None, exclude=True)  # that read the images of a training
 
     @model_validator(mode="after")
     def _compiles_or_recomputes(self) -> Compute:

@@ -25,7 +25,7 @@ from intrada.core import files
 from intrada.core.config.classes import IGNORE, ClassSet
 from intrada.core.plain_text import csv_cell
 from intrada.data.batch import Batch
-from intrada.data.loader import prefetch
+from intrada.data.prefetching import prefetch
 from intrada.data.resize import resize_image
 from intrada.data.tables import PIXELS
 from intrada.inference.postprocess import predict_pixels
