@@ -63,10 +63,9 @@ def test_every_module_is_in_a_room() -> None:
     assert {room(name) for name in MODULES} == set(LEVEL)
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_imports_go_down_only(name: str) -> None:
-    upwards = [imported for imported in below(name) if LEVEL[room(imported)] > LEVEL[room(name)]]
-    assert not upwards
+def test_imports_go_down_only() -> None:
+    found = [(name, imported) for name in MODULES for imported in below(name)]
+    assert not [(name, imported) for name, imported in found if LEVEL[room(imported)] > LEVEL[room(name)]]
 
 
 def test_no_import_goes_round() -> None:
@@ -139,18 +138,18 @@ def public(node: ast.Module | ast.ClassDef, where: str) -> Iterator[tuple[str, b
                 yield from public(child, f"{where}.{child.name}")
 
 
-@pytest.mark.parametrize("name", modules())
-def test_everything_public_is_explained(name: str) -> None:
-    assert ast.get_docstring(parsed(name))
-    assert not [where for where, explained in public(parsed(name), name) if not explained]
+def test_everything_public_is_explained() -> None:
+    assert not [name for name in modules() if not ast.get_docstring(parsed(name))]
+    found = [each for name in modules() for each in public(parsed(name), name)]
+    assert not [where for where, explained in found if not explained]
 
 
-@pytest.mark.parametrize("name", modules())
-def test_files_and_functions_are_short(name: str) -> None:
-    assert len(modules()[name].read_text(encoding="utf-8").splitlines()) <= 300
-    for node in ast.walk(parsed(name)):
-        if isinstance(node, ast.FunctionDef):
-            assert (node.end_lineno or 0) - node.lineno < 60, f"{name}.{node.name}"
+def test_files_and_functions_are_short() -> None:
+    for name, path in modules().items():
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, name
+        for node in ast.walk(parsed(name)):
+            if isinstance(node, ast.FunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 60, f"{name}.{node.name}"
 
 
 def test_light_stages_import_nothing_heavy() -> None:

@@ -48,9 +48,8 @@ PARAMS["rounds"] = copy.deepcopy(PARAMS["toycity"]) | {
 FOLDER = code_hash.FOLDER
 
 
-def every_job() -> list[Any]:
-    found = [(preset, job) for preset, params in PARAMS.items() for job in jobs(params).values()]
-    return [pytest.param(preset, job, id=f"{preset}-{job.name}") for preset, job in found]
+JOBS = {preset: list(jobs(params).values()) for preset, params in PARAMS.items()}
+every_preset = pytest.mark.parametrize("preset", PARAMS)
 
 
 def module(job: Job) -> Any:
@@ -62,7 +61,12 @@ def name_of(job: Job) -> str:
 
 
 def marks(job: Job) -> dict[str, Any]:
-    hints = get_type_hints(module(job).run, include_extras=True)
+    return _marks(module(job))
+
+
+@cache
+def _marks(stage: Any) -> dict[str, Any]:
+    hints = get_type_hints(stage.run, include_extras=True)
     return {name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")}
 
 
@@ -92,47 +96,53 @@ def test_every_stage_is_in_dvc_yaml() -> None:
     assert STAGES.keys() <= words <= STAGES.keys() | COMMANDS.keys()
 
 
-@pytest.mark.parametrize("preset, job", every_job())
-def test_a_stage_runs_the_command_of_its_name_with_every_option(preset: str, job: Job) -> None:
-    assert word_of(job.name) == job.word
-    optional = {name for name, mark in marks(job).items() if left_out(mark)}
-    params_file = {"params"} if job.word in STAGES else set()  # the option of every stage
-    assert {*job.options} - params_file | optional == set(marks(job))
-    assert job.options.get("params", "params.yaml") in ("params.yaml", *job.deps)
+@every_preset
+def test_a_stage_runs_the_command_of_its_name_with_every_option(preset: str) -> None:
+    for job in JOBS[preset]:
+        assert word_of(job.name) == job.word
+        optional = {name for name, mark in marks(job).items() if left_out(mark)}
+        params_file = {"params"} if job.word in STAGES else set()  # the option of every stage
+        assert {*job.options} - params_file | optional == set(marks(job)), job.name
+        assert job.options.get("params", "params.yaml") in ("params.yaml", *job.deps), job.name
 
 
-@pytest.mark.parametrize("preset, job", every_job())
-def test_params_are_exactly_what_the_stage_may_read(preset: str, job: Job) -> None:
-    reads = getattr(module(job), "READS", ())
-    keys = keys_of(reads, {"round": "", **job.options})
-    if "results/validate/params.json" in job.deps:  # all values in one file
-        assert set(keys) == PARAMS[preset].keys() and not job.params
-    else:
-        assert sorted(job.params) == sorted(keys)
-
-
-@pytest.mark.parametrize("preset, job", every_job())
-def test_paths_of_the_command_are_its_deps_and_outs(preset: str, job: Job) -> None:
-    given = {option: mark for option, mark in marks(job).items() if option in job.options}
-    for option, mark in given.items():
-        if isinstance(mark, In):
-            assert any(Path(job.options[option]).is_relative_to(dep) for dep in job.deps), option
-        elif isinstance(mark, Out):
-            assert job.options[option] in job.outs, option
+@every_preset
+def test_params_are_exactly_what_the_stage_may_read(preset: str) -> None:
+    for job in JOBS[preset]:
+        keys = keys_of(getattr(module(job), "READS", ()), {"round": "", **job.options})
+        if "results/validate/params.json" in job.deps:  # all values in one file
+            assert set(keys) == PARAMS[preset].keys() and not job.params, job.name
         else:
-            assert isinstance(mark, (Choice, RoundOption, SetOption, FloatList))
-    written = {job.options[option] for option, mark in given.items() if isinstance(mark, Out)}
-    assert set(job.outs) == written
+            assert sorted(job.params) == sorted(keys), job.name
 
 
-@pytest.mark.parametrize("preset, job", every_job())
-def test_a_stage_depends_on_the_hashes_of_its_code_alone(preset: str, job: Job) -> None:
+@every_preset
+def test_paths_of_the_command_are_its_deps_and_outs(preset: str) -> None:
+    for job in JOBS[preset]:
+        given = {option: mark for option, mark in marks(job).items() if option in job.options}
+        for option, mark in given.items():
+            if isinstance(mark, In):
+                assert any(Path(job.options[option]).is_relative_to(dep) for dep in job.deps), (
+                    job.name,
+                    option,
+                )
+            elif isinstance(mark, Out):
+                assert job.options[option] in job.outs, (job.name, option)
+            else:
+                assert isinstance(mark, (Choice, RoundOption, SetOption, FloatList)), (job.name, option)
+        written = {job.options[option] for option, mark in given.items() if isinstance(mark, Out)}
+        assert set(job.outs) == written, job.name
+
+
+@every_preset
+def test_a_stage_depends_on_the_hashes_of_its_code_alone(preset: str) -> None:
     """Its own and those of the modules that params choose: what its fingerprint is made of."""
-    if job.word == "validate":
-        assert hashes(job) == set() and "intrada" in job.deps and "results/code" in job.outs
-    else:
-        assert hashes(job) == code().of_stage(job.word, values_of(job, PARAMS[preset])).keys()
-        assert not [dep for dep in job.deps if dep.startswith("intrada")]
+    for job in JOBS[preset]:
+        if job.word == "validate":
+            assert hashes(job) == set() and "intrada" in job.deps and "results/code" in job.outs
+        else:
+            assert hashes(job) == code().of_stage(job.word, values_of(job, PARAMS[preset])).keys(), job.name
+            assert not [dep for dep in job.deps if dep.startswith("intrada")], job.name
 
 
 @cache
@@ -191,17 +201,17 @@ def paths(entries: list[Any], folder: Path) -> list[str]:
     return sorted(Path(entry.fs_path).relative_to(folder).as_posix() for entry in entries)
 
 
-@pytest.mark.parametrize("preset, job", every_job())
-def test_every_stage_has_an_output_that_is_a_file(preset: str, job: Job) -> None:
-    assert [out for out in job.outs if Path(out).suffix]
+@every_preset
+def test_every_stage_has_an_output_that_is_a_file(preset: str) -> None:
+    for job in JOBS[preset]:
+        assert [out for out in job.outs if Path(out).suffix], job.name
 
 
-@pytest.mark.parametrize("preset", PARAMS)
+@every_preset
 def test_what_a_stage_makes_is_made_once_and_what_it_needs_is_made_by_another(preset: str) -> None:
-    found = jobs(PARAMS[preset])
-    outs = [out for job in found.values() for out in job.outs]
+    outs = [out for job in JOBS[preset] for out in job.outs]
     assert len(outs) == len(set(outs))
-    for job in found.values():
+    for job in JOBS[preset]:
         for dep in job.deps:
             if dep.startswith(("results/", "data/preprocess/")):
                 # a folder that holds outs of another stage is a dependency on all of them
