@@ -7,7 +7,7 @@
 # INSTALLER=pip installs with pip, which reads pip.conf, in place of the faster uv
 PYTHON ?= python3
 INSTALLER ?= uv
-EXTRAS := ablation,dev,docs,efficientnet,export,segformer,smp,tensorboard,timm
+EXTRAS := ablation,dev,docs,efficientnet,export,segformer,slurm,smp,tensorboard,timm
 BIN := $(CURDIR)/.venv/bin
 DEMO := .venv/installed-demo$(TORCH:%=-%)
 TEST := .venv/installed-test$(TORCH:%=-%)

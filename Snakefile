@@ -37,9 +37,6 @@ except UserError as error:
     sys.exit(str(error))  # the message alone, without Snakemake's traceback
 PLAN = plan.Plan(workflow, ROOT, STAGES, PARAMS)
 
-# Default: GPU jobs run one after another. With --resources gpu=N a job that asks for more than N gets N.
-workflow.global_resources.setdefault("gpu", PARAMS.compute.devices)
-
 
 include: "workflow/rules/stages.smk"
 

@@ -30,7 +30,7 @@ class Stage:
     """One stage as a rule. definition: what DVC knows of it; project: MAIN or ABLATION.
 
     outs: its files and folders, relative to the checkout; parents: the rules of the upstream stages; threads
-    and resources: what one job takes.
+    and resources: what one job takes; takes_seconds: so a cluster's login node runs it.
     """
 
     definition: Definition
@@ -39,6 +39,7 @@ class Stage:
     parents: list[str]
     threads: int
     resources: dict[str, int]
+    takes_seconds: bool = False
 
     @property
     def name(self) -> str:
@@ -143,6 +144,7 @@ def _stage(stage: Definition, folder: Path, project: str, on_cpu: bool) -> Stage
         parents=[_rule(project, parent) for parent in stage.upstream],
         threads=int(stage.meta.get("threads", 1)) * processes,
         resources=resources,
+        takes_seconds=bool(stage.meta.get("takes_seconds")),
     )
 
 

@@ -15,14 +15,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from intrada.core import children, locks
+from intrada.core import children, locks, shared_disk
 from intrada.core.config.schema import Params
 from intrada.core.errors import UserError
 from intrada.core.json_file import json_bytes
 from intrada.core.plain_text import logger
-from intrada.pipeline import bridge, code_hash, dvc_api, job, owners, run_monitor
+from intrada.pipeline import bridge, code_hash, dvc_api, job, job_size, owners, run_monitor
 from intrada.pipeline.ablation import code as ablation_code
 from intrada.pipeline.bridge import Stage
+from intrada.pipeline.job_size import Size
 
 log = logger(__name__)
 
@@ -46,6 +47,10 @@ class Plan:
         self._params = params
         self._is_made = not workflow.is_main_process  # a job's own process finds the plan of the main process
         self._lock: IO[str] | None = None
+        self._sizes: dict[str, Size] = {}
+        # Default: GPU jobs run one after another. With --resources gpu=N a job that asks for more gets N.
+        self._has_default_gpus = "gpu" not in workflow.global_resources
+        workflow.global_resources.setdefault("gpu", params.compute.devices)
 
     def made(self, wildcards: object) -> list[str]:
         """Make the plan if it is not made yet; an input function, so it returns files: none.
@@ -70,6 +75,8 @@ class Plan:
                 "snakemake without --touch; `dvc commit` accepts the present outputs as they are",
             )
         runs = workflow.executor_plugin is not None and not workflow.dryrun  # not for --dag, --summary, -n
+        if runs and not workflow.local_exec:
+            self._prepare_cluster()
         if runs:
             self._lock = hold_lock()
         elif (lock := locks.try_acquire(LOCK)) is None:
@@ -91,6 +98,37 @@ class Plan:
             rules = run_monitor.planned(self._stages, stale | forced, targets)
             if rules:
                 run_monitor.start(rules, workflow.resource_settings.cores or 1, self._params)
+
+    def resources(self, stage: Stage) -> dict[str, object]:
+        """Return the resources of a rule: those of the stage, and for a cluster time and memory as functions.
+
+        The functions return None in a run on this machine; Snakemake then leaves them out. The environment
+        variables of sbatch choose partition and account.
+        """
+
+        def runtime(wildcards: object, attempt: int) -> int | None:
+            return self._sizes[stage.rule].runtime * attempt if self._sizes else None
+
+        def mem(wildcards: object, attempt: int) -> str | None:  # a function of mem_mb must return a number
+            return f"{self._sizes[stage.rule].mem_mb * attempt}MB" if self._sizes else None
+
+        def nodes(wildcards: object) -> int | None:  # else SLURM may spread the GPUs of a job over nodes
+            return 1 if self._sizes else None
+
+        given = {name: value for name, value in stage.resources.items() if name not in job_size.NAMES}
+        chosen = {
+            f"slurm_{name}": os.environ.get(f"SBATCH_{name.upper()}") for name in ("partition", "account")
+        }
+        requested = {"runtime": runtime, "mem": mem, "nodes": nodes}
+        return {**given, **requested, **{name: value for name, value in chosen.items() if value}}
+
+    def _prepare_cluster(self) -> None:
+        """Let the scheduler count GPUs, find the sizes of the jobs, and keep the short ones on this node."""
+        shared_disk.refuse_local_locks(self._folder)
+        if self._has_default_gpus:
+            self._workflow.global_resources["gpu"] = sys.maxsize
+        self._sizes = job_size.sizes(self._stages, self._params)
+        self._workflow.localrules(*(stage.rule for stage in self._stages if stage.takes_seconds))
 
     def _stale(self, project: str, runs: bool) -> set[str]:
         """Return the rules of the stale stages. runs: also write the code hashes, and run `validate`.

@@ -153,9 +153,7 @@ def left(run: Run, remaining: Sequence[str], params: Params, now: float) -> Left
     }
     for job, one in trainings.items():
         speeds[works[job].unit] = works[job].amount * one.own / max(1e-3, now - one.start)
-    for unit, speed in [*speeds.items()]:
-        if unit.endswith(workload.TRAIN):
-            speeds.setdefault(unit.replace(workload.TRAIN, workload.INFER), FORWARD * speed)
+    _add_inference(speeds)
     last = {one.job: one for one in past}
     total, is_whole = 0.0, True
     for job in remaining:
@@ -168,6 +166,28 @@ def left(run: Run, remaining: Sequence[str], params: Params, now: float) -> Left
         total += (seconds or 0.0) * run.shares.get(job, 1.0)
     waiting = sum(run.shares.get(job, 1.0) for job in remaining if job not in started)
     return Left(total + _pause(past, run.start) * waiting, is_whole)
+
+
+def expected(jobs: Sequence[str], params: Params, assumed: Mapping[str, float]) -> dict[str, float | None]:
+    """Return the expected seconds of jobs, None if nothing like a job has been measured or assumed.
+
+    assumed: training -> seconds, until a run has measured one. `intrada estimate` measures the machine that
+    it runs on, so its times count only if the params run every stage on the CPU.
+    """
+    works = {job: workload.of_job(job, params) for job in {*jobs, *assumed}}
+    past = [Ended(job, 0.0, seconds, works[job]) for job, seconds in assumed.items()]
+    past += [*(_estimated() if params.compute.device == "cpu" else []), *ended()]
+    speeds = _speeds(past)
+    _add_inference(speeds)
+    last = {one.job: one for one in past}
+    return {job: _seconds(works[job], last.get(job), speeds) for job in jobs}
+
+
+def _add_inference(speeds: dict[str, float]) -> None:
+    """Add the speed of predictions of each network with which only a training is known."""
+    for unit, speed in [*speeds.items()]:
+        if unit.endswith(workload.TRAIN):
+            speeds.setdefault(unit.replace(workload.TRAIN, workload.INFER), FORWARD * speed)
 
 
 def _speeds(past: Sequence[Ended]) -> dict[str, float]:

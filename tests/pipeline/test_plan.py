@@ -65,6 +65,8 @@ def planned(folder: Path, *, runs: bool = False, touch: bool = False, **settings
         executor_plugin=object(),
         dryrun=not runs,
         touch=touch,
+        local_exec=True,
+        global_resources={},
         dag_settings=DAGSettings(**settings),
         resource_settings=SimpleNamespace(cores=2),
     )
@@ -269,3 +271,40 @@ def test_the_environment_of_conda_has_the_packages_of_the_project() -> None:
     *_, pip = tree["dependencies"]
     assert pip["pip"] == project["dependencies"]
     assert f"python {project['requires-python']}" in tree["dependencies"]
+
+
+class Cluster(SimpleNamespace):
+    """Snakemake's object in a run on a cluster."""
+
+    def localrules(self, *names: str) -> None:
+        self.local = {*names}
+
+
+@pytest.mark.parametrize("limit", [None, 2])
+def test_on_a_cluster_jobs_ask_for_time_and_memory_and_short_ones_stay_on_this_node(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, limit: int | None
+) -> None:
+    monkeypatch.setenv("SBATCH_PARTITION", "long")
+    monkeypatch.delenv("SBATCH_ACCOUNT", raising=False)
+    given = {} if limit is None else {"gpu": limit}
+    workflow = Cluster(
+        is_main_process=True, executor_plugin=object(), dryrun=False, touch=False, local_exec=False,
+        global_resources=given, dag_settings=DAGSettings(), resource_settings=SimpleNamespace(cores=None),
+    )  # fmt: skip
+    definition = plain_yaml.parse(Path("dvc.yaml").read_text())
+    definition["stages"]["alpha"]["meta"] = {"threads": 1, "resources": {"gpu": 1, "mem_mb": 700}}
+    definition["stages"]["beta"]["meta"] = {"takes_seconds": True}
+    Path("dvc.yaml").write_text(plain_yaml.dump(definition))
+    alpha, beta = bridge.stages(folder, main=True, dry=False, on_cpu=False)[1:]
+    one = plan.Plan(workflow, folder, [alpha, beta], PARAMS)
+    asked: dict[str, Any] = one.resources(alpha)
+    assert (asked["mem"](None, 1), asked["runtime"](None, 1), asked["nodes"](None)) == (None, None, None)
+    one._prepare_cluster()
+    assert [asked["mem"](None, attempt) for attempt in (1, 2)] == ["700MB", "1400MB"]
+    assert [asked["runtime"](None, attempt) for attempt in (1, 3)] == [60, 180]
+    assert {key: value for key, value in asked.items() if not callable(value)} == {
+        "gpu": 1,
+        "slurm_partition": "long",
+    }
+    assert workflow.local == {"beta"}
+    assert workflow.global_resources["gpu"] == (limit or sys.maxsize)  # the scheduler counts

@@ -28,7 +28,7 @@ for stage in STAGES:
             "../envs/stage.yaml"
         threads: stage.threads
         resources:
-            **stage.resources,
+            **PLAN.resources(stage),
         params:
             python=PYTHON,
             job=stage.job,
