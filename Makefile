@@ -4,6 +4,7 @@
 # make repro: run the pipeline of params.yaml with DVC, without Snakemake
 # make test: run the linter, the type checker and all tests; make test-fast: the same without slow tests
 # make docs: build the documentation site into site/, without a network
+# make gpu-check: check and measure everything that needs a GPU, within eight minutes
 # INSTALLER=pip installs with pip, which reads pip.conf, in place of the faster uv
 PYTHON ?= python3
 INSTALLER ?= uv
@@ -31,7 +32,7 @@ endif
 PACKAGE = .$(if $(filter $1,$(TEST)),[$(EXTRAS)])
 INSTALL += --constraint constraints.txt $(if $(TORCH),$(CPU))
 
-.PHONY: demo repro test test-fast lint env test-env docs bench clean
+.PHONY: demo repro test test-fast lint env test-env docs bench gpu-check clean
 .DEFAULT_GOAL := demo
 
 env: $(DEMO)
@@ -71,6 +72,9 @@ docs: test-env
 
 bench: test-env
 	python -m benchmarks
+
+gpu-check: test-env
+	python -m benchmarks.gpu_check
 
 clean:
 	rm -rf site results ablation/results data/preprocess data/raw/toycity runs logs .snakemake

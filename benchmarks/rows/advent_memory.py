@@ -69,12 +69,12 @@ def _in_own_process(side: Callable[[], float]) -> float:
 
 
 def _growth(iteration: Callable[[], object]) -> float:
-    before = _resident("VmRSS")
+    before = resident("VmRSS")
     iteration()
-    return _resident("VmHWM") - before
+    return resident("VmHWM") - before
 
 
-def _resident(field: str) -> float:
+def resident(field: str) -> float:
     """Return the resident memory of this process in MiB: VmRSS now, VmHWM at its peak."""
     status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     [line] = [line for line in status if line.startswith(f"{field}:")]

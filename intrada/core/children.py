@@ -21,11 +21,16 @@ GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 
 
 def run(
-    command: Sequence[str], folder: Path = Path(), env: Mapping[str, str] | None = None, capture: bool = False
+    command: Sequence[str],
+    folder: Path = Path(),
+    env: Mapping[str, str] | None = None,
+    capture: bool = False,
+    limit: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in `folder` and wait for it; it ends at the latest with this process.
 
     env: its environment, default: this process's. capture: keep its stdout and stderr, both in `stdout`.
+    limit: seconds after which the command is ended, with subprocess.TimeoutExpired; None: it has no limit.
     """
     reader, writer = os.pipe()
     process = subprocess.Popen(
@@ -36,7 +41,7 @@ def run(
     os.close(reader)
     with process:
         try:
-            output, _ = process.communicate()
+            output, _ = process.communicate(timeout=limit)
         finally:
             os.close(writer)  # after an exception, such as KeyboardInterrupt, the guardian ends the group
     return subprocess.CompletedProcess(list(command), process.returncode, output)

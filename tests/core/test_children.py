@@ -44,3 +44,10 @@ def _wait_until(condition: object, seconds: float = 20) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_a_command_is_ended_at_its_limit() -> None:
+    start = time.monotonic()
+    with pytest.raises(subprocess.TimeoutExpired):
+        children.run(["sleep", "600"], limit=0.2)
+    assert time.monotonic() - start < 300

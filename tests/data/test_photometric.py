@@ -213,6 +213,7 @@ def test_black_and_white_images_stay_in_range_under_the_widest_settings() -> Non
     assert draw(torch.zeros(3, 20, 20, dtype=torch.uint8), widest).max() == 0
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device; to run: on a machine with one")
 def test_a_gpu_gives_the_same_colours() -> None:
     image, chosen = noise(64, 64), settings(**{name: block for name, block in ALL.items() if name != "jpeg"})

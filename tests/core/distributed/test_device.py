@@ -81,6 +81,7 @@ def test_auto_is_the_cpu_without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     assert acquire_device(compute("auto"), 1) == torch.device("cpu")
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device; to run: on a machine with one")
 def test_a_real_device_computes_and_its_lock_is_named_by_a_uuid() -> None:
     script = (

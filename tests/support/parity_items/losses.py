@@ -18,8 +18,9 @@ INPUTS = frozenset({"logits", "target", "d_out", "ent_grad_weight"})
 Values = dict[str, NDArray[Any]]
 
 
-def compute(reference: Reference, name: str) -> Values:
-    inputs = {key: torch.from_numpy(value) for key, value in reference.stored(name).items() if key in INPUTS}
+def compute(reference: Reference, name: str, device: str = "cpu") -> Values:
+    stored = reference.stored(name)
+    inputs = {key: torch.from_numpy(value).to(device) for key, value in stored.items() if key in INPUTS}
     actual: dict[str, Tensor] = {}
     for precision, dtype in PRECISIONS.items():
         logits = inputs["logits"].to(dtype).requires_grad_()
@@ -42,7 +43,7 @@ def compute(reference: Reference, name: str) -> Values:
             **{f"{key}_grad": _gradient(values[key], d_logits) for key in ("bce0", "bce1")},
         }
         actual |= {f"{key}_{precision}": value for key, value in (values | gradients).items()}
-    return {key: value.detach().numpy() for key, value in actual.items()}
+    return {key: value.detach().cpu().numpy() for key, value in actual.items()}
 
 
 def _gradient(value: Tensor, of: Tensor) -> Tensor:
