@@ -7,6 +7,7 @@ for its iteration on images of the published sizes.
 from __future__ import annotations
 
 import itertools
+import statistics
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks import Row
+from benchmarks import Row, timing
 from benchmarks.streets import (
     context,
     preprocessed,
@@ -36,7 +37,7 @@ from intrada.training.trainer import Trainer, train
 
 TOYCITY, PAPER = Path("presets/toycity.yaml"), Path("presets/gta5_to_cityscapes.yaml")
 TOYCITY_ITERATIONS, PAPER_ITERATIONS = 61, 6
-FED_ITERATIONS, THREADS = 100, 4  # of the sleeping consumer
+FED_ITERATIONS, WARM_UP, THREADS = 110, 10, 4  # of the sleeping consumer
 SLEEPS, BATCH_SIZES = (0.02, 0.04), (1, 2)  # seconds; images of each domain
 IMAGES = 12  # of each domain of the toy city
 SMALL = (256, 128)  # the times of reading and computing are both proportional to the size
@@ -60,26 +61,29 @@ def measure() -> Row:
 
 
 def _fed(params: Params, roots: dict[str, Path], folder: Path) -> dict[str, tuple[float, float]]:
-    """Return the mean seconds of waiting for a batch and of an iteration of each consumer that sleeps."""
+    """Return the median seconds of waiting for a batch and of an iteration, of each consumer that sleeps.
+
+    Of the waits of a busy machine the mean is that of the other programs' slices of the processor.
+    """
     torch.set_num_threads(params.compute.threads)
     labelled, target = (preprocessed(params, domain, root, folder) for domain, root in roots.items())
-    data = TrainData(labelled, target)
-    waits = {}
+    data, cpu = TrainData(labelled, target), torch.device("cpu")
+    found = {}
     for size, sleep in itertools.product(BATCH_SIZES, SLEEPS):
         changes = {"batch_size": size, "iterations": FED_ITERATIONS}
         block = params.train_inter.model_copy(update=changes)
-        batches = batches_on(torch.device("cpu"), THREADS, block, data, params.seed, 0, SINGLE_RANK)
-        next(batches)
-        start, cpu, slept = time.perf_counter(), time.process_time(), 0.0
-        for _ in batches:
-            before = time.perf_counter()
+        batches = batches_on(cpu, THREADS, block, data, params.seed, 0, SINGLE_RANK)
+        start, waits = time.process_time(), list[float]()
+        for _ in range(FED_ITERATIONS):
+            waits.append(timing.seconds(lambda: next(batches)))  # noqa: B023  # it is called at once
             time.sleep(sleep)
-            slept += time.perf_counter() - before
-        total, cpu = time.perf_counter() - start, time.process_time() - cpu
-        name, count = f"a consumer of {size} + {size} images in {1000 * sleep:.0f} ms", FED_ITERATIONS - 1
-        print(f"data_wait: {name}: {1000 * cpu / count:.1f} ms of CPU")
-        waits[name] = (total - slept) / count, total / count
-    return waits
+        used = 1000 * (time.process_time() - start) / FED_ITERATIONS
+        name = f"a consumer of {size} + {size} images in {1000 * sleep:.0f} ms"
+        mean = 1000 * statistics.mean(waits[WARM_UP:])
+        print(f"data_wait: {name}: {used:.1f} ms of CPU, mean wait {mean:.2f} ms")
+        wait = statistics.median(waits[WARM_UP:])
+        found[name] = wait, wait + sleep
+    return found
 
 
 class TimedTrainer(Trainer):
