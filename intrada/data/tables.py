@@ -12,6 +12,8 @@ images  one row per evaluation image: the columns of the index, entropy (0..1) o
         pixel_accuracy (percent; empty without a label)
 reliability  one row per range of the confidence (the softmax maximum) of labelled pixels: from, to, pixels,
         mean confidence, accuracy (all but pixels in percent); no row without labels
+counts  one row per evaluation image and class: image, class, pixels with this label (truth), pixels predicted
+        as the class (predicted), and both (hits); only pixels with a label count
 agreement  one row per evaluation image: image, and for each pair of models the percent of equal pixels
 criteria  one row per model and criterion of its snapshots: model, criterion, chosen (iteration; 0 if there is
         no value), correlation with mIoU (Spearman, -1..1), regret (percentage points); empty without labels
@@ -133,6 +135,7 @@ SETS = Schema(
     }
 )
 KEPT = Schema({"class": _NAME, "predicted": _COUNT, "kept": _COUNT})
+COUNTS = Schema({"image": _FILLED, "class": _FILLED, "truth": _COUNT, "predicted": _COUNT, "hits": _COUNT})
 AGREEMENT = Schema({"image": _ID}, others=("[a-z0-9]+_[a-z0-9]+", _PERCENT), ordered=False)
 LABEL_NEXT = Schema({"image": _ID, "path": _FILE, "entropy": _ENTROPY, "rank": _RANK})
 RELIABILITY = Schema(

@@ -134,6 +134,16 @@ def of_images(confusions: Confusion) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["mIoU", "pixel_accuracy"])
 
 
+def counts(confusions: Confusion, ids: Sequence[str], classes: ClassSet) -> pd.DataFrame:
+    """Return the rows of tables.COUNTS: the pixels from which the IoU of any set of the images follows.
+
+    confusions: (N, C, C) int64, one matrix per image; ids: (N,).
+    """
+    values = [confusions.sum(2), confusions.sum(1), np.diagonal(confusions, axis1=1, axis2=2)]  # each (N, C)
+    table = pd.DataFrame({"image": np.repeat([*ids], len(classes)), "class": [*classes.names] * len(ids)})
+    return table.assign(**dict(zip(("truth", "predicted", "hits"), (v.ravel() for v in values), strict=True)))
+
+
 def choose_samples(images: pd.DataFrame, ends: int, between: int) -> pd.DataFrame:
     """Return the rows of `images` whose predictions are written, without duplicates.
 

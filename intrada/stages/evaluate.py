@@ -55,6 +55,7 @@ def run(
     label_ids: Annotated[
         Path | None, Out("folder of all predictions as PNGs with Cityscapes label ids", optional=True)
     ] = None,
+    counts: Annotated[Path | None, Out("pixels per image and class (CSV)", optional=True)] = None,
     size: Annotated[
         ImageSize | None,
         Option(
@@ -68,8 +69,7 @@ def run(
     With an index.csv, the subsets and samples are chosen by the entropies of this model. With the images.csv
     of another model, its subsets and entropies are used; the pipeline passes that of inter to all models.
     """
-    classes = params.class_set
-    index = tables.read_images(images)
+    classes, index = params.class_set, tables.read_images(images)
     ensemble = (params, model, weights)
     with files.atomic_folder(predictions) as folder:
         ranks = map_devices(params.compute, context, _measure, *ensemble, index, folder)
@@ -77,12 +77,13 @@ def run(
     if "subset" not in index:  # else of another model
         index = evaluator.assign_subsets(index, pixels.entropy)
     chosen = evaluator.choose_samples(index, params.evaluate.samples, params.evaluate.gallery)
-    summary = evaluator.summary(confusions, index["subset"], classes)
-    files.write_json(metrics, summary | pixels.label_free())
+    files.write_json(metrics, evaluator.summary(confusions, index["subset"], classes) | pixels.label_free())
     write_tables(confusions.sum(0), pixels.predicted.sum(0), classes, class_iou, confusion)
-    measured = index.assign(entropy=pixels.entropy, **evaluator.of_images(confusions))
-    tables.write(table, measured, tables.IMAGES)
+    of_images = evaluator.of_images(confusions)
+    tables.write(table, index.assign(entropy=pixels.entropy, **of_images), tables.IMAGES)
     tables.write(reliability, pixel_stats.reliability(pixels.confidence), tables.RELIABILITY)
+    if counts:
+        tables.write(counts, evaluator.counts(confusions, [*index["id"]], classes), tables.COUNTS)
     device = acquire_device(params.compute, params.compute.inference_threads)
     with files.atomic_folder(samples) as folder:
         evaluator.write_samples(_load(*ensemble, device), chosen, folder, classes.palette(), device)

@@ -89,25 +89,25 @@ def test_every_benchmark_seed_and_recipe_is_a_stage() -> None:
             f"{job}_{name}@{seed}" for job in ("data", "source", "inter") for seed in benchmark.seeds
         }
         expected |= {
-            f"recipe_{name}@{seed}-{recipe}" for seed in benchmark.seeds for recipe in ABLATION.recipes
+            f"recipe_{name}@{seed}-{recipe}" for seed in benchmark.seeds for recipe in benchmark.recipes
         }
     assert set(stages()) == expected
 
 
-def test_a_recipe_more_is_one_entry_more(tmp_path: Path) -> None:
+def test_a_recipe_more_is_one_entry_more_and_its_name_in_a_benchmark(tmp_path: Path) -> None:
     (tmp_path / "ablation").mkdir()
     for name in ("dvc.yaml", "ablation.yaml"):
         shutil.copyfile(ROOT / "ablation" / name, tmp_path / "ablation" / name)
     Repo.init(str(tmp_path / "ablation"), no_scm=True).close()
     before = stages()
     path = tmp_path / definition.FILE
-    path.write_text(
-        path.read_text(encoding="utf-8")
-        + "  again:\n    label: once more\n    how: {start: inter, steps: [continue], changes: {}}\n",
-        encoding="utf-8",
-    )
+    text = path.read_text(encoding="utf-8")
+    listed = text.replace("    recipes: &real\n", "    recipes: &real\n      - again\n")
+    entry = "  again:\n    label: once more\n    how: {start: inter, steps: [continue], changes: {}}\n"
+    path.write_text(listed + entry, encoding="utf-8")
     after = resolved(tmp_path)
-    runs = [(name, seed) for name, block in ABLATION.benchmarks.items() for seed in block.seeds]
+    real = ("iddlite_dev", "iddlite", "nuclei", "dusk")
+    runs = [(name, seed) for name in real for seed in ABLATION.benchmarks[name].seeds]
     assert set(after) - set(before) == {f"recipe_{name}@{seed}-again" for name, seed in runs}
     assert all(after[name] == entry for name, entry in before.items())
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from intrada.core.config import plain_yaml
-from intrada.pipeline.ablation import definition
+from intrada.pipeline.ablation import definition, workplace
 from intrada.pipeline.ablation.__main__ import main
 from intrada.pipeline.ablation.places import Places
 from tests.support import tiny_project
 from tests.support.definition import ROOT
 
-RECIPES = ("source_only", "bn_only", "advent", "advent_continued", "intrada", "two_rounds", "lambda_0")
+RECIPES = (
+    "source_only", "bn_only", "advent", "advent_continued", "intrada", "two_rounds", "lambda_0", "ceiling",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished ablation of tiny trainings on a toy city: seven recipes, and the same metrics for a second seed."""
+    """A finished ablation of tiny trainings on a toy city: eight recipes, and the same metrics for a second seed."""
     folder = tmp_path_factory.mktemp("ablation")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -32,6 +36,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tree = plain_yaml.parse((ROOT / definition.FILE).read_text(encoding="utf-8"))
         tree["recipes"] = {name: tree["recipes"][name] for name in RECIPES}
         tree["benchmarks"] = {"tiny": tree["benchmarks"]["toycity"] | {"preset": "tiny", "seeds": [5, 6]}}
+        tree["benchmarks"]["tiny"]["recipes"] = [*RECIPES]
         tree["benchmarks"]["tiny"]["changes"] = {"toycity.target.val": 7, "train_intra.iterations": 3}
         definition.FILE.write_text(plain_yaml.dump(tree), encoding="utf-8")
         for job in ("data", "source", "inter"):
@@ -40,7 +45,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert main(["recipe", "--benchmark", "tiny", "--seed", "5", "--recipe", name]) == 0
             copy = Places("tiny", 6).metrics(name)
             copy.parent.mkdir(parents=True)
-            shutil.copyfile(Places("tiny", 5).metrics(name), copy)
+            shutil.copytree(Places("tiny", 5).metrics(name).parent, copy.parent, dirs_exist_ok=True)
         assert main(["summary", "--benchmark", "tiny"]) == 0
         assert main(["collect"]) == 0
     return folder
@@ -70,7 +75,7 @@ def test_iterations_are_those_of_all_trainings(done: Path) -> None:
     rows = pd.read_csv(done / "ablation/results/summary.csv")
     assert rows.groupby("recipe")["iterations"].unique().map(list).to_dict() == {
         "source_only": [4], "advent": [8], "lambda_0": [8], "advent_continued": [11], "bn_only": [11],
-        "intrada": [11], "two_rounds": [14],
+        "intrada": [11], "two_rounds": [14], "ceiling": [8],
     }  # fmt: skip
 
 
@@ -87,28 +92,52 @@ def test_the_recipes_of_a_seed_share_data_and_models_and_differ_where_they_train
     places = Places("tiny", 5)
     jobs = [json.loads(line)["stage"] for line in _logs(done / places.work)]
     assert jobs.count("train_source") == 1 and jobs.count("preprocess@val") == 1
-    assert jobs.count("train_inter") == 2  # the shared one and BN-only's own
+    assert jobs.count("train_inter") == 3  # the shared one, BN-only's own, and that on the target's labels
     assert jobs.count("train_intra") == 5 and jobs.count("train_intra_round@r2") == 1
     assert jobs.count("score") == 1 and jobs.count("score_round@r2") == 1
     models = [path.read_bytes() for path in (done / places.work).rglob("steps/*/*/last.safetensors")]
-    assert (len(models), len(set(models))) == (7, 6)  # the first round of two is IntraDA
+    assert (len(models), len(set(models))) == (8, 7)  # the first round of two is IntraDA
+    trained = [path for path in (done / places.runs / "train_intra").iterdir() if [*path.glob("*.pt")]]
+    assert len(trained) == 3  # BN-only, the control, IntraDA: the first round of two found it finished
     assert not (done / "logs").exists() and not (done / "runs").exists()
 
 
 @pytest.mark.slow
 def test_the_table_marks_other_budgets_and_compares_with_the_control(done: Path) -> None:
     text = (done / "ablation/results/table.md").read_text(encoding="utf-8")
-    lines = {
-        line.split(" | ")[0].removeprefix("| "): line.split(" | ")
-        for line in text.splitlines()
-        if " | " in line
-    }
+    first = text.split("\n\n")[1]
+    lines = {line.split(" | ")[0].removeprefix("| "): line.split(" | ") for line in first.splitlines()}
     assert lines["AdvEnt continued (matched control)"][1] == "11"
     assert lines["AdvEnt continued (matched control)"][5:7] == ["control", "control"]
     assert lines["AdvEnt"][1] == "8*" and lines["IntraDA, 2 rounds"][1] == "14*"
     assert lines["IntraDA (lambda 0.67)"][1] == "11"
     assert lines["IntraDA (lambda 0.67)"][5].count(",") == 1
     assert lines["IntraDA (lambda 0.67)"][7].strip(" |") == "46.3"
+
+
+@pytest.mark.slow
+def test_the_ceiling_learns_from_the_targets_labels(done: Path) -> None:
+    [record] = (done / Places("tiny", 5).step("ceiling")).glob("logs/provenance/jobs/train_inter/*.json")
+    command = json.loads(record.read_text())["command"]
+    given = dict(itertools.pairwise(command.split() if isinstance(command, str) else command))
+    assert given["--source"] == given["--target"] == "data/target/index.csv"
+
+
+def test_of_two_equal_trainings_one_waits_for_the_other(tmp_path: Path) -> None:
+    index, order = tmp_path / "index.csv", []
+    index.write_text("id\n")
+
+    def train() -> None:
+        with workplace.turn(tmp_path, {"lr": 1}, [index]):
+            order.append("second")
+
+    second = threading.Thread(target=train)
+    with workplace.turn(tmp_path, {"lr": 1}, [index]), workplace.turn(tmp_path, {"lr": 2}, [index]):
+        second.start()
+        second.join(0.3)
+        order.append("first")
+    second.join()
+    assert order == ["first", "second"]
 
 
 @pytest.mark.slow

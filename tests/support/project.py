@@ -201,7 +201,7 @@ def _shrink_ablation(path: Path) -> None:
     for benchmark in tree["benchmarks"].values():
         preset = plain_yaml.read(ROOT / "presets" / f"{benchmark['preset']}.yaml")
         known = {key: value for key, value in changes.items() if preset["toycity"] or "toycity." not in key}
-        benchmark |= {"seeds": [7], "changes": known}
+        benchmark |= {"seeds": [7], "changes": known, "recipes": ["advent_continued", "intrada"]}
     tree["recipes"] = {name: tree["recipes"][name] for name in ("advent_continued", "intrada")}
     path.write_text(plain_yaml.dump(tree))
 

@@ -57,7 +57,8 @@ def _run(options: argparse.Namespace) -> None:
 def _train(ablation: definition.Ablation, options: argparse.Namespace) -> None:
     """Run one of the SHARED jobs or a recipe."""
     benchmark = definition.one_of(ablation.benchmarks, options.benchmark)
-    recipe = definition.one_of(ablation.recipes, options.recipe) if options.word == "recipe" else None
+    chosen = definition.chosen(ablation, benchmark)
+    recipe = definition.one_of(chosen, options.recipe) if options.word == "recipe" else None
     file = code.job_file(options.benchmark, f"recipes/{options.recipe}" if recipe else options.word)
     code_hash.check(code.RESULTS, {file: code.texts(ablation)[file]})
     places = Places(options.benchmark, options.seed)

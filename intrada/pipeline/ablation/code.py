@@ -35,7 +35,7 @@ def texts(ablation: definition.Ablation | None = None) -> dict[str, str]:
             texts[job_file(name, job)] = _text(code, "steps", stages, tree)
         if tree["toycity"]:
             texts[job_file(name, "toycity")] = _text(code, "steps", ("toycity",), tree)
-        for recipe, block in ablation.recipes.items():
+        for recipe, block in definition.chosen(ablation, benchmark).items():
             tree = tree_of(benchmark, seed=0, how=block.how)
             texts[job_file(name, f"recipes/{recipe}")] = _text(code, "recipes", RECIPE, tree)
     return texts

@@ -15,7 +15,7 @@ from intrada.core.file_errors import unreadable
 
 FILE = Path("ablation/ablation.yaml")
 Named = TypeVar("Named")
-Step = Literal["inter", "continue", "intra"]
+Step = Literal["inter", "continue", "intra", "supervised"]
 
 
 class How(Block):
@@ -43,6 +43,7 @@ class Benchmark(Block):
     seeds: list[int]  # of the training
     data_seeds: dict[str, int]  # dotted keys of params, set to the training's seed plus this number
     changes: dict[str, Any]
+    recipes: list[str]  # in the order of the table
 
 
 class Ablation(Block):
@@ -57,6 +58,13 @@ class Ablation(Block):
     def _names_fit(self) -> Ablation:
         if self.control not in self.recipes:
             raise ValueError(f"control is {self.control!r}, allowed is one of {list(self.recipes)}")
+        for name, benchmark in self.benchmarks.items():
+            if unknown := sorted({*benchmark.recipes} - {*self.recipes}):
+                raise ValueError(f"benchmarks.{name}.recipes has {unknown}, which are not under recipes")
+            if self.control not in benchmark.recipes:
+                raise ValueError(f"benchmarks.{name}.recipes lacks the control, {self.control!r}")
+            if len({*benchmark.recipes}) < len(benchmark.recipes):
+                raise ValueError(f"benchmarks.{name}.recipes names a recipe twice")
         for name, recipe in self.recipes.items():
             if recipe.sweep and "rank.easy_fraction" not in recipe.how.changes:
                 raise ValueError(f"recipes.{name} is in the sweep and does not say its rank.easy_fraction")
@@ -82,6 +90,11 @@ def load(path: Path = FILE) -> Ablation:
         raise UserError(path, wrong, "benchmarks and recipes as the file explains them", "fix it") from None
     except (OSError, ValueError) as error:
         raise unreadable(path, error, "the ablation's benchmarks and recipes") from error
+
+
+def chosen(ablation: Ablation, benchmark: Benchmark) -> dict[str, Recipe]:
+    """Return the recipes of a benchmark in the order of its table."""
+    return {name: ablation.recipes[name] for name in benchmark.recipes}
 
 
 def one_of(named: dict[str, Named], name: str) -> Named:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from intrada.evaluation.reporting.figures import BLUE, GREY, MODELS, VERMILION
-from intrada.pipeline.ablation.definition import Ablation, Benchmark
+from intrada.pipeline.ablation.definition import Ablation, Benchmark, chosen
 
 
 def dots(results: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> Figure:
@@ -15,7 +15,7 @@ def dots(results: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> Fig
 
     A dashed line shows the mean of the control. found: one row for each recipe and seed, mIoU in percent.
     """
-    names = list(ablation.recipes)
+    names = benchmark.recipes
     figure = Figure(figsize=(8, 0.32 * len(names) + 1.6), layout="constrained")
     axis = figure.subplots()
     table = results.pivot(index="recipe", columns="seed", values="mIoU").loc[names]
@@ -42,7 +42,7 @@ def curve(results: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> Fi
 
     found: one row for each recipe and seed, mIoU in percent.
     """
-    sweep = {name: recipe for name, recipe in ablation.recipes.items() if recipe.sweep}
+    sweep = {name: recipe for name, recipe in chosen(ablation, benchmark).items() if recipe.sweep}
     fractions = {name: float(recipe.how.changes["rank.easy_fraction"]) for name, recipe in sweep.items()}
     points = results[results["recipe"].isin(sweep)].assign(x=lambda rows: rows["recipe"].map(fractions))
     means = points.groupby("x")["mIoU"].mean()

@@ -57,6 +57,15 @@ class Places:
         """Return the file of the IoU per class of a recipe's model (CSV)."""
         return self.metrics(recipe).with_name("classes.csv")
 
+    def counts(self, recipe: str) -> Path:
+        """Return the file of the pixels per evaluation image and class of a recipe's model (CSV)."""
+        return self.metrics(recipe).with_name("counts.csv")
+
+    @property
+    def runs(self) -> Path:
+        """Folder of the checkpoints of all trainings: recipes that begin with the same one share it."""
+        return self.work / "runs"
+
 
 def summary(benchmark: str) -> Path:
     """Return the folder of a benchmark's table and figures."""

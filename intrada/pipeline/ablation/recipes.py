@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,25 @@ from intrada.pipeline.ablation.definition import How
 from intrada.pipeline.ablation.places import Places
 from intrada.pipeline.ablation.settings import round_name
 from intrada.pipeline.ablation.steps import INDEX, evaluated, initial, joined, labelled, scored, trained
-from intrada.pipeline.ablation.workplace import opened, run
+from intrada.pipeline.ablation.workplace import opened, run, turn
 
 
 def recipe(places: Places, name: str, how: How, tree: dict[str, Any]) -> None:
-    """Run the trainings of `how`, evaluate the result, and write the recipe's metrics.json and classes.csv.
+    """Run the trainings of `how`, evaluate the result, and write three files of the recipe.
 
-    metrics.json has the metrics of `evaluate`, and `iterations`, the sum over all trainings of the model.
+    classes.csv and counts.csv are as `evaluate` writes them. metrics.json has its metrics, and `iterations`,
+    the sum over all trainings of the model.
     """
-    metrics, classes = places.metrics(name).absolute(), places.classes(name).absolute()
+    metrics, classes, counts = (
+        path.absolute() for path in (places.metrics(name), places.classes(name), places.counts(name))
+    )
     images = places.images.absolute()
     chain = Chain(places, how, tree)
-    with opened(places.step(name), places.data, tree):
+    with opened(places.step(name), places, tree):
         for step in how.steps:
             chain.training_step(step)
-        run("evaluate", name=name, images=images, model=[chain.model], **evaluated(class_iou=classes))
+        outputs = evaluated(class_iou=classes, counts=counts)
+        run("evaluate", name=name, images=images, model=[chain.model], **outputs)
         values = json.loads(Path("metrics.json").read_text(encoding="utf-8"))
     files.write_json(metrics, values | {"iterations": chain.iterations})
 
@@ -36,22 +41,27 @@ class Chain:
 
     def __init__(self, places: Places, how: How, tree: dict[str, Any]) -> None:
         self.tree, self.number, self.rounds = tree, 0, 0
-        self.model = places.model(how.start).absolute()
+        self.model, self.turns = places.model(how.start).absolute(), places.runs.absolute()
         self.scores = places.scores.absolute() if how.start == "inter" else None
         self.iterations = tree["train_source"]["iterations"]
         if how.start == "inter":
             self.iterations += tree["train_inter"]["iterations"]
 
     def training_step(self, step: str) -> None:
-        """Run one step: `inter`: step 1; `intra`: steps 2, 3; `continue`: step 3 on the domains of step 1."""
+        """Run one step: `inter`: step 1; `intra`: steps 2, 3; `continue`: step 3 on the domains of step 1;
+        `supervised`: step 1 with the target's images and labels in place of the source's.
+        """
         self.number += 1
         folder = Path(f"{self.number}_{step}")
         model, before = (folder / "last.safetensors").absolute(), self.model
         source, target = INDEX["source"], INDEX["target"]
-        if step == "inter":
-            init = initial(self.tree["train_inter"], before)
-            run("train_inter", **labelled(), target=target, init=init, **trained(model, folder))
-            self.iterations += self.tree["train_inter"]["iterations"]
+        if step in ("inter", "supervised"):
+            block = self.tree["train_inter"]
+            domains = labelled() if step == "inter" else {"source": target, "sources": joined("sources")}
+            init = initial(block, before)
+            with self._turn(block, before, domains["source"], target):
+                run("train_inter", **domains, target=target, init=init, **trained(model, folder))
+            self.iterations += block["iterations"]
         else:
             name = round_name(self.rounds)
             again = {"round": name} if name else {}
@@ -59,11 +69,16 @@ class Chain:
             block = self.tree["train_intra"]
             domains = {"easy": easy, "hard": hard, **labelled(), "before": before}
             domains["target_labelled"] = joined("target_labelled")
-            run("train_intra", **domains, init=initial(block, before), **trained(model, folder), **again)
+            with self._turn(block, before, easy, hard):
+                run("train_intra", **domains, init=initial(block, before), **trained(model, folder), **again)
             # without an easy image the stage trains nothing
             self.iterations += 0 if tables.read(easy, tables.INDEX).empty else block["iterations"]
             self.rounds += 1
         self.model, self.scores = model, None
+
+    def _turn(self, block: dict[str, Any], before: Path, *indexes: Path) -> AbstractContextManager[None]:
+        """Wait for another recipe that runs this training now; its result is then this one's too."""
+        return turn(self.turns, block, (before, *indexes))
 
     def _split(self, folder: Path, again: dict[str, str]) -> tuple[Path, Path]:
         """Return the indexes of the easy images, with pseudo-labels of the latest model, and of the hard."""

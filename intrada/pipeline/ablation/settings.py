@@ -43,7 +43,7 @@ def tree_of(benchmark: Benchmark, seed: int, how: How | None = None) -> dict[str
 
 def again(how: How | None) -> list[Step]:
     """Return the steps that run train_intra; each after the first is a round."""
-    return [step for step in how.steps if step != "inter"] if how else []
+    return [step for step in how.steps if step in ("intra", "continue")] if how else []
 
 
 def round_name(number: int) -> str:

@@ -20,7 +20,7 @@ def data(places: Places, tree: dict[str, Any]) -> None:
     drawn = {block["root"]: Path("raw", name) for name, block in tree["toycity"].items()}
     roots = {name: block["root"] for name, block in tree["preprocess"].items()}
     raw = {name: drawn.get(root, Path(root).absolute()) for name, root in roots.items()}
-    with opened(places.work, places.data, tree):
+    with opened(places.work, places, tree):
         for name in tree["toycity"]:
             run("toycity", domain=name, out=Path("raw", name), table=Path("raw", f"{name}.csv"))
         run("check", **raw, stamp=Path("stamp.json"), out=Path(places.found.name))
@@ -39,7 +39,7 @@ def data(places: Places, tree: dict[str, Any]) -> None:
 def source(places: Places, tree: dict[str, Any]) -> None:
     """Train on the source labels only."""
     model, init = places.model("source").absolute(), initial(tree["train_source"], None)
-    with opened(places.step("source"), places.data, tree):
+    with opened(places.step("source"), places, tree):
         run("train_source", **labelled(), init=init, **trained(model))
 
 
@@ -48,7 +48,7 @@ def inter(places: Places, tree: dict[str, Any]) -> None:
     before, model = places.model("source").absolute(), places.model("inter").absolute()
     scores, images = places.scores.absolute(), places.images.absolute()
     init = initial(tree["train_inter"], before)
-    with opened(places.step("inter"), places.data, tree):
+    with opened(places.step("inter"), places, tree):
         domains = {**labelled(), "target": INDEX["target"]}
         run("train_inter", **domains, init=init, **trained(model))
         run("score", target=INDEX["target"], model=model, **scored(scores))

@@ -10,28 +10,36 @@ import pandas as pd
 
 from intrada.core import files
 from intrada.core.errors import UserError
+from intrada.data import tables
 from intrada.evaluation.reporting.drawing import write_png
 from intrada.pipeline.ablation import drawing, table
-from intrada.pipeline.ablation.definition import Ablation, one_of
+from intrada.pipeline.ablation.definition import Ablation, chosen, one_of
 from intrada.pipeline.ablation.places import RESULTS, Places, summary
 from intrada.pipeline.ablation.settings import data_seed
 
 
 def summarise(ablation: Ablation, name: str) -> None:
-    """Write summary.csv, table.md and two figures of a benchmark. UserError for a recipe without metrics."""
+    """Write summary.csv, table.md and the figures of a benchmark. UserError for a recipe without metrics."""
     benchmark = one_of(ablation.benchmarks, name)
     rows = [
         {"recipe": recipe, "seed": seed, "data_seed": data_seed(benchmark, seed)}
         | _metrics(Places(name, seed).metrics(recipe))
-        for recipe in ablation.recipes
+        for recipe in benchmark.recipes
         for seed in benchmark.seeds
     ]
+    counts = pd.concat(
+        tables.read(Places(name, seed).counts(recipe), tables.COUNTS).assign(recipe=recipe, seed=seed)
+        for recipe in benchmark.recipes
+        for seed in benchmark.seeds
+    )
     results = pd.DataFrame(rows)
     folder = summary(name)
     files.write_csv(folder / "summary.csv", results)
-    _write(folder / "table.md", table.markdown(results, ablation, benchmark))
-    write_png(folder / "dots.png", partial(drawing.dots, results, ablation, benchmark))
-    write_png(folder / "lambda.png", partial(drawing.curve, results, ablation, benchmark))
+    _write(folder / "table.md", table.markdown(results, counts, ablation, benchmark))
+    with files.atomic_folder(folder / "figures") as figures:
+        write_png(figures / "dots.png", partial(drawing.dots, results, ablation, benchmark))
+        if any(recipe.sweep for recipe in chosen(ablation, benchmark).values()):
+            write_png(figures / "lambda.png", partial(drawing.curve, results, ablation, benchmark))
 
 
 def collect(ablation: Ablation) -> None:

@@ -7,21 +7,23 @@ import math
 import pandas as pd
 
 from intrada.core.plain_text import markdown_cell
-from intrada.pipeline.ablation.definition import Ablation, Benchmark
+from intrada.pipeline.ablation import evidence
+from intrada.pipeline.ablation.definition import Ablation, Benchmark, chosen
 from intrada.pipeline.ablation.statistics import CONFIDENCE, paired
 
 METRICS = ("mIoU", "mIoU_easy", "mIoU_hard")
 HEAD = ("recipe", "iterations", "mIoU", "easy", "hard", "mIoU - control", "hard - control", "paper")
 
 
-def markdown(results: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> str:
+def markdown(results: pd.DataFrame, counts: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> str:
     """Return mean and standard deviation (n - 1) over the seeds, and paired differences from the control.
 
-    All in percentage points. found: one row for each recipe and seed: `iterations`, and METRICS in percent.
+    All in percentage points. results: one row for each recipe and seed: `iterations`, and METRICS in percent;
+    counts: with the columns recipe, seed and those of tables.COUNTS.
     """
     control = _by_seed(results, ablation.control)
     lines = [_line(HEAD), _line(["---", *["---:"] * (len(HEAD) - 1)])]
-    for name, recipe in ablation.recipes.items():
+    for name, recipe in chosen(ablation, benchmark).items():
         rows = _by_seed(results, name)
         same = name == ablation.control
         differences = ["control" if same else _difference(rows[m], control[m]) for m in METRICS[::2]]
@@ -39,17 +41,20 @@ def markdown(results: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) ->
     parts = [
         f"## {markdown_cell(benchmark.title)}",
         "\n".join(lines),
-        _conclusion(results, ablation),
+        _conclusion(results, ablation, benchmark),
         _legend(ablation, benchmark),
+        evidence.intervals(results, counts, ablation, benchmark),
+        "IoU of each class in percent, the mean over the runs:",
+        evidence.per_class(counts, ablation, benchmark),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _conclusion(results: pd.DataFrame, ablation: Ablation) -> str:
+def _conclusion(results: pd.DataFrame, ablation: Ablation, benchmark: Benchmark) -> str:
     """Return the recipes above the control with as many iterations: by the interval, and by the mean only."""
     control = _by_seed(results, ablation.control)
     above = []
-    for name, recipe in ablation.recipes.items():
+    for name, recipe in chosen(ablation, benchmark).items():
         rows = _by_seed(results, name)
         difference = paired(rows["mIoU"], control["mIoU"])
         if name != ablation.control and _same_budget(rows, control) and difference.mean > 0:
