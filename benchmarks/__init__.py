@@ -1,7 +1,8 @@
 """Measure speed and memory as ratios to a baseline: `python -m benchmarks [--only NAME]`.
 
 A row is a module in `benchmarks/rows` with a function `measure() -> Row`. Both sides of a ratio are measured
-in the same run. Other load on the machine falsifies the seconds, so a run prints the load average.
+in the same run. Other load on the machine falsifies the seconds, so the table has the cores that other
+programs used during each row.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from benchmarks.streets import preprocessed, temporary_folder, write_cityscapes
 from intrada.core.config.classes import ClassSet
 from intrada.core.config.load import load
 from intrada.core.config.schema import Params
+from intrada.core.distributed.device import configure_torch
 
 PRESET = Path("presets/gta5_to_cityscapes.yaml")
 SIZE = (1024, 512)  # (width, height) of the network's input
@@ -35,7 +36,7 @@ class InferenceSetup:
 def inference_setup(images: int, domain: str, split: str) -> Iterator[InferenceSetup]:
     """Draw and preprocess `images` images of `split` as `domain`; torch uses the preset's thread count."""
     params = load(PRESET)
-    torch.set_num_threads(params.compute.inference_threads)
+    configure_torch(params.compute, params.compute.inference_threads, CPU)
     torch.manual_seed(0)
     with temporary_folder() as folder:
         raw = write_cityscapes(folder / "raw", images, split)

@@ -19,6 +19,7 @@ from benchmarks import Row
 from benchmarks.baseline_training import AdvEnt
 from intrada.core.config.load import load
 from intrada.core.config.schema import Params
+from intrada.core.distributed.device import configure_torch
 from intrada.data.train_batches import TrainBatch
 from intrada.training import cost_estimate
 
@@ -57,7 +58,7 @@ def growth_of_baseline() -> float:
 
 def _params() -> Params:
     params = load(PRESET)
-    torch.set_num_threads(params.compute.threads)
+    configure_torch(params.compute, params.compute.threads, torch.device("cpu"))
     torch.manual_seed(params.seed)
     return params
 

@@ -9,6 +9,7 @@ import torch
 
 from benchmarks import Row, timing
 from intrada.core.config.load import load
+from intrada.core.distributed.device import configure_torch
 from intrada.data.train_batches import TrainBatch
 from intrada.training import cost_estimate
 from intrada.training.checkpoints import Checkpoints
@@ -21,7 +22,7 @@ def measure() -> Row:
     """Return the seconds of a checkpoint, and of the iterations between two checkpoints."""
     params = load(PRESET)
     block, size = params.train_inter, params.preprocess.source.size
-    torch.set_num_threads(params.compute.threads)
+    configure_torch(params.compute, params.compute.threads, torch.device("cpu"))
     device = torch.device("cpu")
     trainer = cost_estimate.build_trainer(params, block, device)
     batches = [cost_estimate.noise_batch(block.batch_size, (size[0], size[1]), device) for _ in range(2)]
