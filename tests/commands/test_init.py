@@ -1,4 +1,4 @@
-"""`intrada init`: which files it writes and when it refuses; tests/test_wheel.py runs such a project."""
+"""`intrada init`: which files it writes and when it refuses; tests/drivers/test_wheel.py runs such a project."""
 
 from __future__ import annotations
 

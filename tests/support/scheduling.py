@@ -21,7 +21,7 @@ LONGEST = (
     "tests/drivers/test_own_data.py",
     "tests/drivers/test_sets.py",
     "tests/drivers/test_mishaps.py",
-    "tests/test_wheel.py",
+    "tests/drivers/test_wheel.py",
 )
 QUICK = len(LONGEST) + 2
 

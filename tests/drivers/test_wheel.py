@@ -6,6 +6,7 @@ import email
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import definition
+from tests.support import definition, toy_copy
 from tests.support import project as projects
 from tests.support.own_data import label, photo
 from tests.support.project import ROOT, Project
@@ -175,12 +176,22 @@ def dvc(python: Path, made: Project, *targets: str) -> list[str]:
 
 @pytest.mark.drivers
 def test_a_project_without_checkout_and_git_runs_by_snakemake_then_dvc_and_notices_an_update(
-    python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    python: Path, first: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Snakemake's environment need not be active. In the end the installed package is another one."""
+    """Snakemake's environment need not be active. In the end the installed package is another one.
+
+    Without target labels, and killed midway, all bytes are those of a checkout.
+    """
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     made = start(python, tmp_path / "mine")
+    toy_copy.use_without_target_labels(made, first, tmp_path)
+    with projects.started(made, str(python), "-m", "snakemake", "--cores", "all") as process:
+        projects.wait_for(made, "runs/train_inter/*/checkpoint_*.pt")
+        os.killpg(process.pid, signal.SIGKILL)
     snakemake(python, made)
+    assert made.contents(*toy_copy.EVERYTHING) == first.contents(*toy_copy.EVERYTHING)
+    assert "images have no labels" in (made.folder / "results/report/diagnosis.json").read_text()
     assert (made.folder / "results/report/index.html").is_file()
     stages = len(definition.jobs(made.params())) - 1  # validate is no stage of the execution log
     assert len(made.executed()) == stages
