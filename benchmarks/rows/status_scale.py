@@ -28,6 +28,7 @@ COMMIT = (*DVC, "commit", "--force", "preprocess@source")
 STATUS = (*DVC, "status", "dvc.yaml")
 DRY_RUN = (sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--quiet")
 OWN = (sys.executable, "-m", "intrada")
+VALIDATE = (*OWN, "validate", "--out", "results/validate/params.json", "--code", "results/code")
 DOMAINS = {"source": IMAGES, "target": 2, "val": 2}
 ROOTS = tuple(word for name in DOMAINS for word in (f"--{name}", f"raw/{name}"))
 CHECK = (*OWN, "check", *ROOTS, "--stamp", "stamp.json", "--out", "found.json")
@@ -45,6 +46,7 @@ def measure() -> Row:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "checkout")
         _run(("git", "clone", "--quiet", ".", str(folder)), Path())
+        _run(VALIDATE, folder)  # writes the hashes of the code, on which the stages depend
         _fill(folder)
         _seconds(COMMIT, folder)
         slower = max(_seconds(command, folder) for command in (STATUS, DRY_RUN))
