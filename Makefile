@@ -64,7 +64,7 @@ test: lint
 	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-fast: lint
-	python -m pytest -n 2 --dist worksteal -m 'not slow and not drivers and not paper and not parity and not idle'
+	python -m pytest -n 2 --dist worksteal -m 'not slow and not drivers and not paper and not parity and not idle and not cluster'
 
 docs: test-env
 	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet
