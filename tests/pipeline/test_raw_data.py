@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,10 +56,11 @@ def test_a_folder_that_is_linked_later_stops_every_way_to_start(
     with pytest.raises(UserError, match=f"^{message}"):
         bridge.stages(Path().resolve(), main=True, dry=True, on_cpu=True)
     started: list[list[str]] = []
-    monkeypatch.setattr(dvc_command.dvc_api, "run", lambda words: started.append(words) or 0)
+    monkeypatch.setattr(dvc_command.dvc_api, "run", lambda words, owner: started.append(words) or 0)
     monkeypatch.setattr(dvc_command.dvc_recovery, "prepare", lambda folder: None)
     monkeypatch.setattr(dvc_command.cache_objects, "refuse_wrong_sizes", lambda repo: None)
-    monkeypatch.setattr(dvc_command.dvc_api, "opened", lambda folder: nullcontext())
+    repo = SimpleNamespace(tmp_dir=str(Path("temporary").resolve()))
+    monkeypatch.setattr(dvc_command.dvc_api, "opened", lambda folder: nullcontext(repo))
     assert dvc_command.main(["repro"]) == 1 and message in capsys.readouterr().err
     assert dvc_command.main(["checkout"]) == 0 and started == [["checkout"]]
     assert main(["validate", "--params", "params.yaml", "--out", "params.json"]) == 1
