@@ -25,9 +25,16 @@ def read(table: Path, first: Path) -> pd.DataFrame:
     """Return the joined index of `first` and of the data sets in `table`; that of `first` alone unchanged.
 
     table: as `join` writes it; first: the index.csv of preprocess.source, whose weight is 1. UserError for a
-    data set without an image.
+    data set without an image, and if no image of `first` has a label: a training would learn nothing from it.
     """
     index = tables.read(first, tables.INDEX)
+    if len(index) and not (index["label"] != "").any():
+        raise UserError(
+            first,
+            f"none of its {len(index)} images has a label",
+            "the index of labelled images, which `preprocess --domain source` writes",
+            "name that index; `preprocess --domain target` leaves the labels out",
+        )
     others = _sets(table)
     return joined({FIRST: (index, 1.0), **others}) if others else index
 

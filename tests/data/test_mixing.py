@@ -129,6 +129,21 @@ def test_further_data_sets_are_joined_in_the_order_of_the_table() -> None:
     assert mixing.weights(joined) == [1, 2, 0.5]
 
 
+def test_an_index_without_any_label_is_refused() -> None:
+    """`preprocess --domain target` writes such an index: a training on it would have a loss of 0."""
+    sets = Path("sets.csv")
+    tables.write(sets, pd.DataFrame(columns=[*tables.SETS.columns]), tables.SETS)
+    rows = [
+        {"id": name, "image": f"{name}.png", "label": label, "width": 8, "height": 8}
+        for name, label in (("a", ""), ("b", "b_label.png"))
+    ]
+    tables.write(Path("index.csv"), pd.DataFrame(rows), tables.INDEX)
+    assert len(mixing.read(sets, Path("index.csv"))) == 2  # one label is enough
+    tables.write(Path("index.csv"), pd.DataFrame(rows[:1]), tables.INDEX)
+    with pytest.raises(UserError, match="index.csv: none of its 1 images has a label"):
+        mixing.read(sets, Path("index.csv"))
+
+
 def test_a_data_set_without_an_image_is_refused() -> None:
     tables.write(Path("0.csv"), frame([write("0")]), tables.INDEX)
     tables.write(Path("1.csv"), frame([]), tables.INDEX)

@@ -120,7 +120,12 @@ def test_the_ceiling_learns_from_the_targets_labels(done: Path) -> None:
     [record] = (done / Places("tiny", 5).step("ceiling")).glob("logs/provenance/jobs/train_inter/*.json")
     command = json.loads(record.read_text())["command"]
     given = dict(itertools.pairwise(command.split() if isinstance(command, str) else command))
-    assert given["--source"] == given["--target"] == "data/target/index.csv"
+    assert given["--source"] == "data/labelled/index.csv" and given["--target"] == "data/target/index.csv"
+    labelled, target = (
+        pd.read_csv(done / Places("tiny", 5).data / n / "index.csv") for n in ("labelled", "target")
+    )
+    assert [*labelled["id"]] == [*target["id"]]
+    assert labelled["label"].notna().all() and target["label"].isna().all()
 
 
 def test_of_two_equal_trainings_one_waits_for_the_other(tmp_path: Path) -> None:

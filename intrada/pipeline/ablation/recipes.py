@@ -12,7 +12,16 @@ from intrada.data import tables
 from intrada.pipeline.ablation.definition import How
 from intrada.pipeline.ablation.places import Places
 from intrada.pipeline.ablation.settings import round_name
-from intrada.pipeline.ablation.steps import INDEX, evaluated, initial, joined, labelled, scored, trained
+from intrada.pipeline.ablation.steps import (
+    INDEX,
+    LABELLED,
+    evaluated,
+    initial,
+    joined,
+    labelled,
+    scored,
+    trained,
+)
 from intrada.pipeline.ablation.workplace import opened, run, turn
 
 
@@ -57,7 +66,7 @@ class Chain:
         source, target = INDEX["source"], INDEX["target"]
         if step in ("inter", "supervised"):
             block = self.tree["train_inter"]
-            domains = labelled() if step == "inter" else {"source": target, "sources": joined("sources")}
+            domains = labelled() if step == "inter" else {"source": LABELLED, "sources": joined("sources")}
             init = initial(block, before)
             with self._turn(block, before, domains["source"], target):
                 run("train_inter", **domains, target=target, init=init, **trained(model, folder))

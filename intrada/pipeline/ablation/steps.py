@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from intrada.pipeline.ablation.places import Places
 from intrada.pipeline.ablation.workplace import opened, run
 
 INDEX = {name: Path("data", name, "index.csv") for name in ("source", "target", "val")}
+LABELLED = Path("data", "labelled", "index.csv")  # the target images with their labels, for a ceiling
 SETS = {
     "sources": "source",
     "target_labelled": "target",
@@ -34,6 +36,19 @@ def data(places: Places, tree: dict[str, Any]) -> None:
                 index = Path("data", domain, name, "index.csv")
                 images, labels = index.with_name("images"), index.with_name("labels")
                 run("preprocess", **chosen, index=index, images=images, label_folder=labels)
+    _keep_labels(places, tree, raw["target"])
+
+
+def _keep_labels(places: Places, tree: dict[str, Any], root: Path) -> None:
+    """Preprocess the target again as a source, which has labels, if all of its images have one."""
+    found = json.loads(places.found.read_text(encoding="utf-8"))["target"]
+    if found["labelled"] < found["images"]:
+        return
+    root = root if root.is_absolute() else (places.work / root).absolute()
+    blocks = tree["preprocess"] | {"source": tree["preprocess"]["target"]}
+    with opened(places.step("labelled"), places, tree | {"preprocess": blocks}):
+        images, labels = LABELLED.with_name("images"), LABELLED.with_name("labels")
+        run("preprocess", domain="source", root=root, index=LABELLED, images=images, label_folder=labels)
 
 
 def source(places: Places, tree: dict[str, Any]) -> None:
