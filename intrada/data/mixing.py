@@ -25,16 +25,9 @@ def read(table: Path, first: Path) -> pd.DataFrame:
     """Return the joined index of `first` and of the data sets in `table`; that of `first` alone unchanged.
 
     table: as `join` writes it; first: the index.csv of preprocess.source, whose weight is 1. UserError for a
-    data set without an image, and if no image of `first` has a label: a training would learn nothing from it.
+    further data set without an image, and for images of which none has a label.
     """
-    index = tables.read(first, tables.INDEX)
-    if len(index) and not (index["label"] != "").any():
-        raise UserError(
-            first,
-            f"none of its {len(index)} images has a label",
-            "the index of labelled images, which `preprocess --domain source` writes",
-            "name that index; `preprocess --domain target` leaves the labels out",
-        )
+    index = _labelled(first)
     others = _sets(table)
     return joined({FIRST: (index, 1.0), **others}) if others else index
 
@@ -50,11 +43,24 @@ def _sets(table: Path) -> dict[str, tuple[pd.DataFrame, float]]:
     sets = {}
     rows = tables.read(table, tables.SETS)
     for (name, path), weight in zip(tables.indexes_of(table).items(), rows["weight"], strict=True):
-        index = tables.read(path, tables.INDEX)
+        index = _labelled(path)
         if index.empty:
             raise UserError(path, "no image", "at least one", "check the stage that wrote it")
         sets[name] = index, float(weight)
     return sets
+
+
+def _labelled(path: Path) -> pd.DataFrame:
+    """Read an index. UserError if no image has a label: a training would learn nothing from them."""
+    index = tables.read(path, tables.INDEX)
+    if len(index) and not (index["label"] != "").any():
+        raise UserError(
+            path,
+            f"none of its {len(index)} images has a label",
+            "the index of labelled images, which `preprocess --domain source` writes",
+            "name that index; `preprocess --domain target` leaves the labels out",
+        )
+    return index
 
 
 def joined(sets: Mapping[str, tuple[pd.DataFrame, float]]) -> pd.DataFrame:

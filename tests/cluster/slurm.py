@@ -17,18 +17,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-NODES, GPUS, CPUS, MEMORY = (
-    ("node1", "node2", "node3"),
-    2,
-    2,
-    32000,
-)  # of each node; MEMORY in MB, only counted
+NODES = ("node1", "node2", "node3")
+GPUS, CPUS, MEMORY = 2, 2, 32000  # of each node; memory in MB, which SLURM counts and does not limit
 PORT = 27817
 NAMESPACES = ("--pid", "--fork", "--kill-child", "--mount-proc", "--uts", "--")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "unshare")
-CONFIGURED = Path(
-    "/etc/slurm/slurm.conf"
-)  # Snakemake's plugin removes SLURM_CONF from the environment of srun
+# Snakemake's plugin removes SLURM_CONF from the environment of srun, which then reads this file
+CONFIGURED = Path("/etc/slurm/slurm.conf")
 
 
 def missing() -> str:
@@ -122,7 +117,7 @@ def running(folder: Path) -> Iterator[Slurm]:
 
 
 def wait(condition: Callable[[], object], name: str, seconds: float = 120) -> None:
-    """Wait until the condition holds; name: of what is waited for. A failing command counts as not yet."""
+    """Wait until `condition()` is true. name: what the error names; a command that fails is tried again."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with suppress(subprocess.CalledProcessError):

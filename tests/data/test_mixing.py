@@ -142,6 +142,10 @@ def test_an_index_without_any_label_is_refused() -> None:
     tables.write(Path("index.csv"), pd.DataFrame(rows[:1]), tables.INDEX)
     with pytest.raises(UserError, match="index.csv: none of its 1 images has a label"):
         mixing.read(sets, Path("index.csv"))
+    further = {"dataset": "b", "weight": 1.0, "images": 1, "index_csv": "index.csv", "content": "0"}
+    tables.write(sets, pd.DataFrame([further]), tables.SETS)
+    with pytest.raises(UserError, match="index.csv: none of its 1 images has a label"):
+        mixing.read_sets(sets)
 
 
 def test_a_data_set_without_an_image_is_refused() -> None:

@@ -97,7 +97,8 @@ def _miou(draws: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.flo
 
     draws: (draws, images), how often each image was drawn.
     """
-    truth, predicted, hits = np.moveaxis(np.einsum("di,sick->dsck", draws, counts), -1, 0).astype(float)
+    sums = np.tensordot(draws.astype(float), counts.astype(float), axes=(1, 1))  # (draws, seeds, classes, 3)
+    truth, predicted, hits = np.moveaxis(sums, -1, 0)
     union = truth + predicted - hits
     iou = np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
     mean: NDArray[np.float64] = 100 * np.nanmean(iou, axis=-1)
