@@ -166,6 +166,18 @@ def test_the_numbers_of_an_image_are_in_percent_and_empty_without_labelled_pixel
     assert actual["pixel_accuracy"].tolist() == pytest.approx([75, np.nan], nan_ok=True)
 
 
+def test_the_counts_of_an_image_are_rows_columns_and_diagonal_of_its_matrix() -> None:
+    """Of 7 sky pixels 2 are predicted as road, of 4 road pixels 1 as sky; the second image has no label."""
+    found = evaluator.counts(np.array([[[5, 2], [1, 3]], [[0, 0], [0, 0]]]), ["a", "b"], CLASSES)
+    assert found.to_dict("list") == {
+        "image": ["a", "a", "b", "b"],
+        "class": ["sky", "road", "sky", "road"],
+        "truth": [7, 4, 0, 0],
+        "predicted": [6, 5, 0, 0],
+        "hits": [5, 3, 0, 0],
+    }
+
+
 def test_a_subset_without_images_or_labels_has_no_iou() -> None:
     confusions = np.array([[[1, 0], [0, 1]], [[0, 0], [0, 0]]])
     assert summary(confusions, pd.Series(["easy", "hard"]), CLASSES)["mIoU_hard"] is None
