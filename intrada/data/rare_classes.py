@@ -6,6 +6,8 @@ probability that grows as its share of the pixels falls, then an image that hold
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from intrada.core import seeding
 from intrada.core.config.augment_blocks import Augment
 from intrada.core.config.training_blocks import RareClassSampling
 from intrada.core.errors import UserError
+from intrada.data import mixing
 from intrada.data.loader import InfiniteShuffledDataset, Sample
 from intrada.data.tables import PIXELS
 
@@ -38,9 +41,11 @@ class RareClassDataset(InfiniteShuffledDataset):
 
     index: with a column of pixels for each class, in the order of the class indices. An image holds a class
     if at least `min_share` of its pixels are of it; if no image does, the images with any of its pixels are
-    taken. Of an image up to `tries` crops are made, until one has half of `min_share` of the image's pixels;
-    the last one is used. The sample at a position depends on (seed, name, position) only. Raises UserError
-    for an index without these columns or without a labelled pixel.
+    taken. Of several sources one that has such an image is drawn first, with a probability proportional to
+    its weight; for the probability of a class the pixels of all sources count alike. Of an image up to
+    `tries` crops are made, until one has half of `min_share` of the image's pixels; the last one is used. The
+    sample at a position depends on (seed, name, position) only. Raises UserError for an index without these
+    columns or without a labelled pixel.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class RareClassDataset(InfiniteShuffledDataset):
         holds = (pixels >= least) & (pixels > 0)
         holds = np.where(holds.any(0), holds, pixels > 0)
         self.rows = [np.flatnonzero(of_class) for of_class in holds.T]
+        self.sources = _sources(index)
 
     def __getitem__(self, position: int) -> Sample:
         number, row = self.draw(position)
@@ -84,4 +90,20 @@ class RareClassDataset(InfiniteShuffledDataset):
         random = seeding.stream(self.seed, self.name, "rare", position)
         number = int(random.choice(len(self.probabilities), p=self.probabilities))
         rows = self.rows[number]
+        if len(self.sources) > 1:
+            held = [(np.intersect1d(rows, of_source), weight) for of_source, weight in self.sources]
+            held = [(of_source, weight) for of_source, weight in held if len(of_source)]
+            weights = np.array([weight for _, weight in held])
+            rows = held[int(random.choice(len(held), p=weights / weights.sum()))][0]
         return number, self.index.iloc[int(rows[random.integers(len(rows))])]
+
+
+def _sources(index: pd.DataFrame) -> Sequence[tuple[NDArray[np.int64], float]]:
+    """Return the rows and the weight of each source of an index; of one that is not joined, one source."""
+    if mixing.DATASET not in index:
+        return [(np.arange(len(index)), 1.0)]
+    names = index[mixing.DATASET].to_numpy()
+    return [
+        (np.flatnonzero(names == name), weight)
+        for name, weight in zip(mixing.split(index), mixing.weights(index), strict=True)
+    ]

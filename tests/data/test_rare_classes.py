@@ -15,7 +15,7 @@ from intrada.core.config.augment_blocks import Augment, Crop
 from intrada.core.config.load import validate
 from intrada.core.config.training_blocks import RareClassSampling
 from intrada.core.errors import UserError
-from intrada.data import tables
+from intrada.data import mixing, tables
 from intrada.data.rare_classes import RareClassDataset, probabilities
 from tests.support.tiny_project import PARAMS, SELF_TRAINING, change, run, tree, write_params
 
@@ -90,6 +90,30 @@ def test_an_index_without_counts_is_refused(index: pd.DataFrame) -> None:
         dataset(index[tables.INDEX_COLUMNS])
 
 
+def test_of_several_sources_one_with_the_class_is_drawn_by_its_weight(index: pd.DataFrame) -> None:
+    """All images hold sky; car is in none of the first source (weight 1), in b (0.5), and in three of c (2)."""
+    parts = {"source": (index[:2], 1.0), "b": (index[2:3], 0.5), "c": (index[3:], 2.0)}
+    data = dataset(mixing.joined(parts), temperature=1.0, min_share=0.01)
+    pixels = np.array([6 * 1600 - 612, 612])  # 16 + 144 + 196 + 256 = 612 of car, in all sources
+    assert data.probabilities.tolist() == probabilities(pixels, 1.0).tolist()
+    drawn = [data.draw(position) for position in range(2000)]
+    of_class = [[row.id for number, row in drawn if number == wanted] for wanted in (0, 1)]
+    shares = [{name: count / len(ids) for name, count in Counter(ids).items()} for ids in of_class]
+    # sky: the source with probability 1, 0.5 or 2 of 3.5, then one of 2, 1 or 3 images
+    expected = {"source/0": 1 / 7, "source/1": 1 / 7, "b/2": 1 / 7} | {
+        f"c/{image}": 4 / 21 for image in (3, 4, 5)
+    }
+    assert shares[0] == pytest.approx(expected, abs=0.05)
+    # car: the first source has none, so 0.5 or 2 of 2.5
+    assert shares[1] == pytest.approx({"b/2": 0.2, "c/3": 4 / 15, "c/4": 4 / 15, "c/5": 4 / 15}, abs=0.05)
+
+
+def test_a_joined_index_of_one_source_draws_as_that_source_does(index: pd.DataFrame) -> None:
+    alone, joined = dataset(index), dataset(mixing.joined({"source": (index, 1.0)}))
+    for position in range(50):
+        assert f"source/{alone.draw(position)[1].id}" == joined.draw(position)[1].id
+
+
 def test_preprocess_counts_the_pixels_and_a_training_draws_by_them(project: Path) -> None:
     sampling = {"temperature": 0.5, "min_share": 0.01, "tries": 2}
     params = change(tree(), train_inter__rare_class_sampling=sampling)
@@ -106,6 +130,7 @@ def test_preprocess_counts_the_pixels_and_a_training_draws_by_them(project: Path
     assert Path("results/train_inter/last.safetensors").read_bytes() != before
 
 
+MORE = {**tree()["preprocess"]["source"], "weight": 2.0}
 SETTINGS = {"temperature": 0.01, "min_share": 0.003, "tries": 10}
 
 
@@ -119,6 +144,11 @@ SETTINGS = {"temperature": 0.01, "min_share": 0.003, "tries": 10}
             "supervision source only",
         ),
         ({"preprocess__target__class_pixels": True}, "preprocess.target.class_pixels"),
+        (
+            {"train_inter__rare_class_sampling": SETTINGS, "preprocess__source__class_pixels": True, "sources": {"more": MORE}},
+            "needs sources.more.class_pixels",
+        ),
+        ({"target_labelled": {"few": MORE | {"class_pixels": True}}}, "few.class_pixels is not used"),
     ],
 )  # fmt: skip
 def test_settings_that_would_not_be_used_are_refused(changes: dict[str, object], message: str) -> None:

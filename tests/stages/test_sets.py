@@ -113,6 +113,23 @@ def test_the_trainings_mix_the_sources_by_their_weights(
     assert all("/" not in name for batch in batches for name in batch["target"])
 
 
+def test_rare_classes_are_drawn_from_all_sources(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = use(
+        preprocess__source__class_pixels=True,
+        sources__more__class_pixels=True,
+        sources__more__weight=2.0,
+        train_source__rare_class_sampling={"temperature": 0.5, "min_share": 0.01, "tries": 1},
+    )
+    for job in ("preprocess@source", "preprocess_sources@more", "join@sources"):
+        assert run(job) == 0, job
+    index = tables.read(Path("data/preprocess/source/more/index.csv"), tables.INDEX)
+    assert [name for name in index if name.startswith("pixels_")] == [
+        f"pixels_{name}" for name in params["classes"]
+    ]
+    drawn = [origin for batch in seen(monkeypatch, "train_source") for origin in origins(batch["source"])]
+    assert {*drawn} == {"source", "more"} and drawn.count("more") > drawn.count("source")
+
+
 def test_few_labels_join_the_pseudo_labels_as_supervision(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

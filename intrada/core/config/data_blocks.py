@@ -60,7 +60,7 @@ class Domain(Block):
 
 
 class SourceDomain(Domain, OptionalKeys):
-    """The keys of the first source data set."""
+    """The keys of a labelled data set."""
 
     class_pixels: bool | None = None  # true: the index counts the pixels of classes, for rare_class_sampling
 
@@ -71,7 +71,7 @@ class Preprocess(Block):
     val: Domain
 
 
-class LabelledSet(Domain):
+class LabelledSet(SourceDomain):
     """A further labelled data set, an entry of `sources` or of `target_labelled`."""
 
     weight: Positive  # how many of its images are drawn for one image of preprocess.source
@@ -94,6 +94,10 @@ def check_sets(first: Domain, sources: Sets, target_labelled: Sets) -> None:
             )
     if both := [name for name in target_labelled if name in sources]:
         raise ValueError(f"{both[0]} is a name in sources and in target_labelled; give one another name")
+    for name, entry in target_labelled.items():
+        if entry.class_pixels is not None:
+            unused = "rare_class_sampling draws source images"
+            raise ValueError(f"target_labelled.{name}.class_pixels is not used, since {unused}; remove it")
     named = {f"sources.{name}": block for name, block in sources.items()}
     _check_sizes({"preprocess.source": first, **named})
     _check_sizes({f"target_labelled.{name}": block for name, block in target_labelled.items()})

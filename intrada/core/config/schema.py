@@ -200,10 +200,11 @@ class Params(Block):
                     f"{name}.rare_class_sampling draws source images, which start a batch with mean_teacher "
                     "and supervision source only; remove it"
                 )
-            if self.sources:
-                raise ValueError(f"{name}.rare_class_sampling draws from one source; remove it, or `sources`")
-            if not self.preprocess.source.class_pixels:
-                raise ValueError(f"{name}.rare_class_sampling needs preprocess.source.class_pixels: true")
+            counted = {"preprocess.source": self.preprocess.source}
+            counted |= {f"sources.{key}": entry for key, entry in self.sources.items()}
+            for where, domain in counted.items():
+                if not domain.class_pixels:
+                    raise ValueError(f"{name}.rare_class_sampling needs {where}.class_pixels: true")
         return self
 
     @model_validator(mode="after")
