@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from intrada.core.config.types import Fraction
 from intrada.core.errors import UserError
 from intrada.models import encoder_weights, heads
 from intrada.models.base import SegmentationModel
@@ -79,7 +80,7 @@ class SegFormer(EncoderSegmenter):
         return [block for stage in self.recomputable() for block in stage.blocks]  # type: ignore[union-attr]
 
 
-def build(num_classes: int, size: str = "b0", drop_path_rate: float = 0.1) -> SegFormer:
+def build(num_classes: int, size: str = "b0", drop_path_rate: Fraction = 0.1) -> SegFormer:
     """Return the network with random weights, from torch's global generator.
 
     size: b0 to b5; drop_path_rate: of the last block, rising linearly from 0; 0.1 as published.

@@ -77,7 +77,7 @@ def build(
         network = package.create_model(
             architecture, encoder, encoder_weights=None, classes=num_classes, **chosen
         )
-    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # the options are the user's, and the package checks few of them
         raise UserError(
             "model.options", f"segmentation_models_pytorch refuses {encoder!r} with {chosen}: {error}",
             "an encoder of the package, and options of the architecture", "change or omit them",

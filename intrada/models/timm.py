@@ -10,11 +10,13 @@ import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from intrada.core.config.types import Count, Side
 from intrada.core.errors import UserError
 from intrada.models import efficientnet_lite_weights, encoder_weights, heads
 from intrada.models.base import SegmentationModel
@@ -64,10 +66,10 @@ def build(
     num_classes: int,
     encoder: str = "tf_efficientnet_lite0",
     head: str = "aspp_sum",
-    head_channels: int = 256,
+    head_channels: Count = 256,
     out_indices: Sequence[int] | None = None,
-    output_stride: int | None = None,
-    image_size: Sequence[int] | None = None,
+    output_stride: Count | None = None,
+    image_size: Annotated[Sequence[Side], Field(min_length=2, max_length=2)] | None = None,
     encoder_options: Mapping[str, Any] | None = None,
 ) -> TimmSegmenter:
     """Return the network with random weights, from torch's global generator.
@@ -166,7 +168,7 @@ def _create(name: str, options: dict[str, Any]) -> Any:
         if "dynamic_img_size" in inspect.signature(kind).parameters:
             options = {"dynamic_img_size": True} | options
         whole = timm.create_model(name, num_classes=0, **options)
-    except (TypeError, ValueError, RuntimeError, AssertionError, NotImplementedError, KeyError) as error:
+    except Exception as error:  # the options are the user's, and timm checks few of them
         raise UserError(
             "model.options", f"timm refuses {options} for {name}: {error}",
             "output_stride, image_size and encoder_options that this encoder accepts", "change or omit them",

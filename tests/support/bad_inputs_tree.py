@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,52 @@ def params(**changes: Any) -> dict[str, Any]:
         tree[stage] |= {"iterations": 2, "max_iters": 2, "log_every": 1}
     tree["rank"] |= {"rule": "mean_entropy", "rare_classes": ["car"]}
     return change(tree, **changes)
+
+
+# A network of each package that has options of its own.
+NETWORKS: tuple[dict[str, Any], ...] = (
+    {"name": "timm", "options": {
+        "encoder": "test_efficientnet", "head": "mlp", "head_channels": 16, "out_indices": [0, 1], "output_stride": 16,
+        "encoder_options": {"drop_rate": 0.1}}},
+    {"name": "timm", "options": {"encoder": "test_vit", "head": "linear", "image_size": [64, 32]}},
+    {"name": "smp", "options": {
+        "architecture": "unet", "encoder": "resnet18", "options": {"decoder_channels": [16, 16, 8, 8, 4]}}},
+    {"name": "segformer", "options": {"size": "b0", "drop_path_rate": 0.1}},
+)  # fmt: skip
+
+
+def with_optional_blocks(model: dict[str, Any]) -> dict[str, Any]:
+    """Return valid params with every optional key of the schema, and this `model`."""
+    tree = params()
+    toycity, window = tiny_project.tree()["toycity"], {"size": [32, 32], "stride": [16, 16]}
+    colours = {
+        "colour": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.1, "probability": 0.8},
+        "gamma": {"exponent": [0.8, 1.2], "probability": 0.5}, "channel_gain": {"gain": 0.1, "probability": 0.5},
+        "blur": {"sigma": [0.2, 1.0], "probability": 0.5}, "jpeg": {"quality": [60, 90], "probability": 0.5},
+    }  # fmt: skip
+    crop = {"size": [32, 32], "cat_max_ratio": 0.75, "tries": 10}
+    augment = {"flip": True, "jitter": 0.1, "scale": [1.0, 2.0], "crop": crop, **colours}
+    teacher = copy.deepcopy(tiny_project.SELF_TRAINING)
+    teacher["feature_distance"]["classes"] = ["car"]
+    teacher |= {"strong": colours, "margins": {"top": 0.1, "bottom": 0.1, "left": 0.1, "right": 0.1}}
+    tree |= {"toycity": toycity, "model": model}
+    tree["compute"] |= {"loader_threads": 2}
+    tree["rank"] |= {"rule": "shuffled", "seed": 3}
+    tree["preprocess"]["source"] |= {"class_pixels": True}
+    tree["sources"] = {"more": {**tree["preprocess"]["source"], "root": "raw/more", "weight": 0.5}}
+    tree["target_labelled"] = {"few": {**tree["preprocess"]["target"], "root": "raw/few", "weight": 1}}
+    for stage in ("train_source", "train_inter", "train_intra"):
+        tree[stage] |= {"augment": augment, "schedule": {"warmup": 1, "warmup_ratio": 0.1, "decay": "cosine"}}
+        tree[stage] |= {"rare_class_sampling": {"temperature": 0.1, "min_share": 0.01, "tries": 2}, "ema": 0}
+        tree[stage]["optimizer"] |= {"layer_decay": 0.9, "no_decay_on_norms": True, "multiplicity": "once"}
+    for stage in ("train_inter", "train_intra"):
+        tree[stage] |= {"method": "mean_teacher", "self_training": teacher, "augment_target": augment}
+    taught = {**teacher, "curriculum": "easy_first", "mix": "easy_on_hard"}
+    tree["train_intra"] |= {"supervision": "source", "self_training": taught}
+    tree["rounds"] = {"r2": {"after": "train_intra", "easy_fraction": 0.5, "init": "weights/random"}}
+    for stage in ("score", "evaluate_snapshots", "evaluate"):
+        tree[stage] |= {"window": window}
+    return copy.deepcopy(tree)  # without shared blocks, which one mutation would change together
 
 
 def use(**changes: Any) -> None:

@@ -48,30 +48,63 @@ def user_error(call: Callable[[], object]) -> UserError | None:
 
 def key_paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Return the path of keys of each value of a tree."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path for key, below in inner for path in [(*at, key), *key_paths(below, (*at, key))]]
+    return [path for key in keys_of(value) for path in [(*at, key), *key_paths(value[key], (*at, key))]]
+
+
+def keys_of(value: Any) -> list[Any]:
+    """Return the keys or positions of a mapping or a list; [] for another value."""
+    return list(value) if isinstance(value, dict) else [*range(len(value))] if isinstance(value, list) else []
+
+
+@st.composite
+def path_in(draw: st.DrawFn, tree: Any) -> tuple[Any, ...]:
+    """Draw the path of keys of a value.
+
+    Half of them are one of all paths, which reaches the many keys of large blocks. The others are a key of
+    the tree, then mostly one of its value, and so on, which reaches a small block as often as a large one.
+    """
+    path: tuple[Any, ...] = ()
+    if draw(st.booleans()):
+        return draw(st.sampled_from(key_paths(tree) or [path]))
+    while (keys := keys_of(tree)) and not (path and draw(st.integers(0, 3)) == 3):
+        key = draw(st.sampled_from(keys))
+        path, tree = (*path, key), tree[key]
+    return path
 
 
 @st.composite
 def mutated(draw: st.DrawFn, valid: Any) -> Any:
-    """Draw a copy of the tree `valid` with up to four keys removed, replaced or added."""
+    """Draw a copy of the tree `valid` with up to four keys removed, replaced, added or slightly changed."""
     tree = copy.deepcopy(valid)
     for _ in range(draw(st.integers(1, 4))):
-        paths = key_paths(tree)
-        if not paths:
+        path = draw(path_in(tree))
+        if not path:
             break
-        *above, last = draw(st.sampled_from(paths))
+        *above, last = path
         block = tree
         for key in above:
             block = block[key]
-        action = draw(st.sampled_from(["remove", "replace", "add"]))
+        action = draw(st.sampled_from(["remove", "replace", "add", "nudge", "nudge"]))
         if action == "remove":
             del block[last]
+        elif action == "nudge":
+            block[last] = draw(nudged(block[last]))
         elif action == "replace" or not isinstance(block, dict):
             block[last] = draw(VALUES)
         else:
             block[draw(TEXT)] = draw(VALUES)
     return tree
+
+
+def nudged(value: Any) -> st.SearchStrategy[Any]:
+    """Draw a value that may well be valid in place of `value`."""
+    if isinstance(value, bool):
+        return st.just(not value)
+    if isinstance(value, int):
+        return st.sampled_from([0, 1, value + 1, value * 2, value // 2, -value, 10**6])
+    if isinstance(value, float):
+        return st.sampled_from([0.0, 1.0, value / 2, value * 2, -value, 1e-12, 1e12])
+    return st.just(value) | TEXT if isinstance(value, str) else st.just(value)
 
 
 @st.composite
