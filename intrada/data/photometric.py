@@ -1,4 +1,4 @@
-"""Random changes of the colours of an image: colour jitter, gamma, channel gains, blur, JPEG noise.
+"""Random changes of the colours of an image: negative, colour jitter, gamma, channel gains, blur, JPEG noise.
 
 The changes are those of torchvision.transforms.v2.functional, with two differences: they are computed in
 float32 and rounded once, and colours are clipped only where a change needs it. This takes a third to a ninth
@@ -20,7 +20,7 @@ from intrada.core.config.augment_blocks import Photometric
 
 # Random numbers of each change; the first decides whether it is made. All are drawn for every image, so that
 # the numbers of a change do not depend on the other settings. Append only: the order seeds the results.
-DRAWS = {"colour": 5, "gamma": 2, "channel_gain": 4, "blur": 2, "jpeg": 2}
+DRAWS = {"colour": 5, "gamma": 2, "channel_gain": 4, "blur": 2, "jpeg": 2, "invert": 1}
 GREY = (0.114, 0.587, 0.299)  # weights of blue, green and red (ITU-R BT.601)
 HUE_SECTORS = (1.0, 3.0, 5.0)  # of blue, green and red, see _hue_shifted
 BLUR_REACH = 4  # standard deviations at which a Gaussian is cut off; it is below 0.04 % of its maximum there
@@ -30,7 +30,7 @@ def photometric(image: Tensor, settings: Photometric, random: np.random.Generato
     """Return the image with the changes of `settings`, each made with its probability.
 
     image: (3, H, W) uint8 BGR, on any device; the result has the same shape, type and device. The changes are
-    made in the order of DRAWS. random: as many numbers are drawn for each image, whatever the settings.
+    made in the order of the keys of Photometric. random: as many numbers are drawn for each image, whatever the settings.
     """
     drawn = {name: random.random(count).tolist() for name, count in DRAWS.items()}
     steps = {name: step for name in DRAWS if (step := getattr(settings, name))}
@@ -45,6 +45,8 @@ def photometric(image: Tensor, settings: Photometric, random: np.random.Generato
 
 def _changed(image: Tensor, settings: Photometric, made: dict[str, list[float]]) -> Tensor:
     """Return the image (3, H, W) after all changes but JPEG, float32, some values outside of 0..255."""
+    if "invert" in made:
+        image = 255 - image
     pixels = image.float()
     if settings.colour and "colour" in made:
         colour, (brightness, contrast, saturation, hue) = settings.colour, made["colour"]

@@ -29,6 +29,7 @@ COLOURS = Augment.model_validate(
         "channel_gain": {"gain": 0.2, "probability": 0.5},
         "blur": {"sigma": [0.15, 1.15], "probability": 0.5},
         "jpeg": {"quality": [10, 90], "probability": 0.5},
+        "invert": {"probability": 0.5},
     }
 )
 CROP = Augment.model_validate(

@@ -20,6 +20,7 @@ ALL: dict[str, Any] = {
     "channel_gain": {"gain": 0.2, "probability": 0.5},
     "blur": {"sigma": [0.2, 1.2], "probability": 0.5},
     "jpeg": {"quality": [20, 90], "probability": 0.5},
+    "invert": {"probability": 0.5},
 }
 
 
@@ -131,6 +132,14 @@ def test_channel_gains_are_one_factor_a_channel() -> None:
         changed = draw(flat, settings(channel_gain={"gain": 0.2, "probability": 1}), seed)
         expected = [round(100 * (0.8 + 0.4 * number)) for number in numbers(seed)[8:11]]
         assert [plane.unique().tolist() for plane in changed] == [[value] for value in expected]
+
+
+def test_a_negative_is_made_before_the_other_colours() -> None:
+    image = torch.tensor([0, 55, 255], dtype=torch.uint8).expand(3, 16, 3).contiguous()
+    chosen = {"invert": {"probability": 1}}
+    assert draw(image, settings(**chosen))[0, 0].tolist() == [255, 200, 0]
+    squared = settings(**chosen, gamma={"exponent": [2, 2], "probability": 1})
+    assert draw(image, squared)[0, 0].tolist() == [255, 157, 0]  # 200 * 200 / 255 = 156.9
 
 
 def test_jpeg_noise_grows_as_its_quality_falls() -> None:

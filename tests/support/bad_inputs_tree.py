@@ -65,6 +65,7 @@ def with_optional_blocks(model: dict[str, Any]) -> dict[str, Any]:
         "colour": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.1, "probability": 0.8},
         "gamma": {"exponent": [0.8, 1.2], "probability": 0.5}, "channel_gain": {"gain": 0.1, "probability": 0.5},
         "blur": {"sigma": [0.2, 1.0], "probability": 0.5}, "jpeg": {"quality": [60, 90], "probability": 0.5},
+        "invert": {"probability": 0.1},
     }  # fmt: skip
     crop = {"size": [32, 32], "cat_max_ratio": 0.75, "tries": 10}
     augment = {"flip": True, "jitter": 0.1, "scale": [1.0, 2.0], "crop": crop, **colours}

@@ -25,6 +25,10 @@ CropSize = Annotated[list[Annotated[int, Field(ge=32, le=MAX_SIDE)]], Pair]
 Qualities = Annotated[list[Annotated[int, Field(ge=1, le=100)]], Pair, AfterValidator(_ascending)]
 
 
+class Invert(Block):
+    probability: Fraction  # that the image becomes its negative: each value v of 0..255 becomes 255 - v
+
+
 class Colour(Block):
     brightness: Fraction  # the image is multiplied by a factor drawn from 1 - brightness to 1 + brightness
     contrast: Fraction  # likewise its distance from the mean grey value of the image
@@ -56,6 +60,7 @@ class Jpeg(Block):
 class Photometric(OptionalKeys):
     """Changes of the colours of an image; without a key, its change is not made. In the order of the keys."""
 
+    invert: Invert | None = None  # the negative of the image
     colour: Colour | None = None  # brightness, contrast, saturation and hue
     gamma: Gamma | None = None  # the exponent of the image, whose values are 0..1
     channel_gain: ChannelGain | None = None  # a factor for each of blue, green and red

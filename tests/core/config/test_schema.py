@@ -271,6 +271,8 @@ JITTER = {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.2, "pr
         ("blur", {"sigma": [1, 11], "probability": 1}),
         ("jpeg", {"quality": [0, 50], "probability": 1}),
         ("jpeg", {"quality": [50.5, 60], "probability": 1}),
+        ("invert", {"probability": 1.5}),
+        ("invert", {}),
         ("crop", {"size": [32, 31], "cat_max_ratio": 0.75, "tries": 10}),
         ("crop", {"size": [32, 32], "cat_max_ratio": 0, "tries": 10}),
         ("crop", {"size": [32, 32], "cat_max_ratio": 0.75, "tries": 0}),
