@@ -84,7 +84,7 @@ def preset(benchmark: str) -> dict[str, Any]:
 def test_every_benchmark_seed_and_recipe_is_a_stage() -> None:
     expected = {"collect", "code"}
     for name, benchmark in ABLATION.benchmarks.items():
-        expected |= {f"summary@{name}"}
+        expected |= {f"summary@{name}", f"criteria@{name}"}
         expected |= {
             f"{job}_{name}@{seed}" for job in ("data", "source", "inter") for seed in benchmark.seeds
         }

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from intrada.core.config import plain_yaml
+from intrada.evaluation import validators
 from intrada.pipeline.ablation import definition, workplace
 from intrada.pipeline.ablation.__main__ import main
 from intrada.pipeline.ablation.places import Places
@@ -37,7 +38,10 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tree["recipes"] = {name: tree["recipes"][name] for name in RECIPES}
         tree["benchmarks"] = {"tiny": tree["benchmarks"]["toycity"] | {"preset": "tiny", "seeds": [5, 6]}}
         tree["benchmarks"]["tiny"]["recipes"] = [*RECIPES]
-        tree["benchmarks"]["tiny"]["changes"] = {"toycity.target.val": 7, "train_intra.iterations": 3}
+        tree["benchmarks"]["tiny"]["changes"] = {
+            "toycity.target.val": 7, "train_intra.iterations": 3, "train_intra.snapshot_every": 2,
+        }  # fmt: skip
+        tree["benchmarks"]["tiny"]["criteria"] = {"images": 3, "evaluated": 4}
         definition.FILE.write_text(plain_yaml.dump(tree), encoding="utf-8")
         for job in ("data", "source", "inter"):
             assert main([job, "--benchmark", "tiny", "--seed", "5"]) == 0
@@ -46,6 +50,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
             copy = Places("tiny", 6).metrics(name)
             copy.parent.mkdir(parents=True)
             shutil.copytree(Places("tiny", 5).metrics(name).parent, copy.parent, dirs_exist_ok=True)
+        assert main(["criteria", "--benchmark", "tiny"]) == 0
         assert main(["summary", "--benchmark", "tiny"]) == 0
         assert main(["collect"]) == 0
     return folder
@@ -68,6 +73,22 @@ def test_the_summary_has_a_row_a_recipe_and_seed(done: Path) -> None:
     ]
     assert set(rows["data_seed"]) == {"1005+2005", "1006+2006"}
     assert rows["mIoU"].between(0, 100).all()
+
+
+@pytest.mark.slow
+def test_the_criteria_are_measured_on_the_snapshots_of_each_run(done: Path) -> None:
+    """The runs of the second seed have no snapshots, since only their metrics were copied."""
+    rows = pd.read_csv(done / "ablation/results/criteria/tiny.csv")
+    snapshots = rows.groupby(["recipe", "seed"], sort=False)["iteration"].apply(list)
+    assert [*snapshots.index] == [(name, 5) for name in RECIPES if name != "lambda_0"]  # it trains nothing
+    assert (
+        snapshots["source_only", 5] == snapshots["advent", 5] == [3, 4]
+        and len(snapshots["two_rounds", 5]) >= 1
+    )
+    table = pd.read_csv(done / "ablation/results/summary/tiny/criteria.csv")
+    assert [*table["criterion"]] == [*validators.CRITERIA, "the last snapshot"]
+    text = (done / "ablation/results/table.md").read_text(encoding="utf-8")
+    assert "| nuclear_norm |" in text and f"of {len(snapshots)} runs" in text
 
 
 @pytest.mark.slow

@@ -20,7 +20,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 JOBS = {
     "code": (), **dict.fromkeys(SHARED, ("benchmark", "seed")),
-    "recipe": ("benchmark", "seed", "recipe"), "summary": ("benchmark",), "collect": (),
+    "recipe": ("benchmark", "seed", "recipe"), "criteria": ("benchmark",), "summary": ("benchmark",),
+    "collect": (),
 }  # fmt: skip
 
 
@@ -50,8 +51,20 @@ def _run(options: argparse.Namespace) -> None:
             summaries.summarise(ablation, options.benchmark)
         else:
             summaries.collect(ablation)
+    elif options.word == "criteria":
+        _measure(ablation, options.benchmark)
     else:
         _train(ablation, options)
+
+
+def _measure(ablation: definition.Ablation, name: str) -> None:
+    """Measure the criteria of the snapshots of a benchmark."""
+    from intrada.pipeline.ablation import selection  # here, since its libraries take seconds to import
+
+    benchmark, file = definition.one_of(ablation.benchmarks, name), code.job_file(name, "criteria")
+    code_hash.check(code.RESULTS, {file: code.texts(ablation)[file]})
+    chosen = definition.chosen(ablation, benchmark)
+    selection.measure(name, benchmark, {recipe: block.how for recipe, block in chosen.items()})
 
 
 def _train(ablation: definition.Ablation, options: argparse.Namespace) -> None:

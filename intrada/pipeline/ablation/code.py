@@ -2,6 +2,7 @@
 
 ablation/results/code/<benchmark>/<job>.txt      the stages that the job runs, with what its params choose
 ablation/results/code/<benchmark>/toycity.txt    what draws the data, where they are generated
+ablation/results/code/<benchmark>/criteria.txt   what measures the snapshots
 ablation/results/code/summary.txt                tables and figures
 """
 
@@ -33,6 +34,7 @@ def texts(ablation: definition.Ablation | None = None) -> dict[str, str]:
         tree = tree_of(benchmark, seed=0)
         for job, stages in SHARED.items():
             texts[job_file(name, job)] = _text(code, "steps", stages, tree)
+        texts[job_file(name, "criteria")] = _text(code, "selection", ("evaluate_snapshots",), tree)
         if tree["toycity"]:
             texts[job_file(name, "toycity")] = _text(code, "steps", ("toycity",), tree)
         for recipe, block in definition.chosen(ablation, benchmark).items():

@@ -10,6 +10,7 @@ from pydantic import ValidationError, model_validator
 
 from intrada.core.config import plain_yaml
 from intrada.core.config.data_blocks import Block
+from intrada.core.config.types import Count
 from intrada.core.errors import UserError
 from intrada.core.file_errors import unreadable
 
@@ -35,6 +36,13 @@ class Recipe(Block):
     paper: float | None = None  # mIoU that the paper reports for it, in percent
 
 
+class Criteria(Block):
+    """The images on which the criteria of the snapshots are measured."""
+
+    images: Count  # target images, and source images
+    evaluated: Count  # evaluation images, for mIoU
+
+
 class Benchmark(Block):
     """A preset and the runs on it."""
 
@@ -44,6 +52,7 @@ class Benchmark(Block):
     data_seeds: dict[str, int]  # dotted keys of params, set to the training's seed plus this number
     changes: dict[str, Any]
     recipes: list[str]  # in the order of the table
+    criteria: Criteria | None = None  # of the snapshots; absent: they are not measured
 
 
 class Ablation(Block):

@@ -12,14 +12,17 @@ from intrada.core import files
 from intrada.core.errors import UserError
 from intrada.data import tables
 from intrada.evaluation.reporting.drawing import write_png
-from intrada.pipeline.ablation import drawing, table
+from intrada.pipeline.ablation import drawing, selection, table
 from intrada.pipeline.ablation.definition import Ablation, chosen, one_of
 from intrada.pipeline.ablation.places import RESULTS, Places, summary
 from intrada.pipeline.ablation.settings import data_seed
 
 
 def summarise(ablation: Ablation, name: str) -> None:
-    """Write summary.csv, table.md and the figures of a benchmark. UserError for a recipe without metrics."""
+    """Write summary.csv, criteria.csv, table.md and the figures of a benchmark.
+
+    UserError for a recipe without metrics.
+    """
     benchmark = one_of(ablation.benchmarks, name)
     rows = [
         {"recipe": recipe, "seed": seed, "data_seed": data_seed(benchmark, seed)}
@@ -35,7 +38,12 @@ def summarise(ablation: Ablation, name: str) -> None:
     results = pd.DataFrame(rows)
     folder = summary(name)
     files.write_csv(folder / "summary.csv", results)
-    _write(folder / "table.md", table.markdown(results, counts, ablation, benchmark))
+    criteria = selection.quality(files.read_csv(selection.path_of(name), selection.RUN))
+    files.write_csv(folder / "criteria.csv", criteria)
+    text = table.markdown(results, counts, ablation, benchmark)
+    if benchmark.criteria and len(criteria):
+        text += "\n" + selection.markdown(criteria, benchmark.criteria) + "\n"
+    _write(folder / "table.md", text)
     with files.atomic_folder(folder / "figures") as figures:
         write_png(figures / "dots.png", partial(drawing.dots, results, ablation, benchmark))
         if any(recipe.sweep for recipe in chosen(ablation, benchmark).values()):
