@@ -17,6 +17,7 @@ from typing import IO
 from intrada.core.atomic import writing
 from intrada.core.errors import UserError
 
+Handle = IO[str]
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # flock on NFS or Lustre without it
 _MAX_COMMAND = 60  # characters of a command in a message
 
@@ -48,6 +49,36 @@ def try_acquire(path: Path) -> IO[str] | None:
             handle.fileno(), name.encode(errors="backslashreplace")
         )  # unbuffered: close() must not write
     return handle
+
+
+def share(path: Path) -> Handle:
+    """Wait until no process holds the lock on `path` alone, and return the handle of a share of it.
+
+    Any number of processes have a share at the same time. Handle, file and errors are as in `try_acquire`.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = _open(path)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        except BaseException:
+            handle.close()
+            raise
+    except OSError as error:
+        raise _cannot_lock(path, error) from error
+    return handle
+
+
+def is_alone(handle: Handle) -> bool:
+    """Return whether no other process has a share; if so, this process holds the lock alone from now on.
+
+    Otherwise its share has ended. Of several processes that ask at the end of their work, one gets True.
+    """
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def is_held(path: Path) -> bool:

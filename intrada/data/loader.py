@@ -17,7 +17,7 @@ from intrada.core.config.augment_blocks import Augment
 from intrada.core.config.classes import IGNORE
 from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.core.errors import UserError
-from intrada.data import mixing
+from intrada.data import mixing, scratch
 from intrada.data.augmentation import augmented
 from intrada.data.batch import Batch
 from intrada.data.cropping import cropped
@@ -211,7 +211,7 @@ def _rows(index: pd.DataFrame, batch_size: int, rank: Rank) -> list[list[int]]:
 
 def _read_as_listed(row: pd.Series) -> np.ndarray:
     """Read the image of a row of the index. UserError if it is unreadable or has another size than listed."""
-    image = files.read_image(Path(row.image))
+    image = scratch.read(files.read_image, Path(row.image))
     if image.shape[:2] != (row.height, row.width):
         raise UserError(
             row.image,
@@ -228,10 +228,10 @@ def read_pair(row: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     The label is 255 everywhere if the row has none. Raises UserError for an unreadable file, and for a label
     of another size than its image.
     """
-    image = files.read_image(Path(row.image))
+    image = scratch.read(files.read_image, Path(row.image))
     if not row.label:
         return image, np.broadcast_to(_NO_LABEL, image.shape[:2])
-    label = files.read_label(Path(row.label))
+    label = scratch.read(files.read_label, Path(row.label))
     if label.shape != image.shape[:2]:
         raise UserError(
             row.label,

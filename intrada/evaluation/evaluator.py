@@ -18,6 +18,7 @@ from intrada.core.config.classes import IGNORE, ClassSet, published_subsets
 from intrada.core.distributed.launcher import SINGLE_RANK, Rank
 from intrada.core.errors import UserError
 from intrada.core.stage import Context
+from intrada.data import scratch
 from intrada.data.batch import Batch
 from intrada.data.loader import counted_batches, inference_batches
 from intrada.data.prefetching import prefetch
@@ -187,7 +188,8 @@ def _with_labels(batches: Iterable[Batch], index: pd.DataFrame) -> Iterator[tupl
         labels = []
         for name in batch.ids:
             file = str(index["label"].iloc[rows[name]])
-            labels.append(_Label(rows[name], file, files.read_label(Path(file)) if file else None))
+            values = scratch.read(files.read_label, Path(file)) if file else None
+            labels.append(_Label(rows[name], file, values))
         yield batch, labels
 
 

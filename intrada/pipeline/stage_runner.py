@@ -17,7 +17,7 @@ from intrada.core.config.select import digest, select
 from intrada.core.errors import UserError
 from intrada.core.plain_text import logger
 from intrada.core.stage import Choice, Context, In, Out, RoundOption, SetOption
-from intrada.data import tables
+from intrada.data import scratch, tables
 from intrada.data.datasets import MISSING
 from intrada.pipeline import (
     code_hash,
@@ -83,6 +83,7 @@ def execute(
     with (
         execution_log.logged(name, fingerprint, workload.of_job(name, chosen), outputs),
         made.recorded(_sources(inputs, hashes, read), outputs),
+        scratch.copied(chosen.compute.scratch, _images(inputs, hashes, read, keys)),
     ):
         threads = chosen.compute.loader_threads
         context = Context(name, fingerprint, RUNS / name, report=reporter, loader_threads=threads)
@@ -209,6 +210,21 @@ def _fingerprints(
 def _fingerprint(parts: list[str], hashes: Mapping[str, list[str]]) -> str:
     parts = [*parts, *(one for _, several in sorted(hashes.items()) for one in several)]
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _images(
+    inputs: Mapping[str, list[Path]],
+    hashes: Mapping[str, list[str]],
+    marks: Mapping[str, object],
+    keys: Iterable[str],
+) -> dict[Path, str]:
+    """Return the hashes of the files that the indexes name; none unless the stage computes with networks."""
+    if "compute.device" not in keys:
+        return {}
+    indexes = [key for key, mark in marks.items() if isinstance(mark, In) and mark.index]
+    return {
+        path: hashed for key in indexes for path, hashed in zip(inputs[key][1:], hashes[key][1:], strict=True)
+    }
 
 
 def _is_raw(mark: object) -> bool:

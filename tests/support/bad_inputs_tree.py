@@ -73,7 +73,7 @@ def with_optional_blocks(model: dict[str, Any]) -> dict[str, Any]:
     teacher["feature_distance"]["classes"] = ["car"]
     teacher |= {"strong": colours, "margins": {"top": 0.1, "bottom": 0.1, "left": 0.1, "right": 0.1}}
     tree |= {"toycity": toycity, "model": model}
-    tree["compute"] |= {"loader_threads": 2}
+    tree["compute"] |= {"loader_threads": 2, "scratch": "$TMPDIR"}
     tree["rank"] |= {"rule": "shuffled", "seed": 3}
     tree["preprocess"]["source"] |= {"class_pixels": True}
     tree["sources"] = {"more": {**tree["preprocess"]["source"], "root": "raw/more", "weight": 0.5}}

@@ -130,6 +130,23 @@ def test_the_loader_threads_change_neither_the_run_nor_a_byte_of_its_results(
     assert [*RUNS.iterdir()] == runs and used == [1, 3]
 
 
+def test_copies_on_the_disk_of_the_node_change_neither_the_run_nor_a_byte_of_its_results(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    read: set[str] = set()
+    original = files.read_image
+    monkeypatch.setattr(files, "read_image", lambda path: read.add(str(path)) or original(path))
+    expected, runs, before = train(), [*RUNS.iterdir()], {*read}
+    shutil.rmtree(RUNS)
+    read.clear()
+    params = current()
+    params["compute"]["scratch"] = str(tmp_path / "disk")
+    write_params(params)
+    assert train() == expected and [*RUNS.iterdir()] == runs
+    assert len(read) == len(before) and all(path.startswith(str(tmp_path / "disk")) for path in read)
+    assert not [*tmp_path.glob("disk/*/copies/*")]
+
+
 @pytest.mark.parametrize("device, threads", [("cpu", 1), ("cuda", 4)])
 def test_only_a_training_on_a_gpu_has_several_loader_threads_by_default(
     monkeypatch: pytest.MonkeyPatch, device: str, threads: int

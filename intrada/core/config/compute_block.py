@@ -24,6 +24,8 @@ class Compute(Block):
     sync_batch_norm: bool  # in training with several devices: batch statistics over all of them
     # The following keys change no result, so no stage lists them in its `params:` and no dump has them.
     loader_threads: Count | None = Field(default=None, exclude=True)  # that read the images of a training
+    # folder on a disk of the node for copies of the images; may name environment variables
+    scratch: str | None = Field(default=None, min_length=1, exclude=True)
 
     @model_validator(mode="after")
     def _compiles_or_recomputes(self) -> Compute:

@@ -202,10 +202,13 @@ def test_select_of_a_block_wins_over_one_of_its_keys(params_tree: Tree) -> None:
     assert select(whole, ["rank.rule", "rank"]).rank == whole.rank
 
 
-def test_the_loader_threads_are_part_of_no_digest_and_no_dump(params_tree: Tree) -> None:
+def test_the_loader_threads_and_the_scratch_folder_are_part_of_no_digest_and_no_dump(
+    params_tree: Tree,
+) -> None:
     before = validate(FILE, params_tree)
-    after = validate(FILE, change(params_tree, compute__loader_threads=3))
+    after = validate(FILE, change(params_tree, compute__loader_threads=3, compute__scratch="$TMPDIR"))
     assert (before.compute.loader_threads, after.compute.loader_threads) == (None, 3)
+    assert (before.compute.scratch, after.compute.scratch) == (None, "$TMPDIR")
     assert digest(before, ["compute"]) == digest(after, ["compute"])
     assert before.model_dump() == after.model_dump()
 
