@@ -30,7 +30,8 @@ def photometric(image: Tensor, settings: Photometric, random: np.random.Generato
     """Return the image with the changes of `settings`, each made with its probability.
 
     image: (3, H, W) uint8 BGR, on any device; the result has the same shape, type and device. The changes are
-    made in the order of the keys of Photometric. random: as many numbers are drawn for each image, whatever the settings.
+    made in the order of the keys of Photometric. random: as many numbers are drawn for each image, whatever
+    the settings.
     """
     drawn = {name: random.random(count).tolist() for name, count in DRAWS.items()}
     steps = {name: step for name in DRAWS if (step := getattr(settings, name))}

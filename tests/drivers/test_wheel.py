@@ -115,7 +115,9 @@ def test_the_package_says_who_made_it_and_points_to_no_address_that_is_not_its_o
     assert not found.get_all("Project-URL") and not found["Home-page"]
     readme = found.get_payload()
     assert "snakemake" in readme
-    assert [link for link in re.findall(r"\]\(([^)]+)\)", readme) if not link.startswith(("https://", "#"))] == []
+    assert [
+        link for link in re.findall(r"\]\(([^)]+)\)", readme) if not link.startswith(("https://", "#"))
+    ] == []
     assert "github.com" not in readme
 
 
