@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from intrada.core import files
-from intrada.core.config.augment_blocks import Augment
+from intrada.core.config.augment_blocks import Augment, Crop
 from intrada.core.config.self_training import Margins
 from intrada.data import tables
 from intrada.data.target_stream import TargetDataset, labelled_area, target_stream
@@ -44,6 +44,22 @@ def test_margins_follow_a_flip(index: pd.DataFrame) -> None:
     data = TargetDataset(index, 1, "target", flip, 50, Margins(left=0.25), None)
     sides = {tuple(data[position].label[0].tolist()) for position in range(50)}
     assert sides == {(255, 255, 0, 0, 0, 0, 0, 0), (0, 0, 0, 0, 0, 0, 255, 255)}
+
+
+def test_margins_follow_a_crop_that_is_lower_than_the_image(tmp_path: Path) -> None:
+    """Rows 0 to 7 of 64 are the margin: a crop of 32 rows has as many of them as lie in it."""
+    path = tmp_path / "rows.png"
+    rows = np.arange(64, dtype=np.uint8)[:, None, None]
+    files.write_image(path, np.broadcast_to(rows, (64, 40, 3)).copy())
+    index = pd.DataFrame([["0", str(path), "", 40, 64]], columns=tables.INDEX_COLUMNS)
+    crop = Augment(flip=False, jitter=0, crop=Crop(size=[32, 32], cat_max_ratio=1.0, tries=1))
+    data = TargetDataset(index, 1, "target", crop, 40, Margins(top=0.125), None)
+    tops = set()
+    for position in range(40):
+        sample = data[position]
+        assert sample.label.eq(255).equal(sample.image[0] < 8)
+        tops.add(int(sample.image[0, 0, 0]))
+    assert len(tops) > 5 and min(tops) < 8 < max(tops)
 
 
 def test_without_a_curriculum_each_pass_has_every_image_once(index: pd.DataFrame) -> None:

@@ -176,6 +176,8 @@ def _advice(
     found: list[Advice] = []
     if labelled:
         found += advice.advise(measured.models, class_set, chosen, measured.diagnosis, trained_on)
+    else:
+        found += label_free_advice.estimate(measured.snapshots, measured.select)
     found += label_free_advice.advise(measured.found, measured.counts.target, labelled, trained_on)
     found += advice.runs(runs.provenance.different, runs.provenance.files)
     return advice.in_order(found)

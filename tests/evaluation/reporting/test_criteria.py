@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from intrada.evaluation.reporting import training
+from intrada.evaluation.reporting import label_free_advice, training
 from intrada.evaluation.validators import CRITERIA
 
 
@@ -43,3 +43,12 @@ def test_the_chosen_values_of_all_snapshots_are_marked() -> None:
     values = dict(zip(CRITERIA, rows[0][2], strict=True))
     assert values["mean_entropy"] == ("0.250", True) and values["information"] == ("0.250", False)
     assert values["source_mIoU"] == ("0.8", True) and values["mean_agreement"] == ("-", False)
+
+
+def test_the_estimated_accuracy_is_that_of_the_chosen_snapshot_with_its_measured_error() -> None:
+    snapshots = table([50.0, 41.0]).assign(estimated_accuracy=[81.25, 90.0])
+    for chosen, expected in (([1, 0], "81.2"), ([0, 1], "90.0"), ([0, 0], "90.0")):
+        [advice] = label_free_advice.estimate({"inter": snapshots.assign(label_free=chosen)}, "label_free")
+        assert f"inter {expected} %." in advice.text and "5 to 8 points too high for AdvEnt" in advice.text
+    unknown = snapshots.assign(estimated_accuracy=float("nan"), last=0)
+    assert [*label_free_advice.estimate({"inter": unknown}, "last")] == []
