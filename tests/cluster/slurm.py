@@ -67,6 +67,12 @@ class Slurm:
         self._start(name, "unshare", *NAMESPACES, "sh", "-c", script)
         wait(lambda: f"{name} idle" in self.run("sinfo", "-hN", "-o", "%N %T"), name)
 
+    def kill_node(self, name: str) -> None:
+        """Send SIGKILL to a node's slurmd and to everything that runs on the node."""
+        process = self.daemons.pop(name)
+        process.kill()  # the kernel kills its namespace
+        process.wait()
+
     def _start(self, name: str, *command: str) -> None:
         with (self.folder / f"{name}.out").open("ab") as log:
             self.daemons[name] = subprocess.Popen(
@@ -135,7 +141,7 @@ SlurmctldHost=localhost(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=20
 CredType=cred/munge
 SlurmctldPort={PORT}
 SlurmctldPidFile={folder}/slurmctld.pid

@@ -113,6 +113,21 @@ def test_a_cancelled_training_is_submitted_again_and_resumes_to_the_same_bytes(
     assert project.contents("results/train_source") == expected.outputs
 
 
+def test_a_training_on_a_node_that_is_lost_resumes_on_another_node_to_the_same_bytes(
+    cluster: Slurm, project: Project, expected: Model
+) -> None:
+    with snakemake(project, "train_source") as head:
+        job, node = training(cluster, project)
+        cluster.kill_node(node)
+        output, _ = head.communicate()
+    again = cluster.jobs("COMPLETED")[job]  # SLURM itself has put it into the queue again
+    cluster.start_node(node)
+    assert head.returncode == 0, output
+    assert again[1] != node
+    assert "resuming from runs/train_source/" in log(project)
+    assert project.contents("results/train_source") == expected.outputs
+
+
 def test_a_new_snakemake_waits_for_the_job_of_a_killed_one_and_goes_on_from_its_checkpoint(
     cluster: Slurm, project: Project, expected: Model
 ) -> None:
