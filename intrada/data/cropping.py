@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from intrada.core.config.augment_blocks import Augment, Crop
+from intrada.core.config.augment_blocks import Augment
 from intrada.core.config.classes import IGNORE
 
 Pixels = NDArray[np.uint8]
@@ -30,16 +30,17 @@ def cropped(
     low, high = augment.scale or (1.0, 1.0)
     sides = np.array([label.shape[1], label.shape[0]])
     scaled = np.maximum(1, np.rint(sides * random.uniform(low, high))).astype(np.int64)
-    size = np.minimum(scaled, crop.size)
+    seen = np.array(augment.seen((label.shape[1], label.shape[0])))
+    size = np.minimum(scaled, seen)
     for _ in range(crop.tries if (label != IGNORE).any() else 1):
         corner = random.integers(scaled - size + 1)
         part = _part_of_label(label, scaled, corner, size)
         if _is_mixed(part, crop.cat_max_ratio):
             break
     pixels = _part_of_image(image, scaled, corner, size)
-    if (size < crop.size).any():
+    if (size < seen).any():
         mean = np.rint(image.mean((0, 1), dtype=np.float64)).astype(np.uint8)
-        return _padded(pixels, crop, mean), _padded(part, crop, np.array(IGNORE, np.uint8))
+        return _padded(pixels, seen, mean), _padded(part, seen, np.array(IGNORE, np.uint8))
     return pixels, part
 
 
@@ -75,10 +76,10 @@ def _is_mixed(label: Pixels, most: float) -> bool:
     return bool(0 < counts.max() <= most * counts.sum())
 
 
-def _padded(pixels: Pixels, crop: Crop, value: Pixels) -> Pixels:
-    """Return an image or label of the size of the crop, with `value` at the right and at the bottom."""
+def _padded(pixels: Pixels, size: Place, value: Pixels) -> Pixels:
+    """Return an image or label of `size`, that of the crop, with `value` at the right and at the bottom."""
     height, width = pixels.shape[:2]
-    padded = np.empty((crop.size[1], crop.size[0], *pixels.shape[2:]), np.uint8)
+    padded = np.empty((size[1], size[0], *pixels.shape[2:]), np.uint8)
     padded[:] = value
     padded[:height, :width] = pixels
     return padded

@@ -110,10 +110,10 @@ def _train_and_write(process_group: ProcessGroup, device: torch.device, job: Tra
 
 
 def _check_sizes(data: TrainData, block: Training) -> None:
-    """Raise UserError for images that are too small for a discriminator. A crop never is."""
+    """Raise UserError for images that are too small for a discriminator. A crop of its own size never is."""
     indexes = {"source": (data.source, block.augment), "target": (data.target, block.augment_for_target)}
     for name, (index, augment) in indexes.items():
-        if augment.crop:
+        if augment.crop and augment.crop.size:
             continue
         small = index[(index["width"] < SMALLEST) | (index["height"] < SMALLEST)]
         if len(small):

@@ -149,3 +149,17 @@ def test_a_crop_of_the_whole_image_is_the_image(seed: int) -> None:
     part, part_label = cut(settings((WIDTH, HEIGHT)), seed, image, label)
     np.testing.assert_array_equal(part, image)
     np.testing.assert_array_equal(part_label, label)
+
+
+@pytest.mark.parametrize("factor", [0.75, 1.0, 1.75])
+def test_a_crop_without_a_size_has_that_of_the_image_before_it_is_resized(factor: float) -> None:
+    image, label = street()
+    crop = {"cat_max_ratio": 1.0, "tries": 10}
+    own = Augment.model_validate({"flip": False, "jitter": 0.0, "scale": [factor, factor], "crop": crop})
+    assert own.seen((WIDTH, HEIGHT)) == (WIDTH, HEIGHT)
+    parts = cut(own, 3, image, label)
+    for part, expected in zip(
+        parts, cut(settings((WIDTH, HEIGHT), scale=[factor, factor]), 3, image, label), strict=True
+    ):
+        np.testing.assert_array_equal(part, expected)
+    assert (parts[1] == 255).any() == (factor < 1)

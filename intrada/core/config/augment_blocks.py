@@ -68,8 +68,10 @@ class Photometric(OptionalKeys):
     jpeg: Jpeg | None = None  # noise of a JPEG compression
 
 
-class Crop(Block):
-    size: CropSize  # width and height of the crop, pixels; the discriminators need at least 32 x 32
+class Crop(OptionalKeys):
+    size: CropSize | None = (
+        None  # width and height, pixels, by default the image's; discriminators need 32 x 32
+    )
     cat_max_ratio: Share  # most of the labelled pixels of a crop that one class may have
     tries: Count  # places that are tried for such a crop; the last one counts
 
@@ -95,17 +97,17 @@ class Augment(Photometric):
 
     def seen(self, size: Sequence[int]) -> tuple[int, int]:
         """Return (width, height) of what the network sees of an image of `size`, its width and height."""
-        width, height = self.crop.size if self.crop else size
+        width, height = self.crop.size if self.crop and self.crop.size else size
         return width, height
 
 
 def check_crop(where: str, augment: Augment, images: Mapping[str, Domain]) -> None:
     """Raise ValueError if the crop is larger than an image can be. images: by key."""
-    if not augment.crop:
+    if not (crop := augment.crop) or not crop.size:
         return
     for key, domain in images.items():
         largest = [round(side * (augment.scale[1] if augment.scale else 1)) for side in domain.size]
-        if any(side > limit for side, limit in zip(augment.crop.size, largest, strict=True)):
+        if any(side > limit for side, limit in zip(crop.size, largest, strict=True)):
             resized = f", at most {largest} after {where}.scale" if augment.scale else ""
-            message = f"{where}.crop.size is {augment.crop.size}, but {key}.size is {domain.size}{resized}"
+            message = f"{where}.crop.size is {crop.size}, but {key}.size is {domain.size}{resized}"
             raise ValueError(f"{message}: a crop is a part of an image")
