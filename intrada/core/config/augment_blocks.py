@@ -69,9 +69,12 @@ class Photometric(OptionalKeys):
 
 
 class Crop(OptionalKeys):
-    size: CropSize | None = (
-        None  # width and height, pixels, by default the image's; discriminators need 32 x 32
-    )
+    """The part of an image that the network sees. size: width and height, pixels; without it, the image's.
+
+    The discriminators need at least 32 x 32 pixels.
+    """
+
+    size: CropSize | None = None
     cat_max_ratio: Share  # most of the labelled pixels of a crop that one class may have
     tries: Count  # places that are tried for such a crop; the last one counts
 
