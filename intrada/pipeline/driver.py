@@ -16,8 +16,19 @@ def name() -> str:
         return SNAKEMAKE
     if "DVC_STAGE" not in os.environ:
         return ""
-    dvc = [one for one in psutil.Process().parents() if any(Path(word).name == "dvc" for word in _words(one))]
+    dvc = _dvc()
     return f"dvc {dvc[-1].pid} {dvc[-1].create_time()}" if dvc else ""
+
+
+def words() -> list[str]:
+    """Return the command line of the DVC process that runs this job; [] if there is none."""
+    return [word for one in _dvc()[-1:] for word in _words(one)]
+
+
+def _dvc() -> list[psutil.Process]:
+    """Return the processes of DVC that this one descends from, the outermost last."""
+    parents = psutil.Process().parents()
+    return [one for one in parents if any(Path(word).name == "dvc" for word in _words(one))]
 
 
 def _words(process: psutil.Process) -> list[str]:

@@ -93,7 +93,7 @@ class Plan:
         if runs:
             job.begin(forced)
         _renew(self._stages, stale | forced)
-        if runs and projects.keys() == {bridge.MAIN}:  # the ablation's jobs have folders of their own
+        if runs:
             targets = [*map(os.path.relpath, workflow.dag_settings.targets)]
             rules = run_monitor.planned(self._stages, stale | forced, targets)
             if rules:

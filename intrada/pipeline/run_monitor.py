@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from intrada.core.config.schema import Params
 from intrada.core.plain_text import logger
-from intrada.pipeline import driver, run_progress
+from intrada.pipeline import driver, run_progress, workload
 from intrada.pipeline.bridge import Stage
 from intrada.pipeline.run_progress import Run
 
@@ -25,7 +25,7 @@ def planned(stages: Sequence[Stage], rules: set[str], targets: Sequence[str]) ->
     for stage in stages:
         if chosen & {*stage.parents}:
             chosen.add(stage.rule)
-    named = {stage.rule for stage in stages if {stage.rule, *stage.outs} & {*targets}}
+    named = {stage.rule for stage in stages if {stage.rule, *stage.outs, _all_of(stage)} & {*targets}}
     for stage in reversed(stages):
         if stage.rule in named:
             named |= {*stage.parents}
@@ -34,21 +34,34 @@ def planned(stages: Sequence[Stage], rules: set[str], targets: Sequence[str]) ->
 
 def start(stages: Sequence[Stage], cores: int, params: Params) -> None:
     """Begin a run of these stages, and tell its progress until the process ends. cores: for all jobs."""
-    by_rule = {stage.rule: stage.name for stage in stages}
+    by_rule = {stage.rule: job_name(stage) for stage in stages}
+    by_name = {job_name(stage): stage for stage in stages}
     run = Run(
         time.time(),
         driver.SNAKEMAKE,
-        [*by_rule.values()],
-        {stage.name: [by_rule[rule] for rule in stage.parents if rule in by_rule] for stage in stages},
+        [*by_name],
         {
-            stage.name: 1.0 if stage.resources.get("gpu") else min(1.0, stage.threads / cores)
-            for stage in stages
+            name: [by_rule[rule] for rule in stage.parents if rule in by_rule]
+            for name, stage in by_name.items()
+        },
+        {
+            name: 1.0 if stage.resources.get("gpu") else min(1.0, stage.threads / cores)
+            for name, stage in by_name.items()
         },
     )
     run_progress.begin(run)
-    log.info(text(run, {stage.name: stage for stage in stages}, params))
-    arguments = (run, {stage.name: stage for stage in stages}, params)
-    threading.Thread(target=_tell, args=arguments, daemon=True).start()
+    log.info(text(run, by_name, params))
+    threading.Thread(target=_tell, args=(run, by_name, params), daemon=True).start()
+
+
+def job_name(stage: Stage) -> str:
+    """Return DVC's name of a stage; `ablation/` and the name of one of the ablation."""
+    return (workload.ABLATION if stage.of_ablation else "") + stage.name
+
+
+def _all_of(stage: Stage) -> str:
+    """Return the rule of the Snakefile that asks for all stages of the same project."""
+    return "ablation" if stage.of_ablation else "all"
 
 
 def _tell(run: Run, stages: Mapping[str, Stage], params: Params) -> None:

@@ -8,6 +8,7 @@ the stage writes how far it is. A stage that a person has started alone prints n
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,21 +62,43 @@ class Reporter:
             log.info(f"stage {jobs.index(self.job) + 1} of {len(jobs)}: {self.job}; whole run: {text}")
 
 
-def reporter(job: str, params: Params) -> Reporter:
-    """Return the reporter of a job of this process."""
+def reporter(job: str, params: Params, project: str = "") -> Reporter:
+    """Return the reporter of a job of this process.
+
+    project: "" or workload.ABLATION, the folder of its dvc.yaml, with which the names of its jobs begin.
+    """
     start, name = time.time(), driver.name()
     run = run_progress.current()
-    if name.startswith("dvc") and Path("dvc.yaml").is_file() and (run is None or run.driver != name):
-        run = _begin(name)
+    file = Path(project, "dvc.yaml")
+    if name.startswith("dvc") and file.is_file() and (run is None or run.driver != name):
+        run = _begin(name, file, project)
     is_part = run is not None and run.driver == name and job in run.jobs
     return Reporter(job, params, run if is_part else None, name != driver.SNAKEMAKE, start)
 
 
-def _begin(name: str) -> Run:
-    """Write the run of a DVC process, whose first stage this is."""
-    with dvc_api.opened(Path()) as repo:
-        stages = dvc_api.definitions(repo, Path("dvc.yaml").absolute())
-    upstream = {stage.name: stage.upstream for stage in stages}
-    run = Run(time.time(), name, [*upstream], upstream)
+def _begin(name: str, file: Path, prefix: str) -> Run:
+    """Write the run of a DVC process, whose first stage this is. prefix: of its jobs' names."""
+    with dvc_api.opened(file.parent) as repo:
+        stages = dvc_api.definitions(repo, file.absolute())
+    upstream = {stage.name: [*stage.upstream] for stage in stages}
+    chosen = wanted(upstream, driver.words())
+    run = Run(
+        time.time(),
+        name,
+        [prefix + job for job in chosen],
+        {prefix + job: [prefix + before for before in upstream[job]] for job in chosen},
+    )
     run_progress.begin(run)
     return run
+
+
+def wanted(upstream: Mapping[str, Sequence[str]], words: Sequence[str]) -> list[str]:
+    """Return the jobs that a command of DVC runs: those that it names and what they need, or all.
+
+    upstream: job -> those that it needs, these first; words: of the command line.
+    """
+    named = {job for job in upstream if {job, job.partition("@")[0]} & {*words}}
+    for job in reversed([*upstream]):
+        if job in named:
+            named |= {*upstream[job]}
+    return [job for job in upstream if job in named or not named]

@@ -14,6 +14,7 @@ from intrada.core.config.training_blocks import Training
 
 TRAIN, INFER, FILES, OTHER = "trained pixels", "predicted pixels", "images", "stages"
 INDEX = Path("data/preprocess")
+ABLATION = "ablation/"  # with which the names of the ablation's jobs begin
 SETS = {"sources": "source", "target_labelled": "target"}  # block of data sets -> folder below INDEX
 ENDINGS = (".png", ".jpg", ".jpeg")
 
@@ -30,8 +31,13 @@ class Work:
 
 
 def of_job(name: str, params: Params) -> Work:
-    """Return the work of a job, called as in dvc.yaml (`preprocess@source`). It may list raw data."""
+    """Return the work of a job, called as in dvc.yaml (`preprocess@source`). It may list raw data.
+
+    Jobs of the ablation that do the same for other seeds or recipes of a benchmark take about as long.
+    """
     word, _, key = name.partition("@")
+    if word.startswith(ABLATION):
+        return Work(word, 1)
     word = word.removesuffix("_round")
     if word in ("train_source", "train_inter", "train_intra"):
         return Work(f"{params.model.name}: {TRAIN}", _trained(word, getattr(params, word), params))

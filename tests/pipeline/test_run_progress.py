@@ -236,6 +236,44 @@ def test_snakemake_counts_the_stages_that_it_runs(params: Params, capsys: pytest
     assert run_monitor.text(run(JOBS[4:]), by_name, params) == "4 of 4 stages done"
 
 
+def test_the_ablation_is_counted_by_its_targets_and_timed_by_jobs_of_the_same_kind(params: Params) -> None:
+    names = ["data_a@1", "data_a@2", "recipe_a@1-x", "recipe_a@2-x", "summary_a", "data_b@1"]
+    parents = {
+        names[2]: [names[0]],
+        names[3]: [names[1]],
+        names[4]: names[2:4],
+    }
+    jobs = {name: of_ablation(name, parents.get(name, [])) for name in names}
+    rules = {one.rule for one in jobs.values()}
+    main = stage("rank", [])
+    planned = run_monitor.planned([main, *jobs.values()], {*rules, "rank"}, ["ablation_summary_a"])
+    assert [run_monitor.job_name(one) for one in planned] == [f"ablation/{name}" for name in names[:5]]
+    everything = run_monitor.planned([main, *jobs.values()], {*rules, "rank"}, ["ablation"])
+    assert everything == [*jobs.values()]
+    log("ablation/data_a@1", START, 7, workload.of_job("ablation/data_a@1", params))
+    log("ablation/recipe_a@1-x", START + 7, 30, workload.of_job("ablation/recipe_a@1-x", params))
+    left = run_progress.left(run(), ["ablation/data_a@2", "ablation/recipe_a@2-x"], params, START + 37)
+    assert left == Left(pytest.approx(37), True)
+    assert not run_progress.left(run(), ["ablation/data_b@1"], params, START + 37).is_whole
+
+
+def test_a_command_of_dvc_that_names_stages_runs_these_and_what_they_need() -> None:
+    upstream = {"data@1": [], "data@2": [], "train@1": ["data@1"], "train@2": ["data@2"], "sum": ["train@1"]}
+    assert stage_progress.wanted(upstream, ["dvc", "--cd", "ablation", "repro"]) == [*upstream]
+    assert stage_progress.wanted(upstream, ["dvc", "repro", "sum"]) == ["data@1", "train@1", "sum"]
+    assert stage_progress.wanted(upstream, ["dvc", "repro", "train"]) == [
+        "data@1",
+        "data@2",
+        "train@1",
+        "train@2",
+    ]
+
+
+def of_ablation(name: str, parents: list[str]) -> Stage:
+    rules = [of_ablation(parent, []).rule for parent in parents]
+    return Stage(Definition(name, name, [], [], parents, {}), "ablation", [], rules, 1, {})
+
+
 def stage(name: str, parents: list[str]) -> Stage:
     definition = Definition(name, name, [], [], parents, {})
     return Stage(

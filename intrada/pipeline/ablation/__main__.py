@@ -9,7 +9,7 @@ from typing import Any
 from intrada.core import signals
 from intrada.core.cli_types import Parser
 from intrada.pipeline import code_hash
-from intrada.pipeline.ablation import code, definition, recipes, settings, steps
+from intrada.pipeline.ablation import code, definition, progress, recipes, settings, steps
 from intrada.pipeline.ablation.places import Places
 
 SHARED = {"data": steps.data, "source": steps.source, "inter": steps.inter}
@@ -41,7 +41,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
-    ablation = definition.load()
+    with progress.told():
+        _execute(definition.load(), options)
+
+
+def _execute(ablation: definition.Ablation, options: argparse.Namespace) -> None:
     if options.word == "code":
         code_hash.write(code.RESULTS, code.texts(ablation))
     elif options.word in ("summary", "collect"):
