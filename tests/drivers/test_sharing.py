@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
+import re
 import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,11 +23,58 @@ def test_a_fresh_clone_pulls_a_result_and_computes_nothing(first: Project, tmp_p
     own.dvc("remote", "add", "--default", "team", str(tmp_path / "remote"))
     own.commit("first result")
     own.dvc("push")
-    own.run("git", "clone", "-q", str(own.folder), str(tmp_path / "clone"))
-    clone = Project(tmp_path / "clone")
+    clone = cloned(own, tmp_path / "clone")
     clone.dvc("pull")
     made = ("results/report", "results/train_intra", "results/score")
     assert clone.contents(*made) == own.contents(*made)
+    assert "Nothing to be done" in clone.snakemake("-n").stdout
     assert clone.stages_run_by(clone.snakemake) == []
     assert clone.stages_run_by(clone.dvc) == []
+    assert "up to date" in clone.dvc("status").stdout
     assert "jobs are consistent" in clone.run("python", "-m", "intrada", "verify").stdout
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an S3 server in a process of its own, which has a bucket."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    log = tmp_path / "s3.log"
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    with log.open("w") as file, subprocess.Popen(command, stdout=file, stderr=file) as server:
+        try:
+            deadline = time.monotonic() + 60
+            while not (found := re.search(r"http://127\.0\.0\.1:[1-9]\d*", log.read_text())):
+                assert time.monotonic() < deadline and server.poll() is None, log.read_text()
+                time.sleep(0.05)
+            connection = http.client.HTTPConnection(found[0].removeprefix("http://"))
+            connection.request("PUT", "/bucket")
+            assert connection.getresponse().status == 200
+            connection.close()
+            yield found[0]
+        finally:
+            server.kill()
+
+
+def test_a_model_is_pulled_from_s3_and_evaluated_without_the_other_models(
+    first: Project, tmp_path: Path, endpoint: str
+) -> None:
+    own = Project(shutil.copytree(first.folder, tmp_path / "own", symlinks=True))
+    own.dvc("remote", "add", "--default", "team", "s3://bucket/results")
+    own.dvc("remote", "modify", "team", "endpointurl", endpoint)
+    own.commit("first result")
+    own.dvc("push")
+    clone = cloned(own, tmp_path / "clone")
+
+    # only what the evaluation of one model reads; the other models stay where they are
+    clone.dvc("pull", "train_intra", "preprocess@val", "evaluate@inter")
+    assert not [*clone.folder.glob("results/train_inter/*.safetensors")]
+    ran = clone.stages_run_by(lambda: clone.dvc("repro", "-s", "validate", "evaluate@intra"))
+    assert ran == ["evaluate@intra"]
+    assert clone.contents("results/evaluate/intra") == own.contents("results/evaluate/intra")
+
+
+def cloned(origin: Project, folder: Path) -> Project:
+    """Clone the repository into `folder`."""
+    origin.run("git", "clone", "-q", str(origin.folder), str(folder))
+    return Project(folder)
