@@ -20,13 +20,14 @@ from tests.support import tiny_project
 from tests.support.definition import ROOT
 
 RECIPES = (
-    "source_only", "bn_only", "advent", "advent_continued", "intrada", "two_rounds", "lambda_0", "ceiling",
+    "source_only", "bn_only", "advent", "advent_continued", "advent_scaled", "intrada", "two_rounds", "lambda_0",
+    "ceiling",
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished ablation of tiny trainings on a toy city: eight recipes, and the same metrics for a second seed."""
+    """A finished ablation of tiny trainings on a toy city: nine recipes, and the same metrics for a second seed."""
     folder = tmp_path_factory.mktemp("ablation")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -96,7 +97,7 @@ def test_iterations_are_those_of_all_trainings(done: Path) -> None:
     rows = pd.read_csv(done / "ablation/results/summary.csv")
     assert rows.groupby("recipe")["iterations"].unique().map(list).to_dict() == {
         "source_only": [4], "advent": [8], "lambda_0": [8], "advent_continued": [11], "bn_only": [11],
-        "intrada": [11], "two_rounds": [14], "ceiling": [8],
+        "advent_scaled": [11], "intrada": [11], "two_rounds": [14], "ceiling": [8],
     }  # fmt: skip
 
 
@@ -112,14 +113,16 @@ def test_lambda_0_is_the_model_of_step_1(done: Path) -> None:
 def test_the_recipes_of_a_seed_share_data_and_models_and_differ_where_they_train(done: Path) -> None:
     places = Places("tiny", 5)
     jobs = [json.loads(line)["stage"] for line in _logs(done / places.work)]
-    assert jobs.count("train_source") == 1 and jobs.count("preprocess@val") == 1
-    assert jobs.count("train_inter") == 3  # the shared one, BN-only's own, and that on the target's labels
-    assert jobs.count("train_intra") == 5 and jobs.count("train_intra_round@r2") == 1
+    assert jobs.count("train_source") == 2 and jobs.count("preprocess@val") == 1
+    assert jobs.count("train_inter") == 4  # the shared one, two recipes' own, and that on the target's labels
+    assert jobs.count("train_intra") == 6 and jobs.count("train_intra_round@r2") == 1
     assert jobs.count("score") == 1 and jobs.count("score_round@r2") == 1
     models = [path.read_bytes() for path in (done / places.work).rglob("steps/*/*/last.safetensors")]
-    assert (len(models), len(set(models))) == (8, 7)  # the first round of two is IntraDA
+    assert (len(models), len(set(models))) == (11, 10)  # the first round of two is IntraDA
     trained = [path for path in (done / places.runs / "train_intra").iterdir() if [*path.glob("*.pt")]]
-    assert len(trained) == 3  # BN-only, the control, IntraDA: the first round of two found it finished
+    assert (
+        len(trained) == 4
+    )  # BN-only, the control, with scales, IntraDA: the first round of two found it finished
     assert not (done / "logs").exists() and not (done / "runs").exists()
 
 

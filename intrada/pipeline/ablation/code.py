@@ -23,7 +23,7 @@ SHARED = {
     "source": ("train_source",),
     "inter": ("train_inter", "score", "evaluate"),
 }
-RECIPE = ("train_inter", "score", "rank", "pseudo_label", "train_intra", "evaluate")
+RECIPE = ("train_source", "train_inter", "score", "rank", "pseudo_label", "train_intra", "evaluate")
 
 
 def texts(ablation: definition.Ablation | None = None) -> dict[str, str]:

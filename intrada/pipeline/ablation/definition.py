@@ -16,7 +16,7 @@ from intrada.core.file_errors import unreadable
 
 FILE = Path("ablation/ablation.yaml")
 Named = TypeVar("Named")
-Step = Literal["inter", "continue", "intra", "supervised"]
+Step = Literal["source", "inter", "continue", "intra", "supervised"]
 
 
 class How(Block):

@@ -58,13 +58,19 @@ class Chain:
 
     def training_step(self, step: str) -> None:
         """Run one step: `inter`: step 1; `intra`: steps 2, 3; `continue`: step 3 on the domains of step 1;
-        `supervised`: step 1 with the target's images and labels in place of the source's.
+        `supervised`: step 1 with the target's images and labels in place of the source's; `source`: source
+        labels only, from the initial weights of that training and not from the latest model.
         """
         self.number += 1
         folder = Path(f"{self.number}_{step}")
         model, before = (folder / "last.safetensors").absolute(), self.model
         source, target = INDEX["source"], INDEX["target"]
-        if step in ("inter", "supervised"):
+        if step == "source":
+            block, init = self.tree["train_source"], initial(self.tree["train_source"], None)
+            with self._turn(block, source):
+                run("train_source", **labelled(), init=init, **trained(model, folder))
+            self.iterations = block["iterations"]
+        elif step in ("inter", "supervised"):
             block = self.tree["train_inter"]
             domains = labelled() if step == "inter" else {"source": LABELLED, "sources": joined("sources")}
             init = initial(block, before)
