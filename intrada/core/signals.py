@@ -11,9 +11,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+
+import psutil
 
 from intrada.core import resources
 from intrada.core.errors import UserError
@@ -90,6 +92,22 @@ def at_once() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def left_to_children() -> Iterator[None]:
+    """Within the block a SIGTERM raises Stopped, but does nothing while this process waits for a child.
+
+    A cluster sends SIGTERM to all processes of a job and ends the job with its first process: if that went at
+    once, the training would have no time for its checkpoint.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if not psutil.Process().children():
+            raise Stopped(number)
+
+    with _handled(handle, (signal.SIGTERM,)):
+        yield
+
+
 def ignore() -> None:
     """Ignore both signals from now on; the parent process handles them."""
     for number in SIGNALS:
@@ -114,11 +132,13 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Install `handler` for both signals within the block; restore the previous handlers after it."""
+def _handled(
+    handler: Callable[[int, FrameType | None], None], numbers: Sequence[signal.Signals] = SIGNALS
+) -> Iterator[None]:
+    """Install `handler` for the signals within the block; restore the previous handlers after it."""
     before = {}
     if threading.current_thread() is threading.main_thread():
-        handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        handlers = {number: signal.getsignal(number) for number in numbers}
         before = {number: old for number, old in handlers.items() if old not in (signal.SIG_IGN, None)}
     try:
         for number in before:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from intrada.core import garbage, locks
+from intrada.core import garbage, locks, signals
 from intrada.core.errors import UserError
 from intrada.core.plain_text import complain, show
 from intrada.pipeline import bridge, driver, dvc_api, owners
@@ -45,11 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         owner = owners.register(temporary, owners.JOB)
         owners.refuse_elsewhere(temporary, [owners.DVC])
-        with locks.acquire(running, f"the stage {name}"):  # DVC's own lock ends at the host
+        # DVC's own lock ends at the host
+        with locks.acquire(running, f"the stage {name}"), signals.left_to_children():
             status = dvc_api.run(words, owner)
     except UserError as error:
         complain(*str(error).splitlines())
         status = 1
+    except signals.Stopped as stop:
+        complain(stop)
+        status = stop.code
     sys.stdout.flush()
     sys.stderr.flush()
     if status == 0:

@@ -153,3 +153,26 @@ def test_a_signal_during_a_write_leaves_the_old_output_and_nothing_else(tmp_path
         half.write_text("half")
         signal.raise_signal(signal.SIGTERM)
     assert os.listdir(tmp_path) == ["out"] and (tmp_path / "out").read_text() == "{}\n"
+
+
+PARENT = """
+import subprocess, sys
+from intrada.core import signals
+with signals.left_to_children():
+    done = subprocess.run(["sh", "-c", "trap 'sleep 0.3; echo saved; exit 3' TERM; echo ready; while :; do sleep 0.02; done"])
+    print("the child ended with", done.returncode, flush=True)
+    try:
+        print("alone", flush=True)
+        sys.stdin.read()
+    except signals.Stopped as stop:
+        print(stop.code)
+"""
+
+
+def test_a_process_waits_for_its_child_when_both_get_sigterm_and_stops_without_one() -> None:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT, **pipes) as process:
+        for words in (["ready"], ["saved", "the child ended with 3", "alone"]):
+            assert [process.stdout.readline().strip() for _ in words] == words
+            os.killpg(process.pid, signal.SIGTERM)
+        assert process.communicate()[0].strip() == "143"
