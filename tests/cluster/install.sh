@@ -8,4 +8,8 @@ if [ ! -e $policy ]; then  # else the packages would start munge
   $as_root chmod +x $policy
   trap '$as_root rm -f $policy' EXIT
 fi
-DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y --no-install-recommends slurm-wlm munge
+get() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get "$@"; }  # sudo drops variables
+get install -y --no-install-recommends slurm-wlm munge || {  # without lists of packages, or with old ones
+  get update
+  get install -y --no-install-recommends slurm-wlm munge
+}

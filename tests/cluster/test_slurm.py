@@ -7,9 +7,10 @@ import re
 import signal
 import subprocess
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.cluster.conftest import Model, copied
@@ -126,6 +127,38 @@ def test_a_training_on_a_node_that_is_lost_resumes_on_another_node_to_the_same_b
     assert again[1] != node
     assert "resuming from runs/train_source/" in log(project)
     assert project.contents("results/train_source") == expected.outputs
+
+
+def test_a_training_that_reaches_its_time_limit_saves_a_checkpoint_and_a_retry_with_twice_the_time_resumes(
+    cluster: Slurm, project: Project, expected: Model
+) -> None:
+    """SLURM sends SIGCONT, SIGTERM and, KillWait later, SIGKILL. The training stands still until then."""
+    definition = project.folder / "dvc.yaml"
+    line = 'meta: {threads: "${compute.threads}", resources: {gpu: "${compute.devices}"'
+    before, rule, after = definition.read_text().partition("  train_source:\n")
+    definition.write_text(before + rule + after.replace(line, f"{line}, runtime: 1", 1))
+    with snakemake(project, "train_source") as head:
+        job, _ = training(cluster, project)
+        regular = stand_still(project)
+        wait(lambda: job in cluster.jobs("TIMEOUT"), "the time limit", 300)
+        wait(cluster.jobs, "the retry", 300)
+        [again] = [cluster.run("scontrol", "show", "job", other) for other in cluster.jobs()]
+        output, _ = head.communicate()
+    assert head.returncode == 0, output
+    assert "TimeLimit=00:02:00" in again, again
+    [resumed] = re.findall(r"resuming from (\S+)", log(project))
+    assert resumed.startswith("runs/train_source/")
+    assert Path(resumed).name not in regular  # the one that SIGTERM caused
+    assert project.contents("results/train_source") == expected.outputs
+
+
+def stand_still(project: Project) -> set[str]:
+    """Send SIGSTOP to the training; return the names of its checkpoints."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it has ended
+            if {"intrada", "train_source"} <= {*process.cmdline()} and process.cwd() == str(project.folder):
+                process.suspend()
+    return {path.name for path in (project.folder / "runs/train_source").glob("*/checkpoint_*.pt")}
 
 
 def test_a_new_snakemake_waits_for_the_job_of_a_killed_one_and_goes_on_from_its_checkpoint(
