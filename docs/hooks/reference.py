@@ -21,7 +21,8 @@ sys.path.insert(0, str(ROOT))
 from intrada import cli  # noqa: E402
 from intrada.core.config import augment_blocks, compute_block, plain_yaml, schema  # noqa: E402
 
-URLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+HOMEPAGE = PROJECT.get("urls", {}).get("Homepage", "")
 PYTHON = (
     ("intrada", ("load", "build_model", "list_models", "list_methods", "rank")),
     ("intrada.inference.deployment.api", ("Predictor", "Prediction")),
@@ -47,19 +48,21 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Let links to files outside of docs/ lead to the repository."""
+    """Let links to files outside of docs/ lead to the repository, or be text if it has no address."""
     here = (ROOT / "docs" / page.file.src_uri).parent
 
     def link(found: re.Match[str]) -> str:
-        target, anchor = found[1], found[2] or ""
+        text, target, anchor = found[1], found[2], found[3] or ""
         path = (here / target).resolve()
         if path.is_relative_to(ROOT / "docs") or not path.exists():
             return found[0]
         if path == ROOT / "CHANGELOG.md":
-            return f"]({'../' * page.file.src_uri.count('/')}CHANGELOG.md{anchor})"
-        return f"]({URLS['Homepage']}/blob/main/{path.relative_to(ROOT).as_posix()}{anchor})"
+            return f"[{text}]({'../' * page.file.src_uri.count('/')}CHANGELOG.md{anchor})"
+        if not HOMEPAGE:
+            return text
+        return f"[{text}]({HOMEPAGE}/blob/main/{path.relative_to(ROOT).as_posix()}{anchor})"
 
-    return re.sub(r"\]\(((?:\.\./)+[^)#\s]*)(#[^)\s]*)?\)", link, markdown)
+    return re.sub(r"\[([^\[\]]*)\]\(((?:\.\./)+[^)#\s]*)(#[^)\s]*)?\)", link, markdown)
 
 
 def commands() -> str:
