@@ -265,7 +265,9 @@ def test_what_is_accepted_leaves_every_input_as_it_was(
     files: list[str], links: list[tuple[str, str]], read: str, out: str, is_folder: bool
 ) -> None:
     with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
-        top = Path("w/x/y/z")  # as deep as the longest path, so that .. stays inside
+        # Four links, each at a path of four names and to one, and a path: .. never leads out of the temporary folder,
+        # above which `content` would read the whole machine
+        top = Path(*["w"] * (4 * (4 + 4) + 4))
         top.mkdir(parents=True)
         with contextlib.chdir(top):
             for path in files:
