@@ -2,7 +2,7 @@
 
 It runs `dvc_recovery`, which repairs the state that a killed DVC left, refuses a cache with files of the
 wrong size, and then runs the unchanged DVC. Before `repro` it refuses links in raw data that DVC does not
-follow.
+follow. At SIGTERM it waits until the running stage has ended; a training saves its checkpoint.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from intrada.core import garbage
+from intrada.core import garbage, signals
 from intrada.core.errors import UserError
 from intrada.core.plain_text import complain, show
 from intrada.pipeline import cache_objects, dvc_api, dvc_recovery, owners, raw_data
@@ -21,7 +21,7 @@ from intrada.pipeline import cache_objects, dvc_api, dvc_recovery, owners, raw_d
 def main(argv: Sequence[str] | None = None) -> int:
     """Run DVC with the arguments `argv` (None: of the command line); return its exit status.
 
-    The status is 1 after a UserError.
+    The status is 1 after a UserError, 143 after a SIGTERM between two stages.
     """
     show()
     words = list(sys.argv[1:] if argv is None else argv)
@@ -41,7 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         complain(*str(error).splitlines())
         return 1
-    return dvc_api.run(words, owner)
+    try:
+        with signals.left_to_children():
+            return dvc_api.run(words, owner)
+    except signals.Stopped as stop:
+        complain(stop)
+        return stop.code
 
 
 if __name__ == "__main__":
