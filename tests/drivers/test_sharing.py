@@ -78,3 +78,37 @@ def cloned(origin: Project, folder: Path) -> Project:
     """Clone the repository into `folder`."""
     origin.run("git", "clone", "-q", str(origin.folder), str(folder))
     return Project(folder)
+
+
+def test_two_workers_run_a_queue_of_experiments_and_another_clone_gets_them_from_a_bare_repository(
+    first: Project, tmp_path: Path
+) -> None:
+    """The two of the queue differ in the title of the report, so that no training is computed."""
+    own = Project(shutil.copytree(first.folder, tmp_path / "own", symlinks=True))
+    own.dvc("remote", "add", "--default", "team", str(tmp_path / "remote"))
+    own.run("git", "init", "-q", "--bare", "-b", "main", str(tmp_path / "bare.git"))
+    own.run("git", "remote", "add", "origin", str(tmp_path / "bare.git"))
+    own.commit("first result")
+    queued = own.dvc("exp", "run", "--queue", "-S", "report.title=low,high").stdout
+    names = re.findall(r"Queued experiment '([^']+)'", queued)
+    assert len(names) == 2, queued
+    own.dvc("queue", "start", "--jobs", "2")
+    deadline = time.monotonic() + 600
+    while (status := own.dvc("queue", "status").stdout).count("Success") < 2:
+        assert "Failed" not in status and time.monotonic() < deadline, status
+        time.sleep(1)
+    # each had a folder of its own
+    assert own.contents("results/report") == first.contents("results/report")
+
+    own.run("git", "push", "-q", "origin", "HEAD:main")
+    own.dvc("exp", "push", "origin", *names)
+    clone = cloned(Project(tmp_path / "bare.git"), tmp_path / "clone")
+    clone.dvc("exp", "pull", "origin", *names)
+    titles = []
+    for name in names:
+        clone.dvc("exp", "apply", name)
+        titles.append(clone.params()["report"]["title"])
+        page = (clone.folder / "results/report/index.html").read_text(encoding="utf-8")
+        assert f"<title>{titles[-1]}" in page
+        assert clone.stages_run_by(clone.dvc) == []
+    assert sorted(titles) == ["high", "low"]
