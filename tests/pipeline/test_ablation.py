@@ -180,7 +180,7 @@ def test_the_ablations_rules_are_made_only_where_they_are_asked_for(words: list[
     assert bridge.projects(words) == [".", *["ablation"] * ablation]
 
 
-def test_a_single_seed_has_no_interval() -> None:
+def test_a_single_seed_is_called_one_and_has_no_interval() -> None:
     rows = [
         {"recipe": name, "seed": 1, "iterations": 9, "mIoU": 5.0, "mIoU_easy": 6.0, "mIoU_hard": 4.0}
         for name in ABLATION.recipes
@@ -192,6 +192,7 @@ def test_a_single_seed_has_no_interval() -> None:
         ABLATION.benchmarks["toycity"].model_copy(update={"seeds": [1]}),
     )
     assert "| IntraDA (lambda 0.67) | 9 | 5.00 | 6.00 | 4.00 | +0.00 | +0.00 | 46.3 |" in text
+    assert "\nOne run (training seed 1), in percent." in text and " runs " not in text.partition("One run")[0]
 
 
 def test_the_table_says_who_beat_the_control_at_its_budget() -> None:

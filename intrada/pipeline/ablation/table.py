@@ -72,18 +72,24 @@ def _conclusion(results: pd.DataFrame, ablation: Ablation, benchmark: Benchmark)
 
 
 def _legend(ablation: Ablation, benchmark: Benchmark) -> str:
-    seeds, control = (
-        ", ".join(map(str, benchmark.seeds)),
-        markdown_cell(ablation.recipes[ablation.control].label),
-    )
+    control = markdown_cell(ablation.recipes[ablation.control].label)
     return f"""\
-{len(benchmark.seeds)} runs (training seeds {seeds}), the same for every recipe; mean ± standard deviation
-over the runs, in percent.
+{_runs(benchmark.seeds)}
 Hard: the third of the evaluation images with the highest entropy under the model of step 1.
 Differences: from the control, {control}, paired by run, in percentage
 points, with Student's {CONFIDENCE:.0%} interval of their mean, not corrected for multiple comparisons.
 Iterations: sum of all trainings from the initial weights on; *: another number than the control's.
 Paper: {markdown_cell(ablation.paper)}."""
+
+
+def _runs(seeds: list[int]) -> str:
+    if len(seeds) == 1:
+        return f"One run (training seed {seeds[0]}), in percent. It says nothing about other seeds."
+    listed = ", ".join(map(str, seeds))
+    return (
+        f"{len(seeds)} runs (training seeds {listed}), the same for every recipe; mean ± standard deviation\n"
+        "over the runs, in percent."
+    )
 
 
 def _by_seed(results: pd.DataFrame, recipe: str) -> pd.DataFrame:
