@@ -1,6 +1,6 @@
 """Strategies of the fuzz tests, and their assertion: an input is accepted, or refused with a UserError.
 
-INTRADA_FUZZ_EXAMPLES=2000 python -m pytest tests/*/test_fuzz*.py   # a longer run
+INTRADA_FUZZ_EXAMPLES=2000 python -m pytest --timeout=0 tests/*/test_fuzz*.py   # a longer run
 """
 
 from __future__ import annotations
